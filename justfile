@@ -1,0 +1,53 @@
+# `uv run just` lists the recipes; with `just` on the path, `just` does too.
+
+# List the recipes.
+default:
+    @just --list
+
+# Make the environment: every package, editable, and every tool.
+setup:
+    uv sync
+
+# Everything CI runs.
+ci:
+    .ci/run
+
+# Lint and check the format; changes nothing.
+lint:
+    uv run ruff check
+    uv run ruff format --check
+
+# Repair what can be repaired, and format.
+format:
+    uv run ruff check --fix
+    uv run ruff format
+
+# Check the types, by package (the list is in pyproject.toml).
+types:
+    uv run mypy
+
+# Check the import contracts.
+imports:
+    uv run lint-imports
+
+# Run the tests; arguments go to pytest: `just test packages/core -n 0`.
+test *args:
+    uv run pytest {{args}}
+
+# Build every package and check what each wheel holds.
+build out="dist":
+    uv build --all-packages --clear --out-dir {{quote(out)}}
+    uv run python -m tools.check_wheels {{quote(out)}}
+
+# Move every third-party package to its newest allowed version and write the pins.
+pins:
+    uv run --no-sync python -m tools.pins --refresh
+    uv sync
+
+# Check that what is resolved equals the pins.
+pins-check:
+    uv run python -m tools.pins --check
+
+# Show the longest modules, classes, functions and argument lists.
+tail:
+    uv run python -m tools.tail

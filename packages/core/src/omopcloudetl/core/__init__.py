@@ -1,0 +1,1 @@
+"""Compile YAML mappings into SQL plans for the OMOP Common Data Model."""

@@ -1,0 +1,30 @@
+"""What an engine can do: every provider declares each capability, with a reason where it cannot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+
+class Capability(StrEnum):
+    """Something an engine may or may not do."""
+
+    TRANSACTIONS = "several statements in one transaction"
+    TRANSACTIONAL_DDL = "CREATE TABLE inside a transaction"
+    CREATE_OR_REPLACE = "CREATE OR REPLACE TABLE … AS"
+    TRY_CAST = "a cast that gives NULL for what cannot be read"
+    NOT_NULL = "NOT NULL in the catalogue"
+    LOAD_CSV = "loading delimited text by the engine"
+    LOAD_PARQUET = "loading Parquet by the engine"
+
+
+@dataclass(frozen=True)
+class Support:
+    """How a capability is supported; anything but `full` has a reason."""
+
+    level: Literal["full", "not_yet", "never"]
+    reason: str = ""
+
+
+FULL = Support("full")

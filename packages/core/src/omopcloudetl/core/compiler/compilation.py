@@ -1,0 +1,105 @@
+"""What the passes of one compilation share: the project, the specification, and what they found so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+from omopcloudetl.core.errors import Diagnostic, Position
+from omopcloudetl.core.files.project_loader import LoadedProject
+from omopcloudetl.core.files.validation import close_match
+from omopcloudetl.core.generator import BaseSQLGenerator
+from omopcloudetl.core.models.workflow import BulkLoadStep, Column
+from omopcloudetl.core.plan import Origin, Transaction
+from omopcloudetl.core.specification.models import CdmSpecification
+
+
+@dataclass(frozen=True)
+class DraftStatement:
+    """A statement as a syntax tree over logical names, or a check."""
+
+    tree: exp.Expression
+    purpose: str
+    check: str | None = None
+
+
+@dataclass
+class DraftStep:
+    """A step before names are physical and dependencies known."""
+
+    name: str
+    summary: str
+    origin: Origin
+    workflow_steps: tuple[str, ...]
+    """The workflow's steps it comes from."""
+    statements: Sequence[DraftStatement] = ()
+    load: BulkLoadStep | None = None
+    load_table: str | None = None
+    """Which table of `load`."""
+    reads: set[str] = field(default_factory=set)
+    writes: set[str] = field(default_factory=set)
+    creates: set[str] = field(default_factory=set)
+    """Tables this step makes, empty, for others to fill."""
+    transaction: Transaction = "step"
+
+
+@dataclass
+class Compilation:
+    """The state of one compilation; passes add to `problems`, `needs` and `steps`, and read the rest."""
+
+    project: LoadedProject
+    specification: CdmSpecification
+    generator: BaseSQLGenerator
+    sources: dict[str, dict[str, Column]]
+    """Logical table → its declared columns, for the loads that declare any."""
+    problems: list[Diagnostic] = field(default_factory=list)
+    needs: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Logical table → column → the first place (`file:line`) that reads it."""
+    entities: dict[str, int] = field(default_factory=dict)
+    """CDM table with registry ids → number of parts of its natural key."""
+    steps: list[DraftStep] = field(default_factory=list)
+
+    def problem(
+        self,
+        code: str,
+        message: str,
+        position: Position,
+        *,
+        found: str | None = None,
+        allowed: Sequence[str] = (),
+        help: str | None = None,
+    ) -> None:
+        """Note a mistake in the user's files; the nearest allowed word is suggested."""
+        suggestion = close_match(found, tuple(allowed)) if found else None
+        self.problems.append(
+            Diagnostic(
+                code, message, position, found=found, allowed=tuple(allowed), suggestion=suggestion, help=help
+            )
+        )
+
+    def need(self, table: str, column: str, position: Position) -> None:
+        """Note that a rule at `position` reads a column."""
+        self.needs.setdefault(table, {}).setdefault(column, f"{position.file}:{position.line}")
+
+    def type(self, name: str) -> exp.DataType:
+        """The engine's type for a specification type or a logical type."""
+        return self.generator.data_type(name)
+
+
+def declared_sources(project: LoadedProject) -> dict[str, dict[str, Column]]:
+    """The columns that the workflow's loads declare, by logical table; names in lower case."""
+    declared: dict[str, dict[str, Column]] = {}
+    for step in project.workflow.steps:
+        if isinstance(step, BulkLoadStep):
+            for name, load in step.tables.items():
+                if load.columns:
+                    columns = {column.lower(): spec for column, spec in load.columns.items()}
+                    declared[f"{step.schema_}.{name}"] = columns
+    return declared
+
+
+def origin(position: Position) -> Origin:
+    """The place in a plan's words."""
+    return Origin(file=position.file, line=position.line)

@@ -1,0 +1,62 @@
+"""Compiles `ddl` steps: schemas, and the CDM's tables as the specification has them."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from omopcloudetl.core.compiler import trees
+from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
+from omopcloudetl.core.generator import BaseSQLGenerator
+from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
+from omopcloudetl.core.models.workflow import DdlStep
+from omopcloudetl.core.specification.models import CdmTable
+
+SCHEMAS_STEP = "schemas"
+
+
+def schemas_step(compilation: Compilation) -> None:
+    """Add the step that makes the physical schemas; every other step comes after it."""
+    physical = {name: compilation.project.config.physical_schemas(compilation.project.target)[name] for name in LOGICAL_SCHEMAS}
+    statements = [
+        DraftStatement(compilation.generator.create_schema(schema), f"the schema for {logical}")
+        for logical, schema in physical.items()
+    ]
+    compilation.steps.append(
+        DraftStep(
+            name=SCHEMAS_STEP,
+            summary="make the schemas that are not there yet",
+            origin=origin(compilation.project.config_document.at("schemas")),
+            workflow_steps=(),
+            statements=statements,
+        )
+    )
+
+
+def ddl_step(compilation: Compilation, step: DdlStep, index: int) -> None:
+    """Add the step that makes the tables of one logical schema."""
+    tables = compilation.specification.in_schema(step.schema_)
+    compilation.steps.append(
+        DraftStep(
+            name=step.name,
+            summary=step.description or f"make the tables of {step.schema_} that are not there yet",
+            origin=origin(compilation.project.workflow_document.at("steps", index)),
+            workflow_steps=(step.name,),
+            statements=[
+                DraftStatement(
+                    create_table(compilation.generator, step.schema_, table), f"the table {step.schema_}.{table.name}"
+                )
+                for table in tables
+            ],
+            creates={f"{step.schema_}.{table.name}" for table in tables},
+        )
+    )
+
+
+def create_table(generator: BaseSQLGenerator, schema: str, table: CdmTable) -> exp.Expression:
+    """`CREATE TABLE IF NOT EXISTS` for a CDM table over the logical `schema`: fields, types, NOT NULL."""
+    columns = []
+    for field in table.fields:
+        constraints = [exp.ColumnConstraint(kind=exp.NotNullColumnConstraint())] if field.required else []
+        kind = generator.data_type(field.type)
+        columns.append(exp.ColumnDef(this=trees.identifier(field.name), kind=kind, constraints=constraints))
+    return generator.create_table(trees.table(f"{schema}.{table.name}"), columns)

@@ -1,0 +1,257 @@
+"""Compiles `kind: event`: a coded source record, each row routed by its standard concept's domain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlglot import exp
+
+from omopcloudetl.core.compiler import trees
+from omopcloudetl.core.compiler.compilation import Compilation
+from omopcloudetl.core.compiler.lookups import DOMAIN_TABLES, OTHER_DOMAINS, VALUE_DOMAIN, routing
+from omopcloudetl.core.compiler.scope import Scope
+from omopcloudetl.core.compiler.stage import QUARANTINED, WRITTEN, FieldValue, StageBuilder, reason_case
+from omopcloudetl.core.compiler.staged import Contribution, StagedMapping, stage_columns, stage_step
+from omopcloudetl.core.files.project_loader import LoadedMapping
+from omopcloudetl.core.models.mapping import EventMapping, EventValue
+from omopcloudetl.core.models.values import IdValue
+from omopcloudetl.core.specification.models import CdmTable
+
+_SAME_NAME = (
+    "person_id",
+    "visit_occurrence_id",
+    "visit_detail_id",
+    "provider_id",
+    "value_as_number",
+    "value_as_string",
+    "value_as_concept_id",
+    "value_source_value",
+    "unit_concept_id",
+    "unit_source_concept_id",
+    "unit_source_value",
+)
+_BY_STEM = (
+    ("concept_id", ("concept_id",)),
+    ("source_concept_id", ("source_concept_id",)),
+    ("source_value", ("source_value",)),
+    ("type_concept_id", ("type_concept_id",)),
+    ("start_date", ("start_date", "date")),
+    ("start_datetime", ("start_datetime", "datetime")),
+    ("end_date", ("end_date",)),
+    ("end_datetime", ("end_datetime",)),
+)
+
+
+def event_fields(table: CdmTable) -> dict[str, str]:
+    """Role of an event → the field that holds it in an event table, by the CDM's own naming.
+
+    `start_date` is `condition_start_date`, `drug_exposure_start_date` or `measurement_date`, whichever the
+    specification has; a role the table has no field for is left out.
+    """
+    stem = table.name.removesuffix("_occurrence").removesuffix("_exposure")
+    fields = {name: name for name in _SAME_NAME if name in table.by_name}
+    for role, suffixes in _BY_STEM:
+        candidates = [f"{start}_{suffix}" for start in (stem, table.name) for suffix in suffixes]
+        found = next((name for name in candidates if name in table.by_name), None)
+        if found:
+            fields[role] = found
+    return fields
+
+
+def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventMapping) -> StagedMapping:
+    """Add the mapping's stage step, with one contribution for each table its rows can be routed to."""
+    scope = Scope(compilation, loaded)
+    builder = StageBuilder(compilation, scope, model.name)
+    tables = _tables(compilation, loaded, model)
+    code = scope.parse(model.concept.code, "concept", "code")
+    concept = builder.lookup(
+        "concept", code, model.concept.vocabulary, model.concept.domain, "concept", fans_out=True
+    )
+    roles = [
+        *_references(model, builder),
+        FieldValue("concept_id", concept.concept_id(), nullable=False),
+        FieldValue("source_concept_id", concept.concept_id(source=True), nullable=False),
+        FieldValue("source_value", builder.text_of(code)),
+        builder.value("type_concept_id", model.type_concept_id, "integer", "type_concept_id"),
+        *_dates(model, builder),
+        *_value(model.value, builder),
+        *_unit(model, builder),
+    ]
+    extras = _extras(compilation, loaded, model, builder, tables)
+    required = [role for role in roles if role.name in {"person_id", "type_concept_id", "start_date"}]
+    target = trees.coalesce(trees.column("target_table", concept.alias), trees.text(model.default_table))
+    rows = builder.rows(
+        [
+            *builder.key_columns(model.key, "key"),
+            trees.named(target, "target_table"),
+            trees.named(trees.coalesce(trees.column("fan_out", concept.alias), trees.number(1)), "fan_out"),
+            *(trees.named(value.node, value.name) for value in roles),
+            *(trees.named(value.node, value.name) for values in extras.values() for value in values),
+            trees.named(reason_case(required, compilation.type("text")), "row_reason"),
+        ]
+    )
+    fate = trees.case(
+        [(trees.is_null(trees.column("row_reason", "rows")), trees.text(WRITTEN))], trees.text(QUARANTINED)
+    )
+    routes = routing(model.routes, model.default_table)
+    compilation.steps.append(stage_step(compilation, loaded, builder, stage_columns(rows, fate), routes))
+    contributions = tuple(
+        _contribution(loaded, builder, table, [role.name for role in roles], extras.get(table.name, []))
+        for table in tables
+    )
+    return StagedMapping(loaded, scope, builder, len(model.key), True, contributions)
+
+
+def _tables(compilation: Compilation, loaded: LoadedMapping, model: EventMapping) -> list[CdmTable]:
+    """Every table a row may be routed to; names that are no event tables are reported."""
+    known = [
+        table.name
+        for table in compilation.specification.in_schema("cdm")
+        if {"concept_id", "start_date", "person_id"} <= event_fields(table).keys() and table.has_own_id
+    ]
+    named = [(model.default_table, ("default_table",))]
+    named += [(name, ("routes", domain)) for domain, name in model.routes.items()]
+    named += [(name, ("columns", name)) for name in model.columns]
+    for name, path in named:
+        if name not in known:
+            compilation.problem(
+                "unknown-table",
+                f"'{name}' is no table for events in the CDM {compilation.specification.version}",
+                loaded.document.at(*path),
+                found=name,
+                allowed=known,
+            )
+    routed = {**DOMAIN_TABLES, **model.routes}
+    possible = {*routed.values(), OTHER_DOMAINS, model.default_table}
+    return [compilation.specification.by_name[name] for name in known if name in possible]
+
+
+def _references(model: EventMapping, builder: StageBuilder) -> list[FieldValue]:
+    found = [builder.reference("person_id", "person", model.person, "person")]
+    if model.visit:
+        found.append(builder.reference("visit_occurrence_id", "visit_occurrence", model.visit, "visit"))
+    if model.visit_detail:
+        found.append(builder.reference("visit_detail_id", "visit_detail", model.visit_detail, "visit_detail"))
+    if model.provider:
+        found.append(builder.reference("provider_id", "provider", model.provider, "provider"))
+    return found
+
+
+def _dates(model: EventMapping, builder: StageBuilder) -> list[FieldValue]:
+    parsed = {"start": builder.scope.parse(model.start, "start")}
+    if model.end:
+        parsed["end"] = builder.scope.parse(model.end, "end")
+    return [
+        builder.fit(f"{name}_{suffix}", value, type_)
+        for name, value in parsed.items()
+        for suffix, type_ in (("date", "date"), ("datetime", "datetime"))
+    ]
+
+
+def _value(value: EventValue | None, builder: StageBuilder) -> list[FieldValue]:
+    """A number, else the concept of a text, else the text; and the value as the source has it."""
+    if value is None:
+        return []
+    number = builder.scope.parse(value.number or value.text or "", "value", "number" if value.number else "text")
+    as_number = builder.fit("value_as_number", number, "float")
+    found = [as_number]
+    verbatim = [builder.text_of(number)]
+    if value.text is not None:
+        text = builder.scope.parse(value.text, "value", "text")
+        lookup = builder.lookup("value", text, None, VALUE_DOMAIN, "value")
+        as_text = builder.text_of(text)
+        verbatim.insert(0, as_text.copy())
+        concept = trees.column("concept_id", lookup.alias)
+        mapped = exp.GT(this=trees.coalesce(concept, trees.number(0)), expression=trees.number(0))
+        only_text = trees.case(
+            [
+                (trees.any_of([trees.not_null(as_number.node.copy()), mapped]), exp.Null()),
+            ],
+            as_text,
+        )
+        found.append(FieldValue("value_as_concept_id", exp.Nullif(this=concept.copy(), expression=trees.number(0))))
+        found.append(FieldValue("value_as_string", only_text))
+    source_value = verbatim[0] if len(verbatim) == 1 else trees.coalesce(verbatim[0], verbatim[1])
+    found.append(FieldValue("value_source_value", source_value))
+    return found
+
+
+def _unit(model: EventMapping, builder: StageBuilder) -> list[FieldValue]:
+    """The unit's concept, 0 for a unit that has none, NULL where the source gives no unit."""
+    if model.unit is None:
+        return []
+    code = builder.scope.parse(model.unit.code, "unit", "code")
+    lookup = builder.lookup("unit", code, model.unit.vocabulary, model.unit.domain, "unit")
+    given = trees.is_null(builder.text_of(code))
+
+    def concept(*, source: bool) -> exp.Expression:
+        return trees.case([(given.copy(), exp.Null())], lookup.concept_id(source=source))
+
+    return [
+        FieldValue("unit_concept_id", concept(source=False)),
+        FieldValue("unit_source_concept_id", concept(source=True)),
+        FieldValue("unit_source_value", builder.text_of(code)),
+    ]
+
+
+def _extras(
+    compilation: Compilation,
+    loaded: LoadedMapping,
+    model: EventMapping,
+    builder: StageBuilder,
+    tables: Iterable[CdmTable],
+) -> dict[str, list[FieldValue]]:
+    """The further columns by table; in the stage their names begin with the table's."""
+    by_name = {table.name: table for table in tables}
+    extras: dict[str, list[FieldValue]] = {}
+    for table_name, columns in model.columns.items():
+        table = by_name.get(table_name)
+        for name, value in columns.items() if table else ():
+            position = loaded.document.at("columns", table_name, name)
+            field = table.by_name.get(name) if table else None
+            if field is None or isinstance(value, IdValue):
+                compilation.problem(
+                    "unknown-field" if field is None else "misplaced-id",
+                    f"cdm.{table_name} has no field '{name}' that an event could fill",
+                    position,
+                    found=name,
+                    allowed=tuple(table.by_name) if table else (),
+                )
+                continue
+            found = builder.value(f"{table_name}__{name}", value, field.type, "columns", table_name, name)
+            extras.setdefault(table_name, []).append(found)
+    return extras
+
+
+def _contribution(
+    loaded: LoadedMapping, builder: StageBuilder, table: CdmTable, roles: list[str], extras: list[FieldValue]
+) -> Contribution:
+    """The rows routed to one table, each role in the field that holds it there."""
+    fields = event_fields(table)
+    columns: dict[str, exp.Expression] = {
+        fields[role]: trees.column(role, "stage") for role in roles if role in fields
+    }
+    for end, start in (("end_date", "start_date"), ("end_datetime", "start_datetime")):
+        required = end in fields and table.by_name[fields["end_date"]].required
+        if required and start in fields:
+            given = [trees.column(end, "stage")] if end in roles else []
+            instead = trees.column(start, "stage")
+            columns[fields[end]] = trees.coalesce(given[0], instead) if given else instead
+    for value in extras:
+        columns[value.name.partition("__")[2]] = trees.column(value.name, "stage")
+    for field in table.fields:
+        if field.required and field.name not in columns and field.name.endswith("_concept_id"):
+            columns[field.name] = trees.number(0)
+    routed = trees.equal(trees.column("target_table", "stage"), trees.text(table.name))
+    written = trees.equal(trees.column("row_fate", "stage"), trees.text(WRITTEN))
+    ordered = {name: columns[name] for name in table.by_name if name in columns}
+    return Contribution(
+        mapping=loaded.model.name,
+        stage=builder.table,
+        table=table.name,
+        columns=ordered,
+        condition=trees.all_of([routed, written]),
+        keys=len(loaded.model.key),
+        strategy="ordinal",
+        workflow_step=loaded.step,
+    )

@@ -1,0 +1,120 @@
+"""Orders the steps: dependencies from what each reads and writes, and cycles shown as what they are."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+
+from omopcloudetl.core.compiler.compilation import Compilation, DraftStep
+from omopcloudetl.core.compiler.ddl import SCHEMAS_STEP
+from omopcloudetl.core.errors import Position
+
+
+def infer_dependencies(compilation: Compilation) -> dict[str, set[str]]:
+    """Step → the steps it must wait for."""
+    steps = compilation.steps
+    creators, writers = _by_table(steps, "creates"), _by_table(steps, "writes")
+    explicit = _explicit(compilation)
+    depends: dict[str, set[str]] = {}
+    for step in steps:
+        needed = {name for table in step.reads for name in (*creators.get(table, ()), *writers.get(table, ()))}
+        needed |= {name for table in step.writes for name in creators.get(table, ())}
+        needed |= explicit.get(step.name, set())
+        needed.discard(step.name)
+        depends[step.name] = needed or ({SCHEMAS_STEP} - {step.name})
+    _check_writers(compilation, writers, depends)
+    return depends
+
+
+def order_steps(compilation: Compilation, depends: Mapping[str, set[str]]) -> list[DraftStep]:
+    """The steps in an order that respects `depends`, as near as possible to the order they were compiled in."""
+    steps = compilation.steps
+    number = {step.name: i for i, step in enumerate(steps)}
+    waiting = {name: set(needed) for name, needed in depends.items()}
+    dependants: dict[str, list[str]] = {name: [] for name in waiting}
+    for name, needed in waiting.items():
+        for other in needed:
+            dependants[other].append(name)
+    ready = [number[name] for name, needed in waiting.items() if not needed]
+    heapq.heapify(ready)
+    ordered: list[DraftStep] = []
+    while ready:
+        step = steps[heapq.heappop(ready)]
+        ordered.append(step)
+        for name in dependants[step.name]:
+            waiting[name].discard(step.name)
+            if not waiting[name]:
+                heapq.heappush(ready, number[name])
+    if len(ordered) < len(steps):
+        done = {step.name for step in ordered}
+        _report_cycle(compilation, {name: needed for name, needed in waiting.items() if name not in done})
+    return ordered
+
+
+def _by_table(steps: Sequence[DraftStep], attribute: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for step in steps:
+        for table in getattr(step, attribute):
+            found.setdefault(table, []).append(step.name)
+    return found
+
+
+def _explicit(compilation: Compilation) -> dict[str, set[str]]:
+    """What `depends_on` adds: every plan step of the one workflow step waits for every one of the other."""
+    of: dict[str, list[str]] = {}
+    for step in compilation.steps:
+        for name in step.workflow_steps:
+            of.setdefault(name, []).append(step.name)
+    found: dict[str, set[str]] = {}
+    for declared in compilation.project.workflow.steps:
+        needed = {name for other in declared.depends_on for name in of.get(other, ())}
+        for name in of.get(declared.name, ()):
+            found.setdefault(name, set()).update(needed)
+    return found
+
+
+def _check_writers(
+    compilation: Compilation, writers: Mapping[str, list[str]], depends: Mapping[str, set[str]]
+) -> None:
+    """Two steps that fill the same table must have an order."""
+    for table, names in sorted(writers.items()):
+        for i, first in enumerate(names):
+            for second in names[i + 1 :]:
+                if not _waits(second, first, depends) and not _waits(first, second, depends):
+                    compilation.problem(
+                        "two-writers",
+                        f"the steps '{first}' and '{second}' both write {table}, in no order",
+                        _position(compilation, second),
+                        help="say depends_on in one of them",
+                    )
+
+
+def _waits(step: str, other: str, depends: Mapping[str, set[str]]) -> bool:
+    seen, todo = set(), [step]
+    while todo:
+        current = todo.pop()
+        if current == other:
+            return True
+        if current not in seen:
+            seen.add(current)
+            todo.extend(depends.get(current, ()))
+    return False
+
+
+def _position(compilation: Compilation, name: str) -> Position:
+    place = next(step.origin for step in compilation.steps if step.name == name)
+    return Position(place.file, place.line)
+
+
+def _report_cycle(compilation: Compilation, waiting: Mapping[str, set[str]]) -> None:
+    """Follow the first step that waits until it waits for itself."""
+    path = [min(waiting)]
+    while path.count(path[-1]) < 2:
+        path.append(min(other for other in waiting[path[-1]] if other in waiting))
+    cycle = path[path.index(path[-1]) :]
+    compilation.problem(
+        "cycle",
+        "these steps wait for each other: " + " → ".join(cycle),
+        _position(compilation, cycle[0]),
+        help="a step waits for the steps that write what it reads",
+    )

@@ -1,0 +1,240 @@
+"""Accounts for every row: what came in, what was written where, and what was set aside and why.
+
+For each mapping: source + fan_out = excluded + written + merged + quarantined. `unmapped` is the part of
+`written` whose concept is 0. The step fails if a mapping does not balance, or if a CDM table does not hold
+exactly the rows that the ledger says were written to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlglot import exp, parse_one
+
+from omopcloudetl.core.compiler import trees
+from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
+from omopcloudetl.core.compiler.stage import MERGED, QUARANTINED, WRITTEN
+from omopcloudetl.core.compiler.staged import Contribution, StagedMapping
+
+LEDGER, QUARANTINE = "work.ledger", "work.quarantine"
+LEDGER_COLUMNS = ("mapping", "entry", "target_table", "reason", "row_count")
+QUARANTINE_COLUMNS = ("mapping", "source_table", "source_key", "reason")
+SAME_KEY = "another row has the same key"
+
+LEDGER_QUERY = """
+SELECT mapping, entry, target_table, reason, row_count FROM work.ledger
+ORDER BY mapping, entry, target_table NULLS FIRST, reason NULLS FIRST
+"""
+_UNBALANCED = """
+SELECT mapping, SUM(CASE WHEN entry IN ('source', 'fan_out') THEN row_count
+  WHEN entry = 'unmapped' THEN 0 ELSE -row_count END) AS difference
+FROM work.ledger GROUP BY mapping
+HAVING SUM(CASE WHEN entry IN ('source', 'fan_out') THEN row_count
+  WHEN entry = 'unmapped' THEN 0 ELSE -row_count END) <> 0
+"""
+
+
+def ledger_step(compilation: Compilation, staged: Sequence[StagedMapping]) -> None:
+    """Add the step that fills `work.ledger` and `work.quarantine`, and checks that they balance."""
+    statements = [
+        *_empty(compilation, LEDGER, LEDGER_COLUMNS),
+        *_empty(compilation, QUARANTINE, QUARANTINE_COLUMNS),
+    ]
+    earlier: dict[str, list[Contribution]] = {}
+    for mapping in staged:
+        entries = _entries(compilation, mapping, earlier)
+        statements.append(_insert(LEDGER, LEDGER_COLUMNS, trees.union(entries), f"ledger of {mapping.name}"))
+        set_aside = _quarantined(mapping)
+        statements.append(_insert(QUARANTINE, QUARANTINE_COLUMNS, set_aside, f"quarantine of {mapping.name}"))
+        for contribution in mapping.contributions:
+            if contribution.strategy == "registry":
+                earlier.setdefault(contribution.table, []).append(contribution)
+    statements.append(DraftStatement(parse_one(_UNBALANCED), "every mapping balances", "the ledger does not balance"))
+    tables = sorted({c.table for mapping in staged for c in mapping.contributions})
+    statements += [_table_check(table) for table in tables]
+    reads = {contribution.stage for mapping in staged for contribution in mapping.contributions}
+    reads |= {f"cdm.{table}" for table in tables}
+    reads |= {table for mapping in staged for table in mapping.scope.reads}
+    compilation.steps.append(
+        DraftStep(
+            name="ledger",
+            summary="account for every source row, and check that nothing is missing",
+            origin=origin(compilation.project.workflow_document.at("steps")),
+            workflow_steps=(),
+            statements=statements,
+            reads=reads,
+            writes={LEDGER, QUARANTINE},
+        )
+    )
+
+
+def _empty(compilation: Compilation, table: str, names: Sequence[str]) -> list[DraftStatement]:
+    columns = [
+        exp.ColumnDef(
+            this=trees.identifier(name), kind=compilation.type("bigint" if name == "row_count" else "text")
+        )
+        for name in names
+    ]
+    create = compilation.generator.create_table(trees.table(table), columns)
+    return [
+        DraftStatement(create, f"{table} exists"),
+        DraftStatement(exp.Delete(this=trees.table(table)), f"{table} is for this run"),
+    ]
+
+
+def _insert(table: str, names: Sequence[str], query: exp.Query, purpose: str) -> DraftStatement:
+    target = exp.Schema(this=trees.table(table), expressions=[trees.identifier(name) for name in names])
+    return DraftStatement(exp.Insert(this=target, expression=query), purpose)
+
+
+def _entry(
+    mapping: str, entry: str, count: exp.Expression, *, target: exp.Expression | None, reason: exp.Expression | None
+) -> exp.Select:
+    return trees.select(
+        trees.named(trees.text(mapping), "mapping"),
+        trees.named(trees.text(entry), "entry"),
+        trees.named(target or exp.Null(), "target_table"),
+        trees.named(reason or exp.Null(), "reason"),
+        trees.named(count, "row_count"),
+    )
+
+
+def _entries(
+    compilation: Compilation, mapping: StagedMapping, earlier: dict[str, list[Contribution]]
+) -> list[exp.Query]:
+    found = _entries_of_source(mapping)
+    if mapping.fans_out:
+        return [*found, *_entries_of_event(mapping)]
+    contribution = mapping.contributions[0]
+    before = earlier.get(contribution.table, []) if contribution.strategy == "registry" else []
+    return [*found, *_entries_of_table(mapping, contribution, before)]
+
+
+def _entries_of_source(mapping: StagedMapping) -> list[exp.Query]:
+    """Rows of the mapping's own table, what `many` joins add, and what `where` leaves out."""
+    scope, name = mapping.scope, mapping.name
+    base = {scope.base[0]} if scope.base else set()
+    found: list[exp.Query] = [
+        scope.from_clause(_entry(name, "source", trees.count_rows(), target=None, reason=None), base)
+    ]
+    many = [alias for alias, join in mapping.loaded.model.joins.items() if join.cardinality == "many"]
+    if many:
+        alone = scope.from_clause(trees.select(trees.count_rows()), base)
+        extra = exp.Sub(this=trees.count_rows(), expression=exp.Subquery(this=alone))
+        reason = trees.text("joined rows")
+        found.append(scope.from_clause(_entry(name, "fan_out", extra, target=None, reason=reason)))
+    if scope.condition is not None:
+        out = _entry(name, "excluded", trees.count_rows(), target=None, reason=trees.text("where"))
+        scope.from_clause(out, scope.aliases_in(scope.condition) | set(many) | base)
+        true = trees.coalesce(exp.Paren(this=scope.condition.copy()), exp.false())
+        found.append(trees.where(out, exp.Not(this=true)))
+    return found
+
+
+def _from_stage(query: exp.Select, mapping: StagedMapping, *conditions: exp.Expression) -> exp.Select:
+    trees.from_(query, trees.table(mapping.builder.table, "stage"))
+    return trees.where(query, trees.all_of(conditions))
+
+
+def _fate(fate: str) -> exp.Expression:
+    return trees.equal(trees.column("row_fate", "stage"), trees.text(fate))
+
+
+def _first() -> exp.Expression:
+    """A source row whose code fans out is counted once."""
+    return trees.equal(trees.column("fan_out", "stage"), trees.number(1))
+
+
+def _entries_of_event(mapping: StagedMapping) -> list[exp.Query]:
+    name = mapping.name
+
+    def by_table(entry: str, *conditions: exp.Expression) -> exp.Select:
+        target = trees.column("target_table", "stage")
+        query = _entry(name, entry, trees.count_rows(), target=target, reason=None)
+        _from_stage(query, mapping, *conditions)
+        return trees.group_by(query, target.copy())
+
+    unmapped = trees.equal(trees.column("concept_id", "stage"), trees.number(0))
+    repeated = exp.GT(this=trees.column("fan_out", "stage"), expression=trees.number(1))
+    fan_out = _entry(name, "fan_out", trees.count_rows(), target=None, reason=trees.text("several standard concepts"))
+    return [
+        by_table("written", _fate(WRITTEN)),
+        by_table("unmapped", _fate(WRITTEN), unmapped),
+        _from_stage(fan_out, mapping, _fate(WRITTEN), repeated),
+        _quarantine_entry(mapping, _first()),
+    ]
+
+
+def _quarantine_entry(mapping: StagedMapping, *conditions: exp.Expression) -> exp.Select:
+    reason = trees.coalesce(trees.column("row_reason", "stage"), trees.text(SAME_KEY))
+    query = _entry(mapping.name, "quarantined", trees.count_rows(), target=None, reason=reason)
+    _from_stage(query, mapping, _fate(QUARANTINED), *conditions)
+    return trees.group_by(query, reason.copy())
+
+
+def _entries_of_table(
+    mapping: StagedMapping, contribution: Contribution, before: Sequence[Contribution]
+) -> list[exp.Query]:
+    """Written rows, less those that an earlier mapping of the same table already has; and what was merged."""
+    name, table = mapping.name, trees.text(contribution.table)
+    taken = trees.any_of([_exists_in(other, contribution) for other in before])
+    written = _entry(name, "written", trees.count_rows(), target=table, reason=None)
+    merged = _entry(name, "merged", trees.count_rows(), target=table.copy(), reason=trees.text(SAME_KEY))
+    entries: list[exp.Query] = [
+        _from_stage(written, mapping, _fate(WRITTEN), *([exp.Not(this=exp.Paren(this=taken))] if before else [])),
+        _from_stage(merged, mapping, _fate(MERGED)),
+        _quarantine_entry(mapping),
+    ]
+    if before:
+        reason = trees.text("an earlier mapping has the same key")
+        also = _entry(name, "merged", trees.count_rows(), target=table.copy(), reason=reason)
+        entries.append(_from_stage(also, mapping, _fate(WRITTEN), taken.copy()))
+    return entries
+
+
+def _exists_in(other: Contribution, contribution: Contribution) -> exp.Expression:
+    conditions = [trees.equal(trees.column("row_fate", "other"), trees.text(WRITTEN))]
+    conditions += [
+        trees.same(trees.column(name, "other"), trees.column(name, "stage")) for name in contribution.key_names()
+    ]
+    query = trees.from_(trees.select(trees.number(1)), trees.table(other.stage, "other"))
+    return exp.Exists(this=trees.where(query, trees.all_of(conditions)))
+
+
+def _quarantined(mapping: StagedMapping) -> exp.Select:
+    """Mapping, table, key and reason of each row that was set aside; nothing of its clinical content."""
+    key: exp.Expression | None = None
+    for i in range(1, mapping.keys + 1):
+        part = trees.coalesce(trees.column(f"key_{i}", "stage"), trees.text("NULL"))
+        key = part if key is None else exp.DPipe(this=exp.DPipe(this=key, expression=trees.text(" | ")), expression=part)
+    assert key is not None
+    base = mapping.scope.base
+    query = trees.select(
+        trees.named(trees.text(mapping.name), "mapping"),
+        trees.named(trees.text(base[1]) if base else exp.Null(), "source_table"),
+        trees.named(key, "source_key"),
+        trees.named(trees.coalesce(trees.column("row_reason", "stage"), trees.text(SAME_KEY)), "reason"),
+    )
+    return _from_stage(query, mapping, _fate(QUARANTINED), *([_first()] if mapping.fans_out else []))
+
+
+def _table_check(table: str) -> DraftStatement:
+    """A row if the CDM table does not hold what the ledger says."""
+    said = parse_one("SELECT COALESCE(SUM(row_count), 0) AS row_count FROM work.ledger WHERE entry = 'written'")
+    assert isinstance(said, exp.Select)
+    said.args["where"].set(
+        "this",
+        trees.all_of([said.args["where"].this, trees.equal(trees.column("target_table"), trees.text(table))]),
+    )
+    holds = trees.from_(trees.select(trees.named(trees.count_rows(), "row_count")), trees.table(f"cdm.{table}"))
+    query = trees.from_(
+        trees.select(trees.column("row_count", "said"), trees.column("row_count", "holds")),
+        trees.subquery(said, "said"),
+    )
+    query.append("joins", exp.Join(this=trees.subquery(holds, "holds"), kind="CROSS"))
+    trees.where(
+        query, exp.NEQ(this=trees.column("row_count", "said"), expression=trees.column("row_count", "holds"))
+    )
+    return DraftStatement(
+        query, f"cdm.{table} holds what the ledger says", f"cdm.{table} does not hold what the ledger says"
+    )

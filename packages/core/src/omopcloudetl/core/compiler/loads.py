@@ -1,0 +1,98 @@
+"""Compiles `bulk_load` steps: one plan step a table, with the columns that rules need."""
+
+from __future__ import annotations
+
+import posixpath
+
+from omopcloudetl.core.compiler.compilation import Compilation, DraftStep, origin
+from omopcloudetl.core.models.workflow import BulkLoadStep
+from omopcloudetl.core.plan import LoadColumn
+
+
+def bulk_load_steps(compilation: Compilation, step: BulkLoadStep, index: int) -> None:
+    """Add a step for each table of a load."""
+    document = compilation.project.workflow_document
+    vocabulary = {table.name for table in compilation.specification.in_schema("vocab")}
+    for name, load in step.tables.items():
+        position = document.at("steps", index, "tables", name)
+        if step.schema_ == "vocab" and name not in vocabulary:
+            compilation.problem(
+                "unknown-table",
+                f"the CDM {compilation.specification.version} has no vocabulary table '{name}'",
+                position,
+                found=name,
+                allowed=tuple(sorted(vocabulary)),
+            )
+        compilation.steps.append(
+            DraftStep(
+                name=f"{step.name}_{name}",
+                summary=f"load {step.schema_}.{name} from {load.file}",
+                origin=origin(position),
+                workflow_steps=(step.name,),
+                load=step,
+                load_table=name,
+                writes={f"{step.schema_}.{name}"},
+            )
+        )
+
+
+def load_uri(compilation: Compilation, step: BulkLoadStep, name: str, index: int) -> str:
+    """Where a table's files are: the step's `from` and the table's file; what leaves the project is refused."""
+    position = compilation.project.workflow_document.at("steps", index, "from")
+    folder, declared = step.from_, False
+    if folder.startswith(":"):
+        variable, values = folder[1:], compilation.project.variables
+        declared = True
+        if variable not in values:
+            compilation.problem(
+                "unknown-variable",
+                f"the workflow has no variable '{variable}'",
+                position,
+                found=variable,
+                allowed=tuple(values),
+            )
+            return ""
+        if values[variable] is None:
+            compilation.problem(
+                "missing-variable",
+                f"the variable '{variable}' has no value",
+                position,
+                help=f"give --var {variable}=… or set it under variables: in project.yaml",
+            )
+            return ""
+        folder = str(values[variable])
+    file = step.tables[name].file
+    if _escapes(file) or (not declared and _escapes(folder)):
+        compilation.problem(
+            "outside-project",
+            f"'{file if _escapes(file) else folder}' is outside the project",
+            position,
+            help="declare the folder as a variable of type uri and write `from: :name`",
+        )
+    return file if folder in {"", "."} else f"{folder.rstrip('/')}/{file}"
+
+
+def load_columns(compilation: Compilation, step: BulkLoadStep, name: str) -> tuple[LoadColumn, ...]:
+    """The columns a file of source data must have: those declared, and those that rules read."""
+    if step.schema_ != "source":
+        return ()
+    logical = f"source.{name}"
+    needs = compilation.needs.get(logical, {})
+    declared = compilation.sources.get(logical, {})
+    names = [*declared, *sorted(set(needs) - set(declared))]
+    return tuple(
+        LoadColumn(
+            name=column,
+            optional=declared[column].optional if column in declared else False,
+            needed_by=needs.get(column),
+        )
+        for column in names
+    )
+
+
+def _escapes(path: str) -> bool:
+    """Whether a local path leaves the folder it is relative to; a URI with a scheme does not."""
+    if "://" in path:
+        return False
+    normal = posixpath.normpath(path.replace("\\", "/"))
+    return normal.startswith(("/", "../", "~")) or normal == ".." or path[1:2] == ":"

@@ -1,0 +1,245 @@
+"""The names a mapping's SQL may use: parses the author's expressions and checks them against the aliases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlglot import exp, parse_one
+from sqlglot.errors import ParseError, TokenError
+
+from omopcloudetl.core.compiler import trees
+from omopcloudetl.core.compiler.compilation import Compilation
+from omopcloudetl.core.errors import Position
+from omopcloudetl.core.files.project_loader import LoadedMapping
+from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
+
+AUTHOR_DIALECT = "duckdb"
+"""The dialect in which authors write expressions, whatever the target."""
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """An author's expression over the mapping's aliases."""
+
+    node: exp.Expression
+    type: str | None = None
+    """The logical type where it is known: a bare column of a declared type, text if undeclared."""
+    unreadable: tuple[exp.Expression, ...] = ()
+    """Conditions under which a typed column holds something that is not of its type."""
+
+    def copy(self) -> exp.Expression:
+        """A fresh copy of the tree, for another place in the statement."""
+        return self.node.copy()
+
+
+class Scope:
+    """The tables one mapping reads, under their aliases."""
+
+    def __init__(self, compilation: Compilation, mapping: LoadedMapping) -> None:
+        self.compilation = compilation
+        self.document = mapping.document
+        model = mapping.model
+        self.base = next(iter(model.from_.items()), None)
+        """(alias, table) of the rows the mapping accounts for."""
+        self.tables: dict[str, str] = dict(model.from_)
+        self.reads: set[str] = set(model.from_.values())
+        self._fresh: set[str] = set()
+        for alias, join in model.joins.items():
+            if alias in self.tables:
+                self._problem("duplicate-alias", f"the alias '{alias}' is used twice", ("joins", alias))
+            self.tables[alias] = join.table
+            self.reads.add(join.table)
+        self._check_tables()
+        self.joins = {
+            alias: self.parse(join.on, "joins", alias, "on").node for alias, join in model.joins.items()
+        }
+        self.condition = self.parse(model.where, "where").node if model.where else None
+
+    def at(self, *path: str | int) -> Position:
+        """Where a part of the mapping stands."""
+        return self.document.at(*path)
+
+    def fresh(self, name: str) -> str:
+        """An alias for a table the compiler joins, different from the author's and from earlier ones."""
+        while name in self.tables or name in self._fresh:
+            name += "_"
+        self._fresh.add(name)
+        return name
+
+    def parse(self, sql: str, *path: str | int) -> Parsed:
+        """Parse a scalar expression that stands at `path`; what is wrong with it becomes a diagnostic."""
+        position = self.at(*path)
+        try:
+            tree = parse_one(sql, read=AUTHOR_DIALECT, into=exp.Condition)
+        except (ParseError, TokenError) as error:
+            self._syntax_problem(sql, error, position)
+            return Parsed(exp.Null())
+        tree = self._bind(tree, position)
+        if isinstance(tree, exp.Column) and not isinstance(tree.this, exp.Star):
+            return self._bare_column(tree)
+        return self._typed(tree)
+
+    def from_clause(self, query: exp.Select, aliases: Iterable[str] | None = None) -> exp.Select:
+        """The query with the mapping's FROM and joins; with `aliases`, only the joins they need."""
+        wanted = set(self.tables) if aliases is None else self._closure(set(aliases))
+        if self.base is not None:
+            trees.from_(query, trees.table(self.base[1], self.base[0]))
+        else:
+            one_row = trees.select(trees.named(trees.number(1), "one"))
+            trees.from_(query, trees.subquery(one_row, self.fresh("one_row")))
+        for alias, on in self.joins.items():
+            if alias in wanted:
+                trees.join(query, trees.table(self.tables[alias], alias), on.copy())
+        return query
+
+    def aliases_in(self, *trees: exp.Expression | None) -> set[str]:
+        """The aliases that expressions use."""
+        return {c.table for tree in trees if tree is not None for c in tree.find_all(exp.Column) if c.table}
+
+    def _closure(self, aliases: set[str]) -> set[str]:
+        wanted = set(aliases)
+        for alias in reversed(self.joins):
+            if alias in wanted:
+                wanted |= self.aliases_in(self.joins[alias])
+        return wanted
+
+    # -- binding: names, variables, types
+
+    def _bind(self, tree: exp.Expression, position: Position) -> exp.Expression:
+        for node in list(tree.find_all(exp.Placeholder, exp.Parameter)):
+            value = self._variable(node, position)
+            if node is tree:
+                return value
+            node.replace(value)
+        inner = {id(c) for query in tree.find_all(exp.Query) for c in query.find_all(exp.Column)}
+        for query_table in tree.find_all(exp.Table):
+            self._bind_table(query_table, position)
+        for node in tree.find_all(exp.Column):
+            for part in node.find_all(exp.Identifier):
+                part.set("this", part.name.lower())
+                part.set("quoted", True)
+            if id(node) not in inner:
+                self._bind_column(node, position)
+        return tree
+
+    def _variable(self, node: exp.Expression, position: Position) -> exp.Expression:
+        name, values = node.name, self.compilation.project.variables
+        if name not in values:
+            self.compilation.problem(
+                "unknown-variable",
+                f"the workflow has no variable '{name}'",
+                position,
+                found=name,
+                allowed=tuple(values),
+            )
+            return exp.Null()
+        if values[name] is None:
+            self.compilation.problem(
+                "missing-variable", f"the variable '{name}' has no value", position, help=f"give --var {name}=…"
+            )
+        return trees.literal(values[name])
+
+    def _bind_table(self, node: exp.Table, position: Position) -> None:
+        logical = f"{node.db}.{node.name}".lower()
+        if node.db.lower() not in LOGICAL_SCHEMAS or node.catalog:
+            self.compilation.problem(
+                "unknown-schema",
+                "a table in SQL is written schema.table over the logical schemas",
+                position,
+                found=node.sql(),
+                allowed=LOGICAL_SCHEMAS,
+            )
+        node.set("this", trees.identifier(node.name.lower()))
+        node.set("db", trees.identifier(node.db.lower()))
+        self.reads.add(logical)
+
+    def _bind_column(self, node: exp.Column, position: Position) -> None:
+        if not node.table:
+            if len(self.tables) != 1:
+                self.compilation.problem(
+                    "ambiguous-column",
+                    f"say which table '{node.name}' belongs to",
+                    position,
+                    found=node.name,
+                    allowed=[f"{alias}.{node.name}" for alias in self.tables],
+                )
+                return
+            node.set("table", trees.identifier(next(iter(self.tables))))
+        logical = self.tables.get(node.table)
+        if logical is None:
+            self.compilation.problem(
+                "unknown-alias",
+                f"there is no alias '{node.table}' in from or joins",
+                position,
+                found=node.table,
+                allowed=tuple(self.tables),
+            )
+            return
+        self._check_column(logical, node.name, position)
+
+    def _check_column(self, logical: str, name: str, position: Position) -> None:
+        known = self.compilation.sources.get(logical)
+        schema, _, table = logical.partition(".")
+        specified = self.compilation.specification.by_name.get(table) if schema in {"cdm", "vocab"} else None
+        allowed = tuple(known) if known is not None else tuple(specified.by_name) if specified else None
+        if allowed is not None and name not in allowed:
+            self.compilation.problem(
+                "unknown-column", f"{logical} has no column '{name}'", position, found=name, allowed=allowed
+            )
+        elif schema == "source":
+            self.compilation.need(logical, name, position)
+
+    def _declared_type(self, node: exp.Column) -> str | None:
+        logical = self.tables.get(node.table, "")
+        declared = self.compilation.sources.get(logical, {}).get(node.name)
+        return declared.type if declared else None
+
+    def _bare_column(self, node: exp.Column) -> Parsed:
+        type_ = self._declared_type(node)
+        if type_ is None or type_ == "text":
+            return Parsed(node, type_)
+        return Parsed(self._read_as(node, type_), type_, (self._is_unreadable(node, type_),))
+
+    def _typed(self, tree: exp.Expression) -> Parsed:
+        """Columns of a declared type are read as that type where an expression uses them."""
+        unreadable: dict[str, exp.Expression] = {}
+        for node in list(tree.find_all(exp.Column)):
+            type_ = self._declared_type(node)
+            if type_ is not None and type_ != "text":
+                unreadable[f"{node.table}.{node.name}"] = self._is_unreadable(node, type_)
+                node.replace(self._read_as(node.copy(), type_))
+        return Parsed(tree, None, tuple(unreadable.values()))
+
+    def _read_as(self, node: exp.Expression, type_: str) -> exp.Expression:
+        return trees.try_cast(node, self.compilation.type(type_))
+
+    def _is_unreadable(self, node: exp.Column, type_: str) -> exp.Expression:
+        return trees.all_of([trees.not_null(node.copy()), trees.is_null(self._read_as(node.copy(), type_))])
+
+    # -- complaints
+
+    def _check_tables(self) -> None:
+        specification = self.compilation.specification
+        for alias, logical in self.tables.items():
+            schema, _, name = logical.partition(".")
+            known = [table.name for table in specification.in_schema(schema)]
+            if schema in {"cdm", "vocab"} and name not in known:
+                path = ("from", alias) if self.base and alias == self.base[0] else ("joins", alias, "table")
+                self.compilation.problem(
+                    "unknown-table",
+                    f"the CDM {specification.version} has no table {logical}",
+                    self.at(*path),
+                    found=name,
+                    allowed=known,
+                )
+
+    def _syntax_problem(self, sql: str, error: ParseError | TokenError, position: Position) -> None:
+        details = error.errors[0] if isinstance(error, ParseError) and error.errors else {}
+        near = str(details.get("highlight") or "")
+        message = str(details.get("description") or error).split(" for <class")[0].rstrip(".")
+        text = f"this SQL expression cannot be read: {message}" + (f" near '{near}'" if near else "")
+        self.compilation.problem("sql-syntax", text, position, found=sql)
+
+    def _problem(self, code: str, message: str, path: tuple[str, ...]) -> None:
+        self.compilation.problem(code, message, self.at(*path))

@@ -1,0 +1,253 @@
+"""Builds the stage of a mapping: its rows with typed values, concepts and references, none left out.
+
+A stage table holds every row the mapping is responsible for, also those that will not reach the CDM:
+`row_fate` is written, merged or quarantined, and `row_reason` says why a row is quarantined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+from omopcloudetl.core.compiler import trees
+from omopcloudetl.core.compiler.compilation import Compilation
+from omopcloudetl.core.compiler.lookups import VOCABULARY_TABLES, Lookup
+from omopcloudetl.core.compiler.scope import Parsed, Scope
+from omopcloudetl.core.models.values import (
+    ConceptValue,
+    ConstantValue,
+    DirectValue,
+    ExpressionValue,
+    IdValue,
+    ReferenceValue,
+    Scalar,
+    ValueMap,
+)
+
+AnyColumnValue = (
+    DirectValue | ExpressionValue | ConstantValue | ValueMap | ConceptValue | IdValue | ReferenceValue
+)
+_LOGICAL = {"integer": "integer", "bigint": "integer", "float": "number", "date": "date", "datetime": "timestamp"}
+
+WRITTEN, MERGED, QUARANTINED = "written", "merged", "quarantined"
+
+
+@dataclass(frozen=True)
+class FieldValue:
+    """A field's value in the stage, and how to tell why it is missing."""
+
+    name: str
+    node: exp.Expression
+    nullable: bool = True
+    reasons: tuple[tuple[exp.Expression, str], ...] = ()
+    """Conditions under which a NULL has a better reason than `missing`."""
+
+    def quarantine_branches(self) -> list[tuple[exp.Expression, exp.Expression]]:
+        """Branches of the reason's CASE for a field that must not be NULL."""
+        if not self.nullable:
+            return []
+        empty = trees.is_null(self.node)
+        found = [
+            (trees.all_of([empty.copy(), condition.copy()]), trees.text(f"{self.name}: {reason}"))
+            for condition, reason in self.reasons
+        ]
+        return [*found, (empty.copy(), trees.text(f"{self.name}: missing"))]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A row of another CDM table, joined by its natural key."""
+
+    entity: str
+    alias: str
+    keys: tuple[exp.Expression, ...]
+
+    def join_to(self, query: exp.Select) -> None:
+        """Join the table of current keys to the mapping's rows."""
+        compare = trees.equal if len(self.keys) == 1 else trees.same
+        conditions = [
+            compare(trees.column(f"key_{i}", self.alias), key.copy()) for i, key in enumerate(self.keys, start=1)
+        ]
+        trees.join(query, trees.table(f"work.key_{self.entity}", self.alias), trees.all_of(conditions))
+
+
+@dataclass
+class StageBuilder:
+    """Collects what one mapping needs while its values are compiled."""
+
+    compilation: Compilation
+    scope: Scope
+    name: str
+    lookups: list[Lookup] = field(default_factory=list)
+    references: dict[tuple[str, tuple[str, ...]], Reference] = field(default_factory=dict)
+
+    @property
+    def table(self) -> str:
+        """The stage table."""
+        return f"work.stage_{self.name}"
+
+    @property
+    def codes(self) -> str:
+        """The codes table."""
+        return f"work.codes_{self.name}"
+
+    def reads(self) -> set[str]:
+        """Every logical table the stage reads."""
+        keys = {f"work.key_{reference.entity}" for reference in self.references.values()}
+        return self.scope.reads | keys | (set(VOCABULARY_TABLES) if self.lookups else set())
+
+    def text_of(self, parsed: Parsed) -> exp.Expression:
+        """An expression as text."""
+        return parsed.copy() if parsed.type == "text" else trees.cast(parsed.copy(), self.compilation.type("text"))
+
+    def key_columns(self, key: Sequence[str], *path: str | int) -> list[exp.Expression]:
+        """The natural key as text columns `key_1` …"""
+        parts = [self.text_of(self.scope.parse(part, *path, i)) for i, part in enumerate(key)]
+        return [trees.named(part, f"key_{i}") for i, part in enumerate(parts, start=1)]
+
+    def fit(self, name: str, parsed: Parsed, type_: str) -> FieldValue:
+        """An author's expression as a value of a specification type; what cannot be read becomes NULL."""
+        base = type_.partition("(")[0]
+        reasons = [(condition, "unreadable") for condition in parsed.unreadable]
+        if base in {"varchar", "text"}:
+            return FieldValue(name, self.text_of(parsed), True, tuple(reasons))
+        if parsed.type is not None and parsed.type == _LOGICAL.get(base):
+            return FieldValue(name, parsed.copy(), True, tuple(reasons))
+        node = trees.try_cast(parsed.copy(), self.compilation.type(type_))
+        reasons.append((trees.not_null(parsed.copy()), "unreadable"))
+        return FieldValue(name, node, True, tuple(reasons))
+
+    def value(self, name: str, value: AnyColumnValue, type_: str, *path: str | int) -> FieldValue:
+        """Any kind of column value, as a value of a specification type."""
+        match value:
+            case DirectValue():
+                return self.fit(name, self.scope.parse(value.direct, *path, "direct"), type_)
+            case ExpressionValue():
+                return self.fit(name, self.scope.parse(value.expression, *path, "expression"), type_)
+            case ConstantValue():
+                return self._constant(name, value.constant, type_, *path)
+            case ValueMap():
+                return self._value_map(name, value, type_, *path)
+            case ConceptValue():
+                return self._concept(name, value, *path)
+            case ReferenceValue():
+                return self.reference(name, value.reference, value.key, *path)
+            case IdValue():
+                self.compilation.problem(
+                    "misplaced-id", f"{name} is not the id of its table", self.scope.at(*path), help="use reference"
+                )
+                return FieldValue(name, exp.Null())
+
+    def lookup(
+        self, role: str, code: Parsed, vocabulary: object, domain: str | None, *path: str | int, fans_out: bool = False
+    ) -> Lookup:
+        """A new lookup of a code; `vocabulary` None means any vocabulary, by code or name in the domain."""
+        vocabularies: tuple[str, ...] = ()
+        by_row: exp.Expression | None = None
+        match vocabulary:
+            case tuple():
+                vocabularies = vocabulary
+            case ExpressionValue():
+                by_row = self.text_of(self.scope.parse(vocabulary.expression, *path, "vocabulary"))
+            case ValueMap():
+                by_row = self._value_map(role, vocabulary, "text", *path, "vocabulary").node
+        found = Lookup(
+            role=role,
+            alias=self.scope.fresh(f"{role}_code"),
+            code=self.text_of(code),
+            vocabularies=vocabularies,
+            vocabulary=by_row,
+            domain=domain,
+            fans_out=fans_out,
+        )
+        self.lookups.append(found)
+        return found
+
+    def reference(self, name: str, entity: str, key: Sequence[str], *path: str | int) -> FieldValue:
+        """The id of a row of `entity`; NULL when there is no such row, with `unknown` as the reason."""
+        arity = self.compilation.entities.get(entity)
+        position = self.scope.at(*path)
+        if arity is None:
+            self.compilation.problem(
+                "unknown-reference",
+                f"no mapping gives ids by registry to the table '{entity}'",
+                position,
+                found=entity,
+                allowed=tuple(self.compilation.entities),
+            )
+        elif arity != len(key):
+            message = f"the natural key of '{entity}' has {arity} parts"
+            self.compilation.problem("key-arity", message, position, found=f"{len(key)} parts")
+        keys = tuple(self.text_of(self.scope.parse(part, *path)) for part in key)
+        identity = (entity, tuple(part.sql() for part in keys))
+        if identity not in self.references:
+            self.references[identity] = Reference(entity, self.scope.fresh(f"{entity}_key"), keys)
+        found = self.references[identity]
+        given = trees.any_of(trees.not_null(part.copy()) for part in keys)
+        return FieldValue(name, trees.column(f"{entity}_id", found.alias), True, ((given, f"unknown {entity}"),))
+
+    def rows(self, projections: Sequence[exp.Expression]) -> exp.Select:
+        """The mapping's rows with all the joins that its values need."""
+        query = trees.select(*projections)
+        self.scope.from_clause(query)
+        for lookup in self.lookups:
+            lookup.join_to(query, self.codes)
+        for reference in self.references.values():
+            reference.join_to(query)
+        if self.scope.condition is not None:
+            trees.where(query, self.scope.condition.copy())
+        return query
+
+    def _constant(self, name: str, value: Scalar, type_: str, *path: str | int) -> FieldValue:
+        base = type_.partition("(")[0]
+        if value is None:
+            return FieldValue(name, trees.null_of(self.compilation.type(type_)))
+        fits = {
+            "integer": isinstance(value, int) and not isinstance(value, bool),
+            "bigint": isinstance(value, int) and not isinstance(value, bool),
+            "float": isinstance(value, int | float) and not isinstance(value, bool),
+        }.get(base, isinstance(value, str))
+        if not fits:
+            message = f"{name} is of type {type_}"
+            self.compilation.problem("constant-type", message, self.scope.at(*path), found=repr(value))
+        node = trees.literal(value)
+        if base in {"date", "datetime"}:
+            node = trees.cast(node, self.compilation.type(type_))
+        return FieldValue(name, node, nullable=False)
+
+    def _value_map(self, name: str, value: ValueMap, type_: str, *path: str | int) -> FieldValue:
+        parsed = self.scope.parse(value.value_map, *path, "value_map")
+        this = parsed.copy()
+        default = self._constant(name, value.otherwise, type_, *path, "else")
+        ifs = []
+        nullable = default.nullable
+        for found, result in value.map.items():
+            then = self._constant(name, result, type_, *path, "map", found)
+            nullable = nullable or then.nullable
+            ifs.append(exp.If(this=trees.text(found), true=then.node))
+        return FieldValue(name, exp.Case(this=this, ifs=ifs, default=default.node), nullable)
+
+    def _concept(self, name: str, value: ConceptValue, *path: str | int) -> FieldValue:
+        code = self.scope.parse(value.concept, *path, "concept")
+        probe = self.text_of(code).sql()
+        known = next(
+            (
+                lookup
+                for lookup in self.lookups
+                if not lookup.fans_out
+                and lookup.code.sql() == probe
+                and lookup.domain == value.domain
+                and lookup.vocabularies == value.vocabulary
+            ),
+            None,
+        )
+        lookup = known or self.lookup(name.removesuffix("_concept_id"), code, value.vocabulary, value.domain, *path)
+        return FieldValue(name, lookup.concept_id(source=value.take == "source"), nullable=False)
+
+
+def reason_case(values: Sequence[FieldValue], text: exp.DataType) -> exp.Expression:
+    """Why a row cannot be written: the first required value that is NULL; NULL when all are there."""
+    branches = [branch for value in values for branch in value.quarantine_branches()]
+    return trees.case(branches, None) if branches else trees.null_of(text)

@@ -1,0 +1,123 @@
+"""What a compiled mapping hands on: its stage, and its contributions to CDM tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlglot import exp
+
+from omopcloudetl.core.compiler import trees
+from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
+from omopcloudetl.core.compiler.lookups import codes_query
+from omopcloudetl.core.compiler.scope import Scope
+from omopcloudetl.core.compiler.stage import StageBuilder
+from omopcloudetl.core.files.project_loader import LoadedMapping
+
+IdStrategy = Literal["registry", "ordinal"] | None
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """The rows one mapping gives to one CDM table."""
+
+    mapping: str
+    stage: str
+    table: str
+    columns: dict[str, exp.Expression]
+    """Field → expression over the alias `stage`; the id that is numbered is not among them."""
+    condition: exp.Expression
+    """Which rows of the stage, over the alias `stage`."""
+    keys: int
+    """How many `key_N` columns the stage has."""
+    strategy: IdStrategy
+    workflow_step: str
+
+    def key_names(self) -> list[str]:
+        """The names of the key columns."""
+        return [f"key_{i}" for i in range(1, self.keys + 1)]
+
+
+@dataclass(frozen=True)
+class StagedMapping:
+    """A mapping whose stage is compiled."""
+
+    loaded: LoadedMapping
+    scope: Scope
+    builder: StageBuilder
+    keys: int
+    fans_out: bool
+    contributions: tuple[Contribution, ...]
+
+    @property
+    def name(self) -> str:
+        """The mapping's name."""
+        return self.loaded.model.name
+
+
+def stage_step(
+    compilation: Compilation,
+    loaded: LoadedMapping,
+    builder: StageBuilder,
+    query: exp.Query,
+    routes: exp.Expression | None = None,
+) -> DraftStep:
+    """The step that makes a mapping's codes table and stage, after checking its joins."""
+    generator, model = compilation.generator, loaded.model
+    statements = join_checks(builder.scope, model.name, loaded)
+    writes = {builder.table}
+    if builder.lookups:
+        codes = codes_query(compilation, builder.scope, builder.lookups, routes)
+        statements += [
+            DraftStatement(tree, f"codes of {model.name} and their concepts")
+            for tree in generator.create_table_as(trees.table(builder.codes), codes)
+        ]
+        writes.add(builder.codes)
+    statements += [
+        DraftStatement(tree, f"rows of {model.name}, typed and resolved")
+        for tree in generator.create_table_as(trees.table(builder.table), query)
+    ]
+    return DraftStep(
+        name=f"stage_{model.name}",
+        summary=model.description or f"stage the rows of the mapping {model.name}",
+        origin=origin(loaded.document.at("name")),
+        workflow_steps=(loaded.step,),
+        statements=statements,
+        reads=builder.reads(),
+        writes=writes,
+    )
+
+
+def join_checks(scope: Scope, name: str, loaded: LoadedMapping) -> list[DraftStatement]:
+    """For every join that says `one`: a query that returns a row if the join multiplied rows."""
+    checks = []
+    for alias, join in loaded.model.joins.items():
+        if join.cardinality != "one":
+            continue
+        others = scope.aliases_in(scope.joins[alias]) - {alias}
+        without = scope.from_clause(trees.select(trees.named(trees.count_rows(), "row_count")), others)
+        with_it = scope.from_clause(trees.select(trees.named(trees.count_rows(), "row_count")), {*others, alias})
+        extra = exp.Sub(this=trees.column("row_count", "joined"), expression=trees.column("row_count", "alone"))
+        query = trees.from_(trees.select(trees.named(extra, "extra_rows")), trees.subquery(with_it, "joined"))
+        query.append("joins", exp.Join(this=trees.subquery(without, "alone"), kind="CROSS"))
+        different = exp.NEQ(this=trees.column("row_count", "joined"), expression=trees.column("row_count", "alone"))
+        trees.where(query, different)
+        where = loaded.document.at("joins", alias)
+        message = (
+            f"the mapping {name} says that at most one row of {join.table} joins as '{alias}' "
+            f"({where.file}:{where.line}), but the join makes more rows; extra rows"
+        )
+        checks.append(DraftStatement(query, f"'{alias}' joins at most one row", message))
+    return checks
+
+
+def stage_columns(rows: exp.Select, fate: exp.Expression) -> exp.Select:
+    """All columns of the rows, and their fate."""
+    star = exp.Column(this=exp.Star(), table=trees.identifier("rows"))
+    return trees.from_(trees.select(star, trees.named(fate, "row_fate")), trees.subquery(rows, "rows"))
+
+
+def columns_of(alias: str, names: Sequence[str]) -> list[exp.Expression]:
+    """Columns of an alias."""
+    return [trees.column(name, alias) for name in names]

@@ -1,0 +1,157 @@
+"""Compiles `kind: table`: one SELECT into one CDM table."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from omopcloudetl.core.compiler import trees
+from omopcloudetl.core.compiler.compilation import Compilation
+from omopcloudetl.core.compiler.scope import Scope
+from omopcloudetl.core.compiler.stage import (
+    MERGED,
+    QUARANTINED,
+    WRITTEN,
+    FieldValue,
+    StageBuilder,
+    reason_case,
+)
+from omopcloudetl.core.compiler.staged import (
+    Contribution,
+    IdStrategy,
+    StagedMapping,
+    columns_of,
+    stage_columns,
+    stage_step,
+)
+from omopcloudetl.core.files.project_loader import LoadedMapping
+from omopcloudetl.core.models.mapping import TableMapping
+from omopcloudetl.core.models.values import IdValue
+from omopcloudetl.core.specification.models import CdmTable
+
+
+def table_mapping(compilation: Compilation, loaded: LoadedMapping, model: TableMapping) -> StagedMapping | None:
+    """Add the mapping's stage step; None when its target is no table of the CDM."""
+    target = _target(compilation, loaded, model)
+    if target is None:
+        return None
+    scope = Scope(compilation, loaded)
+    builder = StageBuilder(compilation, scope, model.name)
+    own_id = _own_id(compilation, loaded, model, target)
+    values = _values(compilation, loaded, model, target, builder)
+    key = own_id.id if own_id else model.key
+    path = ("columns", target.primary_key.name, "id") if own_id and target.primary_key else ("key",)
+    key_columns = builder.key_columns(key, *path)
+    required = [value for value in values if target.by_name[value.name].required]
+    reasons = [*_key_reason(own_id, target, key_columns), *required]
+    strategy: IdStrategy = own_id.strategy if own_id else None
+    rows = builder.rows(
+        [
+            *key_columns,
+            *(trees.named(value.node, value.name) for value in values),
+            trees.named(reason_case(reasons, compilation.type("text")), "row_reason"),
+        ]
+    )
+    query = stage_columns(rows, _fate(model, strategy, len(key), values))
+    compilation.steps.append(stage_step(compilation, loaded, builder, query))
+    contribution = Contribution(
+        mapping=model.name,
+        stage=builder.table,
+        table=target.name,
+        columns={value.name: trees.column(value.name, "stage") for value in values},
+        condition=trees.equal(trees.column("row_fate", "stage"), trees.text(WRITTEN)),
+        keys=len(key),
+        strategy=strategy,
+        workflow_step=loaded.step,
+    )
+    return StagedMapping(loaded, scope, builder, len(key), False, (contribution,))
+
+
+def registry_entity(compilation: Compilation, model: TableMapping) -> tuple[str, int] | None:
+    """The CDM table this mapping gives registry ids to, and the number of parts of its key."""
+    table = compilation.specification.by_name.get(model.target.partition(".")[2])
+    key = table.primary_key if table else None
+    value = model.columns.get(key.name) if key else None
+    if table is None or not isinstance(value, IdValue) or value.strategy != "registry":
+        return None
+    return table.name, len(value.id)
+
+
+def _target(compilation: Compilation, loaded: LoadedMapping, model: TableMapping) -> CdmTable | None:
+    schema, _, name = model.target.partition(".")
+    tables = [table.name for table in compilation.specification.in_schema("cdm")]
+    if schema == "cdm" and name in tables:
+        return compilation.specification.by_name[name]
+    compilation.problem(
+        "unknown-table",
+        f"the CDM {compilation.specification.version} has no table {model.target} to write",
+        loaded.document.at("target"),
+        found=model.target,
+        allowed=[f"cdm.{table}" for table in tables],
+    )
+    return None
+
+
+def _own_id(
+    compilation: Compilation, loaded: LoadedMapping, model: TableMapping, target: CdmTable
+) -> IdValue | None:
+    key = target.primary_key
+    for name, value in model.columns.items():
+        if isinstance(value, IdValue) and (key is None or name != key.name):
+            compilation.problem(
+                "misplaced-id",
+                f"'{name}' is not the id of cdm.{target.name}",
+                loaded.document.at("columns", name),
+                help=f"the id is {key.name}" if key else "this table has no id; use reference",
+            )
+    value = model.columns.get(key.name) if key else None
+    return value if isinstance(value, IdValue) else None
+
+
+def _values(
+    compilation: Compilation, loaded: LoadedMapping, model: TableMapping, target: CdmTable, builder: StageBuilder
+) -> list[FieldValue]:
+    known = target.by_name
+    for name in model.columns:
+        if name not in known:
+            compilation.problem(
+                "unknown-field",
+                f"cdm.{target.name} has no field '{name}' in the CDM {compilation.specification.version}",
+                loaded.document.at("columns", name),
+                found=name,
+                allowed=tuple(known),
+            )
+    missing = [field.name for field in target.fields if field.required and field.name not in model.columns]
+    if missing:
+        compilation.problem(
+            "missing-field",
+            f"cdm.{target.name} requires {', '.join(missing)}",
+            loaded.document.at("columns"),
+            help="map it, or give a constant",
+        )
+    return [
+        builder.value(field.name, model.columns[field.name], field.type, "columns", field.name)
+        for field in target.fields
+        if field.name in model.columns and not isinstance(model.columns[field.name], IdValue)
+    ]
+
+
+def _key_reason(own_id: IdValue | None, target: CdmTable, key_columns: list[exp.Expression]) -> list[FieldValue]:
+    """A row whose whole natural key is NULL has no identity."""
+    if own_id is None or own_id.strategy == "ordinal" or target.primary_key is None:
+        return []
+    parts = [column.this.copy() for column in key_columns]
+    node = parts[0] if len(parts) == 1 else trees.coalesce(parts[0], *parts[1:])
+    return [FieldValue(target.primary_key.name, node)]
+
+
+def _fate(model: TableMapping, strategy: IdStrategy, keys: int, values: list[FieldValue]) -> exp.Expression:
+    """Whether a row is written, merged into another of its key, or quarantined."""
+    reason = trees.column("row_reason", "rows")
+    branches = [(trees.not_null(reason), trees.text(QUARANTINED))]
+    if strategy == "ordinal":
+        return trees.case(branches, trees.text(WRITTEN))
+    partition = [*columns_of("rows", [f"key_{i}" for i in range(1, keys + 1)]), trees.is_null(reason.copy())]
+    order = columns_of("rows", [value.name for value in values]) or partition[:1]
+    first = trees.equal(trees.row_number([o.copy() for o in order], partition), trees.number(1))
+    others = MERGED if model.on_duplicate_key == "merge" else QUARANTINED
+    return trees.case([*branches, (first, trees.text(WRITTEN))], trees.text(others))

@@ -1,0 +1,162 @@
+"""Short names for the syntax trees the compiler builds; every identifier is quoted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlglot import exp
+
+
+def identifier(name: str) -> exp.Identifier:
+    """A quoted identifier."""
+    return exp.Identifier(this=name, quoted=True)
+
+
+def column(name: str, table: str | None = None) -> exp.Column:
+    """`"table"."name"`."""
+    return exp.Column(this=identifier(name), table=identifier(table) if table else None)
+
+
+def table(logical: str, alias: str | None = None) -> exp.Table:
+    """A logical table such as `source.patients`, with an alias if one is given."""
+    schema, name = logical.split(".")
+    found = exp.Table(this=identifier(name), db=identifier(schema))
+    if alias:
+        found.set("alias", exp.TableAlias(this=identifier(alias)))
+    return found
+
+
+def text(value: str) -> exp.Literal:
+    """A string literal."""
+    return exp.Literal.string(value)
+
+
+def number(value: int) -> exp.Literal:
+    """An integer literal; it must not be negative."""
+    return exp.Literal.number(value)
+
+
+def literal(value: object) -> exp.Expression:
+    """A plain value as a literal; dates become `CAST('…' AS DATE)`."""
+    return exp.convert(value)
+
+
+def cast(value: exp.Expression, type_: exp.DataType) -> exp.Cast:
+    """`CAST(value AS type)`."""
+    return exp.Cast(this=value, to=type_.copy())
+
+
+def try_cast(value: exp.Expression, type_: exp.DataType) -> exp.TryCast:
+    """`TRY_CAST(value AS type)`: NULL for what cannot be read."""
+    return exp.TryCast(this=value, to=type_.copy())
+
+
+def null_of(type_: exp.DataType) -> exp.Cast:
+    """A NULL of a type."""
+    return cast(exp.Null(), type_)
+
+
+def is_null(value: exp.Expression) -> exp.Is:
+    """`value IS NULL`."""
+    return exp.Is(this=value, expression=exp.Null())
+
+
+def not_null(value: exp.Expression) -> exp.Not:
+    """`NOT value IS NULL`."""
+    return exp.Not(this=is_null(value))
+
+
+def equal(left: exp.Expression, right: exp.Expression) -> exp.EQ:
+    """`left = right`."""
+    return exp.EQ(this=left, expression=right)
+
+
+def same(left: exp.Expression, right: exp.Expression) -> exp.NullSafeEQ:
+    """`left IS NOT DISTINCT FROM right`: NULL is the same as NULL."""
+    return exp.NullSafeEQ(this=left, expression=right)
+
+
+def all_of(conditions: Iterable[exp.Expression]) -> exp.Expression:
+    """The conditions joined by AND; TRUE without any."""
+    result: exp.Expression | None = None
+    for condition in conditions:
+        wrapped = exp.Paren(this=condition) if isinstance(condition, exp.Or) else condition
+        result = wrapped if result is None else exp.And(this=result, expression=wrapped)
+    return exp.true() if result is None else result
+
+
+def any_of(conditions: Iterable[exp.Expression]) -> exp.Expression:
+    """The conditions joined by OR; FALSE without any."""
+    result: exp.Expression | None = None
+    for condition in conditions:
+        wrapped = exp.Paren(this=condition) if isinstance(condition, exp.And | exp.Or) else condition
+        result = wrapped if result is None else exp.Or(this=result, expression=wrapped)
+    return exp.false() if result is None else result
+
+
+def coalesce(value: exp.Expression, *others: exp.Expression) -> exp.Coalesce:
+    """`COALESCE(value, …)`."""
+    return exp.Coalesce(this=value, expressions=list(others))
+
+
+def case(branches: Sequence[tuple[exp.Expression, exp.Expression]], default: exp.Expression | None) -> exp.Case:
+    """`CASE WHEN … THEN … ELSE … END`."""
+    return exp.Case(ifs=[exp.If(this=when, true=then) for when, then in branches], default=default)
+
+
+def named(value: exp.Expression, name: str) -> exp.Alias:
+    """`value AS "name"`."""
+    return exp.Alias(this=value, alias=identifier(name))
+
+
+def count_rows() -> exp.Count:
+    """`COUNT(*)`."""
+    return exp.Count(this=exp.Star())
+
+
+def row_number(order: Sequence[exp.Expression], partition: Sequence[exp.Expression] = ()) -> exp.Window:
+    """`ROW_NUMBER() OVER (PARTITION BY … ORDER BY …)`, NULLs last."""
+    ordered = exp.Order(expressions=[exp.Ordered(this=item, nulls_first=False) for item in order])
+    return exp.Window(this=exp.RowNumber(), partition_by=list(partition), order=ordered, over="OVER")
+
+
+def select(*projections: exp.Expression) -> exp.Select:
+    """A SELECT of the given projections."""
+    return exp.Select(expressions=list(projections))
+
+
+def from_(query: exp.Select, source: exp.Expression) -> exp.Select:
+    """The query with its FROM."""
+    query.set("from_", exp.From(this=source))
+    return query
+
+
+def where(query: exp.Select, condition: exp.Expression) -> exp.Select:
+    """The query with its WHERE."""
+    query.set("where", exp.Where(this=condition))
+    return query
+
+
+def group_by(query: exp.Select, *keys: exp.Expression) -> exp.Select:
+    """The query with its GROUP BY."""
+    query.set("group", exp.Group(expressions=list(keys)))
+    return query
+
+
+def join(query: exp.Select, source: exp.Expression, on: exp.Expression, side: str = "LEFT") -> exp.Select:
+    """The query with one more join; an empty `side` is an inner join."""
+    query.append("joins", exp.Join(this=source, on=on, side=side or None))
+    return query
+
+
+def subquery(query: exp.Query, alias: str) -> exp.Subquery:
+    """`(query) AS "alias"`."""
+    return exp.Subquery(this=query, alias=exp.TableAlias(this=identifier(alias)))
+
+
+def union(queries: Sequence[exp.Query], *, distinct: bool = False) -> exp.Query:
+    """The queries as one, duplicates kept unless `distinct`."""
+    result = queries[0]
+    for query in queries[1:]:
+        result = exp.Union(this=result, expression=query, distinct=distinct)
+    return result

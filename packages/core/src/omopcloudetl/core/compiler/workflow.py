@@ -1,0 +1,184 @@
+"""`WorkflowCompiler`: a loaded project in, a plan out; nothing else goes in, so the bytes are always the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlglot import parse_one
+from sqlglot.errors import UnsupportedError
+
+from omopcloudetl.core.compiler.compilation import Compilation, DraftStep, declared_sources
+from omopcloudetl.core.compiler.ddl import ddl_step, schemas_step
+from omopcloudetl.core.compiler.event_mapping import event_mapping
+from omopcloudetl.core.compiler.graph import infer_dependencies, order_steps
+from omopcloudetl.core.compiler.ledger import LEDGER_QUERY, ledger_step
+from omopcloudetl.core.compiler.loads import bulk_load_steps, load_columns, load_uri
+from omopcloudetl.core.compiler.sql_files import sql_step
+from omopcloudetl.core.compiler.staged import StagedMapping
+from omopcloudetl.core.compiler.table_mapping import registry_entity, table_mapping
+from omopcloudetl.core.compiler.writes import write_tables
+from omopcloudetl.core.errors import Position, ProjectError
+from omopcloudetl.core.files.project_loader import LoadedProject
+from omopcloudetl.core.generator import BaseSQLGenerator
+from omopcloudetl.core.models.mapping import EventMapping, TableMapping
+from omopcloudetl.core.models.workflow import DdlStep, DmlStep, SqlStep
+from omopcloudetl.core.models.workflow import BulkLoadStep as BulkLoadConfig
+from omopcloudetl.core.plan import (
+    BulkLoadStep,
+    CompiledWorkflowPlan,
+    PlanStep,
+    Statement,
+    content_hash,
+)
+from omopcloudetl.core.plan import SqlStep as PlannedSql
+from omopcloudetl.core.specification.models import CdmSpecification
+
+
+class WorkflowCompiler:
+    """Compiles projects for one CDM version and one dialect.
+
+    Compiling is a pure function of the project's files, the specification, the dialect and the variables.
+    """
+
+    def __init__(self, specification: CdmSpecification, generator: BaseSQLGenerator) -> None:
+        self.specification = specification
+        self.generator = generator
+
+    def compile(self, project: LoadedProject) -> CompiledWorkflowPlan:
+        """The plan of a project; raises `ProjectError` with every mistake that was found."""
+        compilation = Compilation(project, self.specification, self.generator, declared_sources(project))
+        for compile_pass in PASSES:
+            compile_pass(compilation)
+        _stop_at_problems(compilation)
+        depends = infer_dependencies(compilation)
+        _stop_at_problems(compilation)
+        ordered = order_steps(compilation, depends)
+        _stop_at_problems(compilation)
+        return self._plan(compilation, ordered, depends)
+
+    def _plan(
+        self, compilation: Compilation, ordered: list[DraftStep], depends: dict[str, set[str]]
+    ) -> CompiledWorkflowPlan:
+        project = compilation.project
+        schemas = project.config.physical_schemas(project.target)
+        fingerprints: dict[str, str] = {}
+        steps: list[PlanStep] = []
+        for draft in ordered:
+            step = _planned(compilation, draft, sorted(depends[draft.name]), schemas)
+            content = step.model_dump(mode="json", exclude={"fingerprint", "origin", "summary"})
+            earlier = [fingerprints[name] for name in step.depends_on]
+            fingerprints[step.name] = content_hash([content, earlier])
+            steps.append(step.model_copy(update={"fingerprint": fingerprints[step.name]}))
+        _stop_at_problems(compilation)
+        written = sorted(t for step in steps for t in step.writes if t.startswith("cdm."))
+        count = "SELECT COUNT(*) AS row_count FROM "
+        return CompiledWorkflowPlan(
+            name=project.config.name,
+            cdm_version=self.specification.version,
+            provider=project.target.provider,
+            dialect=self.generator.dialect,
+            concurrency=project.workflow.concurrency,
+            schemas=schemas,
+            steps=tuple(steps),
+            ledger=self.generator.render(parse_one(LEDGER_QUERY), schemas) if _has_mappings(compilation) else None,
+            counted_tables={t: self.generator.render(parse_one(count + t), schemas) for t in written},
+        ).sealed()
+
+
+def compile_workflow_steps(compilation: Compilation) -> None:
+    """The steps that do not depend on mappings: schemas, tables, loads and SQL files."""
+    schemas_step(compilation)
+    for index, step in enumerate(compilation.project.workflow.steps):
+        match step:
+            case DdlStep():
+                ddl_step(compilation, step, index)
+            case BulkLoadConfig():
+                bulk_load_steps(compilation, step, index)
+            case SqlStep():
+                sql_step(compilation, step, index)
+            case DmlStep():
+                continue
+
+
+def collect_entities(compilation: Compilation) -> None:
+    """Which tables get registry ids, so that other mappings can refer to their rows."""
+    for loaded in compilation.project.mappings:
+        if not isinstance(loaded.model, TableMapping):
+            continue
+        entity = registry_entity(compilation, loaded.model)
+        if entity is None:
+            continue
+        name, arity = entity
+        if compilation.entities.setdefault(name, arity) != arity:
+            compilation.problem(
+                "key-arity",
+                f"the natural key of '{name}' has {compilation.entities[name]} parts in another mapping",
+                loaded.document.at("columns"),
+                found=f"{arity} parts",
+            )
+
+
+def compile_mappings(compilation: Compilation) -> None:
+    """Stages, writes and the ledger of all mappings."""
+    staged: list[StagedMapping] = []
+    for loaded in compilation.project.mappings:
+        match loaded.model:
+            case TableMapping() as model:
+                found = table_mapping(compilation, loaded, model)
+                staged.extend([found] if found else [])
+            case EventMapping() as model:
+                staged.append(event_mapping(compilation, loaded, model))
+    if staged and not compilation.problems:
+        write_tables(compilation, staged)
+        ledger_step(compilation, staged)
+
+
+PASSES: tuple[Callable[[Compilation], None], ...] = (
+    compile_workflow_steps,
+    collect_entities,
+    compile_mappings,
+)
+
+
+def _has_mappings(compilation: Compilation) -> bool:
+    return bool(compilation.project.mappings)
+
+
+def _stop_at_problems(compilation: Compilation) -> None:
+    if compilation.problems:
+        raise ProjectError(dict.fromkeys(compilation.problems))
+
+
+def _planned(
+    compilation: Compilation, draft: DraftStep, depends_on: list[str], schemas: dict[str, str]
+) -> PlanStep:
+    common = {
+        "name": draft.name,
+        "summary": draft.summary,
+        "reads": tuple(sorted(draft.reads)),
+        "writes": tuple(sorted(draft.writes | draft.creates)),
+        "depends_on": tuple(depends_on),
+        "transaction": draft.transaction,
+        "origin": draft.origin,
+    }
+    if draft.load is not None and draft.load_table is not None:
+        index = compilation.project.workflow.steps.index(draft.load)
+        return BulkLoadStep(
+            **common,
+            uri=load_uri(compilation, draft.load, draft.load_table, index),
+            format=draft.load.format,
+            table=(*schemas[draft.load.schema_].split("."), draft.load_table),
+            mode="replace_rows" if draft.load.schema_ == "vocab" else "create",
+            columns=load_columns(compilation, draft.load, draft.load_table),
+        )
+    statements = []
+    for statement in draft.statements:
+        try:
+            sql = compilation.generator.render(statement.tree, schemas)
+        except UnsupportedError as error:
+            where = Position(draft.origin.file, draft.origin.line)
+            message = f"{compilation.generator.dialect} cannot express '{statement.purpose}': {error}"
+            compilation.problem("unsupported", message, where)
+            continue
+        statements.append(Statement(sql=sql, purpose=statement.purpose, check=statement.check))
+    return PlannedSql(**common, statements=tuple(statements))

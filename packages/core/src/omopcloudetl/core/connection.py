@@ -1,0 +1,100 @@
+"""The contract of a database connection, and the metrics every statement returns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from omopcloudetl.core.plan import BulkLoadStep
+
+
+@dataclass(frozen=True)
+class ExecutionMetrics:
+    """What one statement did."""
+
+    seconds: float
+    rows_affected: int | None = None
+    """Rows inserted, updated or deleted, as the engine reports them; None where it reports none."""
+
+
+@dataclass(frozen=True)
+class LoadMetrics:
+    """What one bulk load did."""
+
+    seconds: float
+    rows_loaded: int
+    rows_rejected: int
+    files: int
+    bytes_read: int | None
+    """Size of the files as stored, in bytes; None where the engine does not tell."""
+
+
+Row = tuple[object, ...]
+
+
+class BaseConnection(ABC):
+    """One session with a database. It is used by one thread at a time.
+
+    A provider implements every method; `DatabaseError` and its kinds are the only errors that leave it.
+    Instructions pass through it, never bulk data: `fetch` is for metadata, checks and ledgers.
+    """
+
+    @abstractmethod
+    def connect(self) -> None:
+        """Open the session, retrying what is transient; raises `DatabaseConnectionError`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the session; closing twice is no error."""
+
+    @abstractmethod
+    def execute(self, sql: str) -> ExecutionMetrics:
+        """Run one statement; raises `StatementError` with the engine's own words."""
+
+    @abstractmethod
+    def fetch(self, sql: str, *, limit: int = 10_000) -> list[Row]:
+        """Run a query and return its first `limit` rows."""
+
+    @abstractmethod
+    def bulk_load(self, load: BulkLoadStep, *, base: Path) -> LoadMetrics:
+        """Let the database load files into a table; relative paths are below `base`; raises `LoadError`.
+
+        The load is one transaction: afterwards the table holds exactly the files' rows, or what it held before.
+        """
+
+    @abstractmethod
+    def transaction(self) -> AbstractContextManager[None]:
+        """Commit at the end of the block, roll back if it raises."""
+
+    @abstractmethod
+    def table_exists(self, table: Sequence[str]) -> bool:
+        """Whether a table of this physical name exists."""
+
+    @abstractmethod
+    def columns(self, table: Sequence[str]) -> list[tuple[str, str]]:
+        """Name and type of each column of a table, in order; empty when there is no such table."""
+
+    @abstractmethod
+    def post_load_maintenance(self) -> None:
+        """What the engine wants after many writes: statistics, checkpoints."""
+
+    @abstractmethod
+    def is_transient(self, error: BaseException) -> bool:
+        """Whether trying again, with nothing changed, could succeed."""
+
+    def cancel(self) -> None:  # noqa: B027  # an engine may have no way to do it
+        """Ask the running statement to stop; unlike the rest, another thread may call this."""
+
+    def __enter__(self) -> Self:
+        self.connect()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

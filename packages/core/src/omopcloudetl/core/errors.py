@@ -1,0 +1,112 @@
+"""The error tree: everything this project raises on purpose derives from `OmopCloudEtlError`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Position:
+    """A place in a user's file; `line` and `column` count from 1, `file` is relative to the project."""
+
+    file: str
+    line: int = 1
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One mistake in a user's file: where it is, what was found, what is allowed, what to do."""
+
+    code: str
+    message: str
+    position: Position
+    severity: Severity = "error"
+    found: str | None = None
+    allowed: tuple[str, ...] = field(default=())
+    suggestion: str | None = None
+    help: str | None = None
+
+    def __str__(self) -> str:
+        lines = [f"{self.position}: {self.severity}[{self.code}]: {self.message}"]
+        if self.found is not None:
+            lines.append(f"    found: {self.found}")
+        if self.suggestion is not None:
+            lines.append(f"    did you mean: {self.suggestion}")
+        if self.allowed:
+            lines.append(f"    allowed: {_abbreviated(self.allowed)}")
+        if self.help is not None:
+            lines.append(f"    help: {self.help}")
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, object]:
+        """The diagnostic as plain JSON values, for editors and other programs."""
+        return asdict(self)
+
+
+def _abbreviated(allowed: tuple[str, ...], limit: int = 12) -> str:
+    shown = ", ".join(allowed[:limit])
+    rest = len(allowed) - limit
+    return f"{shown}, … and {rest} more" if rest > 0 else shown
+
+
+class OmopCloudEtlError(Exception):
+    """The root of every error this project raises on purpose; its text is meant for users."""
+
+
+class ProjectError(OmopCloudEtlError):
+    """The user's files are wrong; carries every `Diagnostic` that was found, not just the first."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
+        super().__init__(self.diagnostics)
+
+    def __str__(self) -> str:
+        return "\n".join(str(diagnostic) for diagnostic in self.diagnostics)
+
+
+class SpecificationError(OmopCloudEtlError):
+    """A CDM specification could not be found or read."""
+
+
+class PluginError(OmopCloudEtlError):
+    """A plugin that was asked for could not be loaded, or a name that a plugin should provide is unknown."""
+
+
+class SecretError(OmopCloudEtlError):
+    """A `${secret:NAME}` could not be resolved; the text names the secret, never its value."""
+
+
+class PlanError(OmopCloudEtlError):
+    """A compiled plan could not be read: another version, or its content does not match its hash."""
+
+
+class DatabaseError(OmopCloudEtlError):
+    """The database refused a connection or a statement."""
+
+
+class DatabaseConnectionError(DatabaseError):
+    """No connection could be opened."""
+
+
+class StatementError(DatabaseError):
+    """A statement failed; the text holds the engine's own words."""
+
+
+class LoadError(DatabaseError):
+    """A bulk load failed: no such file, a missing column, or a line that cannot be read."""
+
+
+class CheckError(DatabaseError):
+    """A check that belongs to a step found rows that contradict what the mapping declares."""
+
+
+class RunError(OmopCloudEtlError):
+    """A run could not be started, or its record could not be read."""

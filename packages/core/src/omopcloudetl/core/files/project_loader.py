@@ -1,0 +1,202 @@
+"""Loads a project folder: project file, workflow, mappings and SQL files, each with its positions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter
+
+from omopcloudetl.core.errors import Diagnostic, Position, ProjectError
+from omopcloudetl.core.files.validation import close_match, validate_document
+from omopcloudetl.core.files.variables import Literals, read_variables
+from omopcloudetl.core.files.yaml_document import YamlDocument, parse_yaml
+from omopcloudetl.core.models.mapping import DMLDefinition, EventMapping, TableMapping
+from omopcloudetl.core.models.project import ProjectConfig, Target
+from omopcloudetl.core.models.workflow import DmlStep, SqlStep, WorkflowConfig
+
+PROJECT_FILE = "project.yaml"
+
+T = TypeVar("T")
+_PROJECT: TypeAdapter[ProjectConfig] = TypeAdapter(ProjectConfig)
+_WORKFLOW: TypeAdapter[WorkflowConfig] = TypeAdapter(WorkflowConfig)
+_MAPPING: TypeAdapter[TableMapping | EventMapping] = TypeAdapter(DMLDefinition)
+
+
+@dataclass(frozen=True)
+class LoadedMapping:
+    """A mapping, the file it stands in, and the workflow step that runs it."""
+
+    model: TableMapping | EventMapping
+    document: YamlDocument = field(repr=False)
+    step: str = ""
+
+
+@dataclass(frozen=True)
+class LoadedProject:
+    """Everything a project's files say, checked one by one but not yet against each other."""
+
+    root: Path
+    config: ProjectConfig
+    config_document: YamlDocument = field(repr=False)
+    workflow: WorkflowConfig
+    workflow_document: YamlDocument = field(repr=False)
+    mappings: tuple[LoadedMapping, ...]
+    sql_files: Mapping[str, str] = field(repr=False)
+    """Path as written in the workflow → the file's text."""
+    target_name: str
+    variables: Literals
+
+    @property
+    def target(self) -> Target:
+        """The target this project was loaded for."""
+        return self.config.targets[self.target_name]
+
+
+def load_project_config(root: Path) -> tuple[ProjectConfig, YamlDocument]:
+    """Only `project.yaml`, so that its plugins can be loaded before anything else."""
+    if not root.is_dir():
+        raise _missing(PROJECT_FILE, f"there is no folder {root}")
+    return _read(root, PROJECT_FILE, _PROJECT)
+
+
+def load_project(root: Path, *, target: str | None = None, variables: Mapping[str, str] | None = None) -> LoadedProject:
+    """Read a project; all mistakes in all of its files are raised together as one `ProjectError`.
+
+    Args:
+        root: The project's folder.
+        target: Name of the target; without it the project's default, or its only one.
+        variables: Values given from outside, as text; they win over those of the project file.
+    """
+    config, config_document = load_project_config(root)
+    workflow, workflow_document = _read(root, config.workflow, _WORKFLOW, config_document.at("workflow"))
+    problems: list[Diagnostic] = []
+    mappings = _read_mappings(root, workflow, workflow_document, problems)
+    sql_files = _read_sql_files(root, workflow, workflow_document, problems)
+    literals = read_variables(workflow, workflow_document, config, config_document, variables or {}, problems)
+    target_name = _target_name(config, config_document, target, problems)
+    if problems:
+        raise ProjectError(problems)
+    return LoadedProject(
+        root=root,
+        config=config,
+        config_document=config_document,
+        workflow=workflow,
+        workflow_document=workflow_document,
+        mappings=tuple(mappings),
+        sql_files=sql_files,
+        target_name=target_name,
+        variables=literals,
+    )
+
+
+def _target_name(
+    config: ProjectConfig, document: YamlDocument, asked: str | None, problems: list[Diagnostic]
+) -> str:
+    names = tuple(config.targets)
+    name = asked or config.default_target or (names[0] if len(names) == 1 else None)
+    if name is None:
+        message = "the project has several targets and no default_target"
+        problems.append(Diagnostic("no-target", message, document.at("targets"), allowed=names, help="use --target"))
+    elif name not in names:
+        message = f"there is no target '{name}'"
+        problems.append(
+            Diagnostic(
+                "unknown-target", message, document.at("targets"), allowed=names, suggestion=close_match(name, names)
+            )
+        )
+    return name or ""
+
+
+def _read_mappings(
+    root: Path, workflow: WorkflowConfig, document: YamlDocument, problems: list[Diagnostic]
+) -> list[LoadedMapping]:
+    found: dict[str, LoadedMapping] = {}
+    for i, step in enumerate(workflow.steps):
+        if not isinstance(step, DmlStep):
+            continue
+        for j, pattern in enumerate(step.mappings):
+            where = document.at("steps", i, "mappings", j)
+            try:
+                files = _expand(root, pattern, where)
+            except ProjectError as error:
+                problems.extend(error.diagnostics)
+                continue
+            for file in files:
+                _add_mapping(root, file, step.name, found, problems)
+    return list(found.values())
+
+
+def _add_mapping(
+    root: Path, file: str, step: str, found: dict[str, LoadedMapping], problems: list[Diagnostic]
+) -> None:
+    try:
+        model, document = _read(root, file, _MAPPING)
+    except ProjectError as error:
+        problems.extend(error.diagnostics)
+        return
+    first = found.setdefault(model.name, LoadedMapping(model, document, step))
+    if first.document.file != file or first.step != step:
+        message = f"the mapping name '{model.name}' is already used in {first.document.at('name')}"
+        problems.append(Diagnostic("duplicate-name", message, document.at("name"), found=model.name))
+
+
+def _read_sql_files(
+    root: Path, workflow: WorkflowConfig, document: YamlDocument, problems: list[Diagnostic]
+) -> dict[str, str]:
+    texts = {}
+    for i, step in enumerate(workflow.steps):
+        if isinstance(step, SqlStep):
+            try:
+                texts[step.file] = _text(root, step.file, document.at("steps", i, "file"))
+            except ProjectError as error:
+                problems.extend(error.diagnostics)
+    return texts
+
+
+def _read(
+    root: Path, file: str, adapter: TypeAdapter[T], named_at: Position | None = None
+) -> tuple[T, YamlDocument]:
+    document = parse_yaml(file, _text(root, file, named_at or Position(file)))
+    return validate_document(document, adapter), document
+
+
+def _text(root: Path, file: str, named_at: Position) -> str:
+    path = _inside(root, file, named_at)
+    if not path.is_file():
+        raise _missing(file, f"there is no file {file} in the project", named_at)
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"the file is not UTF-8: byte {error.start} cannot be read"
+        raise ProjectError([Diagnostic("encoding", message, Position(file), help="save it as UTF-8")]) from None
+    except OSError as error:
+        raise _missing(file, f"the file cannot be read: {error.strerror}", named_at) from None
+
+
+def _inside(root: Path, file: str, named_at: Position) -> Path:
+    """The path of a project's file; one that leaves the project's folder is refused."""
+    path = root / file
+    if "\0" in file or not path.resolve().is_relative_to(root.resolve()):
+        message = f"'{file}' is outside the project"
+        raise ProjectError([Diagnostic("outside-project", message, named_at, help="keep it below project.yaml")])
+    return path
+
+
+def _expand(root: Path, pattern: str, named_at: Position) -> list[str]:
+    """The files a path or glob names, as sorted POSIX paths relative to the project."""
+    _inside(root, pattern, named_at)
+    if not any(mark in pattern for mark in "*?["):
+        return [pattern]
+    files: Iterable[Path] = root.glob(pattern)
+    names = sorted(path.relative_to(root).as_posix() for path in files if path.is_file())
+    if not names:
+        raise ProjectError([Diagnostic("no-mappings", f"no file matches '{pattern}'", named_at)])
+    return names
+
+
+def _missing(file: str, message: str, named_at: Position | None = None) -> ProjectError:
+    help_ = "run `omopcloudetl init` to make a project" if file == PROJECT_FILE else None
+    return ProjectError([Diagnostic("missing-file", message, named_at or Position(file), help=help_)])

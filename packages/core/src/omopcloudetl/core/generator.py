@@ -1,0 +1,77 @@
+"""The contract of a dialect: mostly a declaration, plus how it casts, creates and writes."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from sqlglot import ErrorLevel, exp
+
+from omopcloudetl.core.capabilities import Capability, Support
+
+TableName = tuple[str, ...]
+"""A logical name (schema, table) or a physical one of two or three parts."""
+
+
+class BaseSQLGenerator(ABC):
+    """Turns ASTs over logical names into one engine's SQL.
+
+    A provider subclasses it once and fills in the class variables; the methods are for what an engine
+    does differently. Identifiers are always quoted; what the engine cannot say raises.
+    """
+
+    dialect: ClassVar[str]
+    """sqlglot's name of the dialect."""
+    types: ClassVar[Mapping[str, str]]
+    """Specification type (`integer`, `float`, `datetime`, `varchar`, `text` …) → the engine's type."""
+    capabilities: ClassVar[Mapping[Capability, Support]]
+
+    def data_type(self, type_: str) -> exp.DataType:
+        """The engine's type for a specification type such as `varchar(50)` or `datetime`."""
+        base, _, length = type_.partition("(")
+        if length.rstrip(")").isdigit():
+            return exp.DataType.build(f"{self.types['varchar']}({length}", dialect=self.dialect)
+        return exp.DataType.build(self.types["text" if length else base], dialect=self.dialect)
+
+    def create_schema(self, schema: str) -> exp.Expression:
+        """`CREATE SCHEMA IF NOT EXISTS`."""
+        parts = schema.split(".")
+        name = exp.Table(
+            db=exp.to_identifier(parts[-1]), catalog=exp.to_identifier(parts[0]) if len(parts) > 1 else None
+        )
+        return exp.Create(this=name, kind="SCHEMA", exists=True)
+
+    def create_table(self, table: exp.Table, columns: Sequence[exp.ColumnDef]) -> exp.Expression:
+        """`CREATE TABLE IF NOT EXISTS` with the given columns."""
+        return exp.Create(this=exp.Schema(this=table, expressions=list(columns)), kind="TABLE", exists=True)
+
+    def create_table_as(self, table: exp.Table, query: exp.Query) -> list[exp.Expression]:
+        """Make `table` exactly the query's result, whatever it was before."""
+        return [exp.Create(this=table, kind="TABLE", replace=True, expression=query)]
+
+    def write_full(self, table: exp.Table, columns: Sequence[str], query: exp.Query) -> list[exp.Expression]:
+        """Make an existing table hold exactly the query's rows; the statements run in one transaction."""
+        target = exp.Schema(this=table.copy(), expressions=[exp.to_identifier(c, quoted=True) for c in columns])
+        return [exp.Delete(this=table), exp.Insert(this=target, expression=query)]
+
+    def render(self, statement: exp.Expression, schemas: Mapping[str, str]) -> str:
+        """The statement as SQL text, its logical schemas replaced by physical ones.
+
+        Raises `sqlglot.errors.UnsupportedError` for what the dialect cannot express.
+        """
+        for table in statement.find_all(exp.Table):
+            _to_physical(table, schemas)
+        return statement.sql(
+            dialect=self.dialect, pretty=True, identify=True, copy=False, unsupported_level=ErrorLevel.RAISE
+        )
+
+
+def _to_physical(table: exp.Table, schemas: Mapping[str, str]) -> None:
+    physical = schemas.get(table.db)
+    if physical is None or table.catalog:
+        return
+    *catalog, schema = physical.split(".")
+    table.set("db", exp.to_identifier(schema, quoted=True))
+    if catalog:
+        table.set("catalog", exp.to_identifier(catalog[0], quoted=True))

@@ -1,0 +1,54 @@
+"""The project file: names, schemas, variables and the targets a project can run on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from omopcloudetl.core.models.base import LOGICAL_SCHEMAS, Name, StrictModel
+from omopcloudetl.core.models.values import Scalar
+
+PhysicalSchema = Annotated[str, Field(pattern=r"^[^.\s\"'`;]+(\.[^.\s\"'`;]+)?$")]
+"""`schema` or `catalog.schema` as the database names it."""
+
+
+class Target(StrictModel):
+    """A database to run on: the provider, how to connect, and who executes the plan."""
+
+    provider: str
+    connection: dict[str, Scalar] = {}
+    """The provider's own settings; `${secret:NAME}` is resolved when the connection opens."""
+    orchestrator: str = "local"
+    schemas: dict[str, PhysicalSchema] = {}
+    """Physical schemas that differ from the project's on this target."""
+
+
+class ProjectConfig(StrictModel):
+    """`project.yaml`."""
+
+    name: Name
+    cdm_version: str = "5.4"
+    workflow: str = "workflow.yaml"
+    schemas: dict[str, PhysicalSchema] = {}
+    """Logical schema → physical schema; a schema that is not named keeps its logical name."""
+    variables: dict[Name, Scalar] = {}
+    """Values of the workflow's variables; `--var` wins over them."""
+    plugins: tuple[str, ...] = ()
+    """Modules of plugins that live outside the `omopcloudetl` namespace."""
+    targets: Annotated[dict[Name, Target], Field(min_length=1)]
+    default_target: Name | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ProjectConfig:
+        if self.default_target is not None and self.default_target not in self.targets:
+            raise ValueError(f"default_target '{self.default_target}' is not one of {', '.join(self.targets)}")
+        groups = [self.schemas, *(target.schemas for target in self.targets.values())]
+        unknown = sorted({name for group in groups for name in group} - set(LOGICAL_SCHEMAS))
+        if unknown:
+            raise ValueError(f"unknown logical schema {', '.join(unknown)}; use {', '.join(LOGICAL_SCHEMAS)}")
+        return self
+
+    def physical_schemas(self, target: Target) -> dict[str, str]:
+        """The physical name of every logical schema on `target`."""
+        return {name: name for name in LOGICAL_SCHEMAS} | self.schemas | target.schemas

@@ -1,0 +1,114 @@
+"""The workflow (`WorkflowConfig`): typed variables and the steps that make the CDM."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from omopcloudetl.core.models.base import LogicalTable, Name, StrictModel, as_list
+from omopcloudetl.core.models.values import Scalar
+
+VariableType = Literal["text", "uri", "integer", "number", "boolean", "date"]
+LogicalType = Literal["text", "integer", "number", "boolean", "date", "timestamp"]
+
+
+class Variable(StrictModel):
+    """A value the workflow needs from outside, written `:name` in SQL and in `from:`."""
+
+    type: VariableType = "text"
+    default: Scalar = None
+    description: str | None = None
+
+
+class Column(StrictModel):
+    """A column of a source file; the text is kept as delivered and read as `type` where it is used."""
+
+    type: LogicalType = "text"
+    optional: bool = False
+    """An optional column may be missing from the file; it is NULL then."""
+
+
+def _bare_type(value: object) -> object:
+    return {"type": value} if isinstance(value, str) else value
+
+
+class LoadTable(StrictModel):
+    """One table of a bulk load: its file or glob below the step's `from`, and its declared columns."""
+
+    file: str
+    columns: dict[str, Annotated[Column, BeforeValidator(_bare_type)]] = {}
+
+
+def _bare_file(value: object) -> object:
+    return {"file": value} if isinstance(value, str) else value
+
+
+class StepBase(StrictModel):
+    """What every step has."""
+
+    name: Name
+    description: str | None = None
+    depends_on: Annotated[tuple[Name, ...], BeforeValidator(as_list)] = ()
+
+
+class DdlStep(StepBase):
+    """Creates the tables of the CDM specification that are not there yet."""
+
+    kind: Literal["ddl"]
+    schema_: Annotated[Literal["cdm", "vocab"], Field(alias="schema")]
+
+
+class BulkLoadStep(StepBase):
+    """Loads files into tables by the database's own statement."""
+
+    kind: Literal["bulk_load"]
+    schema_: Annotated[Literal["source", "vocab"], Field(alias="schema")]
+    from_: Annotated[str, Field(alias="from", min_length=1)]
+    """A folder or URI, or `:variable`."""
+    format: Literal["csv", "tsv", "athena", "parquet"]
+    """`csv`: RFC 4180 with a header; `tsv`: the same with tabs; `athena`: tabs, no quoting, YYYYMMDD; `parquet`."""
+    tables: Annotated[dict[Name, Annotated[LoadTable, BeforeValidator(_bare_file)]], Field(min_length=1)]
+
+
+class DmlStep(StepBase):
+    """Runs mappings: files or globs below the project."""
+
+    kind: Literal["dml"]
+    mappings: Annotated[tuple[str, ...], BeforeValidator(as_list), Field(min_length=1)]
+    write: Literal["full"] = "full"
+    """`full`: each target table becomes exactly the union of its mappings."""
+
+
+class SqlStep(StepBase):
+    """Runs a SQL file over logical names; with `creates`, its one SELECT becomes that table."""
+
+    kind: Literal["sql"]
+    file: str
+    creates: LogicalTable | None = None
+
+
+WorkflowStep = Annotated[DdlStep | BulkLoadStep | DmlStep | SqlStep, Field(discriminator="kind")]
+
+
+class WorkflowConfig(StrictModel):
+    """A workflow: what must happen, in any order that what each step reads and writes allows."""
+
+    name: Name
+    description: str | None = None
+    variables: dict[Name, Variable] = {}
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 2
+    """How many steps may run at the same time."""
+    steps: Annotated[tuple[WorkflowStep, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names(self) -> WorkflowConfig:
+        names = [step.name for step in self.steps]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"step names are used twice: {', '.join(twice)}")
+        for step in self.steps:
+            for other in step.depends_on:
+                if other not in names:
+                    raise ValueError(f"step '{step.name}' depends on '{other}', which is no step")
+        return self

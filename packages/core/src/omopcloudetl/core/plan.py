@@ -1,0 +1,137 @@
+"""The plan: what must happen, as data that any orchestrator can run, show, compare or export."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from omopcloudetl.core.errors import PlanError
+
+PLAN_VERSION = 1
+
+Transaction = Literal["step", "none"]
+
+
+class PlanModel(BaseModel):
+    """Frozen and strict, like everything that is compiled."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Origin(PlanModel):
+    """The user's line a step comes from; the file is relative to the project."""
+
+    file: str
+    line: int
+
+
+class Statement(PlanModel):
+    """One statement in the target dialect."""
+
+    sql: str
+    purpose: str
+    """What it does, in a few words."""
+    check: str | None = None
+    """Set for a check: the statement is a query, and any row it returns fails the step with this message."""
+
+
+class LoadColumn(PlanModel):
+    """A column that a load must fill."""
+
+    name: str
+    optional: bool = True
+    """Whether the column may be missing from the file; it is NULL then."""
+    needed_by: str | None = None
+    """The first rule that reads the column, as `file:line`."""
+
+
+class StepBase(PlanModel):
+    """What every step has."""
+
+    name: str
+    summary: str
+    reads: tuple[str, ...] = ()
+    """Logical tables (`source.patients`) that must be there."""
+    writes: tuple[str, ...] = ()
+    """Logical tables whose content this step makes."""
+    depends_on: tuple[str, ...] = ()
+    transaction: Transaction = "step"
+    """`step`: all statements or none; `none`: each for itself, safe to repeat."""
+    origin: Origin
+    fingerprint: str = ""
+    """Hash of what the step does and of every step it depends on."""
+
+
+class SqlStep(StepBase):
+    """Statements, in order."""
+
+    kind: Literal["sql"] = "sql"
+    statements: tuple[Statement, ...]
+
+
+class BulkLoadStep(StepBase):
+    """Files into one table, by the database's own means."""
+
+    kind: Literal["bulk_load"] = "bulk_load"
+    uri: str
+    """Path, glob or URI; a relative path is relative to the project."""
+    format: Literal["csv", "tsv", "athena", "parquet"]
+    table: tuple[str, ...]
+    """Physical name: (schema, table) or (catalog, schema, table)."""
+    mode: Literal["create", "replace_rows"]
+    """`create`: the table is made from the file, text as delivered; `replace_rows`: it exists, with types."""
+    columns: tuple[LoadColumn, ...] = ()
+
+
+PlanStep = Annotated[SqlStep | BulkLoadStep, Field(discriminator="kind")]
+
+
+class CompiledWorkflowPlan(PlanModel):
+    """A compiled workflow: the same project gives the same bytes, on any machine and at any time."""
+
+    plan_version: Literal[1] = PLAN_VERSION
+    name: str
+    cdm_version: str
+    provider: str
+    dialect: str
+    concurrency: int = 1
+    schemas: dict[str, str]
+    """Logical schema → physical schema."""
+    steps: tuple[PlanStep, ...]
+    """In an order in which they could run one after the other."""
+    ledger: str | None = None
+    """A query for the run's ledger: mapping, entry, target_table, reason, row_count."""
+    counted_tables: dict[str, str] = {}
+    """Logical CDM table → a query that counts its rows."""
+    content_hash: str = ""
+
+    def sealed(self) -> CompiledWorkflowPlan:
+        """The same plan with its content hash filled in."""
+        return self.model_copy(update={"content_hash": self._hash()})
+
+    def _hash(self) -> str:
+        return content_hash(self.model_dump(mode="json", exclude={"content_hash"}))
+
+    def to_json(self) -> str:
+        """The plan as JSON text; the bytes depend on the content only."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> CompiledWorkflowPlan:
+        """Read a plan back; raises `PlanError` if it was made by another version or changed by hand."""
+        try:
+            plan = cls.model_validate_json(text)
+        except ValidationError as error:
+            raise PlanError(f"this is not a plan of version {PLAN_VERSION}: {error}") from None
+        if plan.content_hash != plan._hash():
+            raise PlanError(f"the plan's content does not match its hash {plan.content_hash[:12]}; compile it again")
+        return plan
+
+
+def content_hash(content: Any) -> str:
+    """SHA-256 over the canonical JSON of plain values, as 64 hexadecimal digits."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,125 @@
+"""Wires a project to its plugins: open it, compile it, run it. The command line is written on this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omopcloudetl.core.errors import Diagnostic, PluginError, ProjectError
+from omopcloudetl.core.plugins import Plugins, load_plugins
+
+if TYPE_CHECKING:
+    from omopcloudetl.core.connection import BaseConnection
+    from omopcloudetl.core.files.project_loader import LoadedProject
+    from omopcloudetl.core.plan import CompiledWorkflowPlan
+    from omopcloudetl.core.registrations import Provider
+    from omopcloudetl.core.runs import RunRecord
+
+STATE_FOLDER = ".omopcloudetl"
+
+
+@dataclass(frozen=True)
+class Session:
+    """A project that was read for one target, and the plugins it uses."""
+
+    project: LoadedProject
+    plugins: Plugins
+    provider: Provider
+
+    @classmethod
+    def open(cls, root: Path, *, target: str | None = None, variables: Mapping[str, str] | None = None) -> Session:
+        """Read the project in `root`.
+
+        Args:
+            root: The folder that holds `project.yaml`.
+            target: Which of its targets; without it the default one.
+            variables: Values of workflow variables, as text; they win over those of the project file.
+
+        Raises:
+            ProjectError: The project's files are wrong.
+            PluginError: A plugin that the project names cannot be loaded.
+        """
+        from omopcloudetl.core.files.project_loader import load_project, load_project_config
+
+        config, document = load_project_config(root)
+        plugins = load_plugins(config.plugins)
+        project = load_project(root, target=target, variables=variables)
+        where = document.at("targets", project.target_name, "provider")
+        try:
+            provider = plugins.provider(project.target.provider)
+        except PluginError as error:
+            raise ProjectError([Diagnostic("unknown-provider", str(error), where)]) from None
+        problems = [
+            Diagnostic("connection", f"{key}: {problem}", document.at("targets", project.target_name, "connection", key))
+            for key, problem in provider.check(project.target.connection)
+        ]
+        if problems:
+            raise ProjectError(problems)
+        return cls(project, plugins, provider)
+
+    @property
+    def root(self) -> Path:
+        """The project's folder."""
+        return self.project.root
+
+    @property
+    def state(self) -> Path:
+        """The folder of the project's run records."""
+        return self.root / STATE_FOLDER
+
+    def compile(self) -> CompiledWorkflowPlan:
+        """The project's plan; raises `ProjectError` with every mistake there is."""
+        from omopcloudetl.core.compiler.workflow import WorkflowCompiler
+        from omopcloudetl.core.errors import SpecificationError
+        from omopcloudetl.core.specification.manager import SpecificationManager
+
+        try:
+            specification = SpecificationManager(self.plugins.resources()).load(self.project.config.cdm_version)
+        except SpecificationError as error:
+            where = self.project.config_document.at("cdm_version")
+            raise ProjectError([Diagnostic("unknown-cdm-version", str(error), where)]) from None
+        return WorkflowCompiler(specification, self.provider.generator()).compile(self.project)
+
+    def connection(self) -> BaseConnection:
+        """A connection to the target, not open yet; its secrets are resolved here and kept nowhere else."""
+        from omopcloudetl.core.secrets import resolve_settings
+
+        settings = resolve_settings(self.project.target.connection, self.plugins.secrets_providers())
+        return self.provider.connection(settings, self.root)
+
+    def run(
+        self,
+        plan: CompiledWorkflowPlan,
+        *,
+        dry_run: bool = False,
+        resume: bool = False,
+        listeners: Sequence[object] = (),
+    ) -> RunRecord:
+        """Execute a plan on the target; a failed step is in the record, not an exception.
+
+        Args:
+            plan: What `compile` made.
+            dry_run: Walk the plan and touch nothing.
+            resume: Skip what the newest run of this target completed unchanged.
+            listeners: Objects that implement any of the run event hooks, for this run only.
+        """
+        from omopcloudetl.core.events import RunEvents
+        from omopcloudetl.core.orchestrator import ExecutionContext
+
+        orchestrator = self.plugins.orchestrator(self.project.target.orchestrator)
+        context = ExecutionContext(
+            target=self.project.target_name,
+            connect=self.connection,
+            base=self.root,
+            state=self.state,
+            events=RunEvents(self.plugins.manager),
+        )
+        for listener in listeners:
+            self.plugins.manager.register(listener)
+        try:
+            return orchestrator.make(context).execute_plan(plan, dry_run=dry_run, resume=resume)
+        finally:
+            for listener in listeners:
+                self.plugins.manager.unregister(listener)

@@ -1,0 +1,1 @@
+"""The official CDM specification as facts: tables, fields, types and keys."""

@@ -1,0 +1,82 @@
+"""Makes the patients one by one and writes them to files as they are made."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TextIO
+
+from tools.demo_data import care, hospital, patients, vocabulary
+from tools.demo_data.catalog_care import ALCOHOL
+from tools.demo_data.chart import Chart, Rows
+from tools.demo_data.columns import COLUMNS, PATIENT_FILES
+from tools.demo_data.dice import Dice
+from tools.demo_data.facilities import Facilities, make_facilities
+from tools.demo_data.oddities import NO_EVENTS, UNMAPPED_CAUSE, add_oddity
+
+BATCH = 200  # patients held in memory
+
+
+def make_patient(index: int, seed: int, facilities: Facilities, rows: Rows) -> None:
+    """Add all rows of patient number `index`; they depend on the seed and the index alone."""
+    dice = Dice(f"{seed}:{index}")
+    person = patients.make_person(index, dice, facilities)
+    chart = Chart(person, dice, facilities, rows)
+    patients.write_transitions(chart)
+    if index % 100 != NO_EVENTS:
+        care.live(chart)
+        add_oddity(chart)
+        if person.dead:
+            unmapped = index % 100 == UNMAPPED_CAUSE
+            hospital.die(chart, ALCOHOL if unmapped else care.cause_of_death(dice))
+    patients.write_patient(chart, seed)
+
+
+def make_source(count: int, seed: int, out: Path) -> None:
+    """Write the files of `count` patients to a folder, in Synthea's format."""
+    out.mkdir(parents=True, exist_ok=True)
+    facilities = make_facilities(seed)
+    with ExitStack() as stack:
+        files = {name: stack.enter_context(_open(out, name)) for name in PATIENT_FILES}
+        for start in range(1, count + 1, BATCH):
+            rows: Rows = {name: [] for name in PATIENT_FILES}
+            for index in range(start, min(start + BATCH, count + 1)):
+                make_patient(index, seed, facilities, rows)
+            for name, file in files.items():
+                _write(file, rows[name])
+    for name, lines in facilities.rows().items():
+        with _open(out, name) as file:
+            _write(file, lines)
+
+
+def _open(out: Path, name: str) -> TextIO:
+    file = (out / f"{name}.csv").open("w", encoding="utf-8", newline="\n")
+    file.write(COLUMNS[name] + "\n")
+    return file
+
+
+def _write(file: TextIO, rows: Sequence[str]) -> None:
+    if rows:
+        file.write("\n".join(rows) + "\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the command line and make what it asks for."""
+    parser = argparse.ArgumentParser(
+        prog="make.py", description="Make up patients in Synthea 3.0's CSV format."
+    )
+    parser.add_argument("--patients", type=int, default=100, metavar="N", help="how many")
+    parser.add_argument("--seed", type=int, default=42, metavar="S", help="decides every byte")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to fill")
+    parser.add_argument(
+        "--vocabulary-out", type=Path, metavar="DIR", help="folder for the vocabulary stub"
+    )
+    asked = parser.parse_args(argv)
+    if asked.patients < 0:
+        parser.error(f"--patients is {asked.patients}; it must be 0 or more")
+    make_source(asked.patients, asked.seed, asked.out)
+    if asked.vocabulary_out:
+        vocabulary.make_vocabulary(asked.vocabulary_out)
+    return 0

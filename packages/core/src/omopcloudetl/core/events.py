@@ -35,7 +35,10 @@ class RunEvents:
         self._tell("omopcloudetl_run_finished", plan=plan, run=run)
 
     def _tell(self, hook: str, **arguments: object) -> None:
-        try:
-            getattr(self._hooks, hook)(**arguments)
-        except Exception as error:
-            warnings.warn(f"a listener to {hook} failed: {error!r}", RuntimeWarning, stacklevel=3)
+        # One by one, because pluggy stops at the first listener that fails.
+        for listener in getattr(self._hooks, hook).get_hookimpls():
+            try:
+                listener.function(*(arguments[name] for name in listener.argnames))
+            except Exception as error:  # noqa: BLE001  # a listener of a stranger may raise anything
+                message = f"{listener.plugin_name}, a listener to {hook}, failed: {error!r}"
+                warnings.warn(message, RuntimeWarning, stacklevel=3)

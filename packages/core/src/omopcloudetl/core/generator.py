@@ -34,28 +34,31 @@ class BaseSQLGenerator(ABC):
             return exp.DataType.build(f"{self.types['varchar']}({length}", dialect=self.dialect)
         return exp.DataType.build(self.types["text" if length else base], dialect=self.dialect)
 
-    def create_schema(self, schema: str) -> exp.Expression:
+    def create_schema(self, schema: str) -> exp.Expr:
         """`CREATE SCHEMA IF NOT EXISTS`."""
         parts = schema.split(".")
         name = exp.Table(
-            db=exp.to_identifier(parts[-1]), catalog=exp.to_identifier(parts[0]) if len(parts) > 1 else None
+            db=exp.to_identifier(parts[-1]),
+            catalog=exp.to_identifier(parts[0]) if len(parts) > 1 else None,
         )
         return exp.Create(this=name, kind="SCHEMA", exists=True)
 
-    def create_table(self, table: exp.Table, columns: Sequence[exp.ColumnDef]) -> exp.Expression:
+    def create_table(self, table: exp.Table, columns: Sequence[exp.ColumnDef]) -> exp.Expr:
         """`CREATE TABLE IF NOT EXISTS` with the given columns."""
         return exp.Create(this=exp.Schema(this=table, expressions=list(columns)), kind="TABLE", exists=True)
 
-    def create_table_as(self, table: exp.Table, query: exp.Query) -> list[exp.Expression]:
+    def create_table_as(self, table: exp.Table, query: exp.Query) -> list[exp.Expr]:
         """Make `table` exactly the query's result, whatever it was before."""
         return [exp.Create(this=table, kind="TABLE", replace=True, expression=query)]
 
-    def write_full(self, table: exp.Table, columns: Sequence[str], query: exp.Query) -> list[exp.Expression]:
+    def write_full(self, table: exp.Table, columns: Sequence[str], query: exp.Query) -> list[exp.Expr]:
         """Make an existing table hold exactly the query's rows; the statements run in one transaction."""
-        target = exp.Schema(this=table.copy(), expressions=[exp.to_identifier(c, quoted=True) for c in columns])
+        target = exp.Schema(
+            this=table.copy(), expressions=[exp.to_identifier(c, quoted=True) for c in columns]
+        )
         return [exp.Delete(this=table), exp.Insert(this=target, expression=query)]
 
-    def render(self, statement: exp.Expression, schemas: Mapping[str, str]) -> str:
+    def render(self, statement: exp.Expr, schemas: Mapping[str, str]) -> str:
         """The statement as SQL text, its logical schemas replaced by physical ones.
 
         Raises `sqlglot.errors.UnsupportedError` for what the dialect cannot express.
@@ -63,7 +66,11 @@ class BaseSQLGenerator(ABC):
         for table in statement.find_all(exp.Table):
             _to_physical(table, schemas)
         return statement.sql(
-            dialect=self.dialect, pretty=True, identify=True, copy=False, unsupported_level=ErrorLevel.RAISE
+            dialect=self.dialect,
+            pretty=True,
+            identify=True,
+            copy=False,
+            unsupported_level=ErrorLevel.RAISE,
         )
 
 

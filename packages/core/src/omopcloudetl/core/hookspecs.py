@@ -29,7 +29,7 @@ def omopcloudetl_register_providers() -> Sequence[Provider]:  # type: ignore[emp
     When: each time plugins are loaded, before any project is compiled; the driver must not be imported yet.
     Arguments: none.
     Returns: a list of `Provider`; its two functions are called when its SQL or a connection is needed.
-    Order and failure: any order; two providers of one name are a `PluginError`, and so is an exception.
+    Order and failure: any order; two providers of one name are a `PluginError`, an exception too.
     Example: `return [Provider(name="duckdb", summary="…", generator=make_generator, connection=make_connection)]`
     """
 

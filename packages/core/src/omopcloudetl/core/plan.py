@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from omopcloudetl.core.errors import PlanError
 
-PLAN_VERSION = 1
+PLAN_VERSION: Literal[1] = 1
 
 Transaction = Literal["step", "none"]
 
@@ -125,9 +125,16 @@ class CompiledWorkflowPlan(PlanModel):
         try:
             plan = cls.model_validate_json(text)
         except ValidationError as error:
-            raise PlanError(f"this is not a plan of version {PLAN_VERSION}: {error}") from None
+            first = error.errors(include_url=False)[0]
+            if first["loc"] == ("plan_version",):
+                found = f"the plan is of version {first['input']}, this program reads version {PLAN_VERSION}"
+                raise PlanError(f"{found}; compile it again") from None
+            where = ".".join(map(str, first["loc"])) or "the text"
+            raise PlanError(f"this is not a plan: {where}: {first['msg']}") from None
         if plan.content_hash != plan._hash():
-            raise PlanError(f"the plan's content does not match its hash {plan.content_hash[:12]}; compile it again")
+            raise PlanError(
+                f"the plan's content does not match its hash {plan.content_hash[:12]}; compile it again"
+            )
         return plan
 
 

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import pkgutil
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import metadata
@@ -59,24 +59,46 @@ class Plugins:
 
     def providers(self) -> list[Provider]:
         """Every registered provider, by name."""
-        return _unique("provider", self.manager.hook.omopcloudetl_register_providers())
+        return _unique("provider", self._lists("omopcloudetl_register_providers"))
 
     def orchestrators(self) -> list[Orchestrator]:
         """Every registered orchestrator, by name."""
-        return _unique("orchestrator", self.manager.hook.omopcloudetl_register_orchestrators())
+        return _unique("orchestrator", self._lists("omopcloudetl_register_orchestrators"))
 
     def secrets_providers(self) -> list[SecretsProvider]:
         """Every registered secrets provider, by name."""
-        return _unique("secrets provider", self.manager.hook.omopcloudetl_register_secrets_providers())
+        return _unique("secrets provider", self._lists("omopcloudetl_register_secrets_providers"))
 
     def commands(self) -> list[Any]:
         """Every Click command that plugins add, by name."""
-        return _unique("command", self.manager.hook.omopcloudetl_register_commands())
+        return _unique("command", self._lists("omopcloudetl_register_commands"))
 
     def resources(self) -> list[Traversable]:
         """The resource folders, in the order of registration."""
-        found: list[Traversable] = self.manager.hook.omopcloudetl_register_resources()
-        return list(reversed(found))  # pluggy calls the last registered first
+        return [folder for _, folder in self._ask("omopcloudetl_register_resources")]
+
+    def _lists(self, hook: str) -> list[tuple[str, Any]]:
+        """What each plugin registers, item by item, with the plugin's name."""
+        found = []
+        for plugin, items in self._ask(hook):
+            if not isinstance(items, Sequence) or not all(hasattr(item, "name") for item in items):
+                raise PluginError(f"{hook} of the plugin {plugin} must return a list, not {items!r}")
+            found += [(plugin, item) for item in items]
+        return found
+
+    def _ask(self, hook: str) -> list[tuple[str, Any]]:
+        """Call a registration hook plugin by plugin, so that an error can name the plugin it comes from."""
+        found = []
+        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
+            try:
+                answer = implementation.function()
+            except Exception as error:
+                raise PluginError(
+                    f"{hook} of the plugin {implementation.plugin_name} failed: {error!r}"
+                ) from error
+            if answer is not None:
+                found.append((implementation.plugin_name, answer))
+        return found
 
     def describe(self) -> list[PluginInfo]:
         """Name, distribution, version and hooks of every plugin, by name."""
@@ -101,8 +123,9 @@ def load_plugins(asked_for: Iterable[str] = ()) -> Plugins:
     manager.add_hookspecs(hookspecs)
     for name in _namespace_modules():
         try:
-            _register(manager, name)
-        except Exception as error:
+            if importlib.util.find_spec(name) is not None:  # imports the portion, which may fail
+                _register(manager, name)
+        except Exception as error:  # noqa: BLE001  # a stranger's module may raise anything
             label = _label(name)
             warnings.warn(f"the plugin {label} is left out: {error!r}", RuntimeWarning, stacklevel=2)
     named = [part.strip() for part in os.environ.get(PLUGINS_VARIABLE, "").split(",")]
@@ -115,21 +138,18 @@ def load_plugins(asked_for: Iterable[str] = ()) -> Plugins:
 
 
 def _namespace_modules() -> list[str]:
-    """The `plugin` module of every portion of the namespace that ships one."""
+    """The `plugin` module that a portion of the namespace may ship, for every portion."""
     namespace = importlib.import_module(NAMESPACE)
-    found = []
-    for portion in pkgutil.iter_modules(namespace.__path__, f"{NAMESPACE}."):
-        if portion.ispkg and importlib.util.find_spec(f"{portion.name}.plugin") is not None:
-            found.append(f"{portion.name}.plugin")
-    return sorted(found)
+    portions = pkgutil.iter_modules(namespace.__path__, f"{NAMESPACE}.")
+    return sorted({f"{portion.name}.plugin" for portion in portions if portion.ispkg})
 
 
 def _register(manager: pluggy.PluginManager, name: str) -> None:
     if manager.has_plugin(name):
         return
     module: ModuleType = importlib.import_module(name)
-    manager.register(module, name)
     try:
+        manager.register(module, name)
         manager.check_pending()
     except pluggy.PluginValidationError:
         manager.unregister(name=name)
@@ -141,22 +161,29 @@ def _label(name: str) -> str:
     return f"{name} ({distribution} {metadata.version(distribution)})" if distribution else name
 
 
-def _distribution_of(module: str, owners: dict[str, list[str]]) -> str | None:
-    top = module.split(".")[0]
+def _distribution_of(module: str, owners: Mapping[str, list[str]]) -> str | None:
+    top, _, rest = module.partition(".")
     names = sorted(set(owners.get(top, [])))
     if top != NAMESPACE:
         return names[0] if names else None
-    portion = module.split(".")[1].replace("_", "-")
-    wanted = {f"{NAMESPACE}-{portion}", NAMESPACE if portion == "cli" else ""}
-    return next((name for name in names if name.lower().replace("_", "-") in wanted), None)
+    portion = rest.partition(".")[0]
+    wanted = {f"{NAMESPACE}-{portion.replace('_', '-')}", NAMESPACE if portion == "cli" else ""}
+    known = (name for name in names if name.lower().replace("_", "-") in wanted)
+    return next(known, None) or next((name for name in names if _ships(name, f"{top}/{portion}/")), None)
 
 
-def _unique(kind: str, groups: Iterable[Sequence[T]]) -> list[T]:
+def _ships(distribution: str, folder: str) -> bool:
+    return any(file.as_posix().startswith(folder) for file in metadata.files(distribution) or ())
+
+
+def _unique(kind: str, items: Iterable[tuple[str, T]]) -> list[T]:
     found: dict[str, T] = {}
-    for item in (item for group in groups for item in group):
+    owners: dict[str, str] = {}
+    for plugin, item in items:
         if item.name in found:
-            raise PluginError(f"two plugins register the {kind} '{item.name}'")
-        found[item.name] = item
+            others = f"{owners[item.name]} and {plugin}"
+            raise PluginError(f"two plugins register the {kind} '{item.name}': {others}")
+        found[item.name], owners[item.name] = item, plugin
     return [found[name] for name in sorted(found)]
 
 
@@ -166,5 +193,5 @@ def _pick(kind: str, name: str, items: Sequence[T]) -> T:
             return item
     names = [item.name for item in items]
     close = get_close_matches(name, names, n=1)
-    hint = f"; did you mean '{close[0]}'?" if close else ""
-    raise PluginError(f"no plugin provides the {kind} '{name}'{hint} There are: {', '.join(names) or 'none'}")
+    hint = f"; did you mean '{close[0]}'?" if close else "."
+    raise PluginError(f"there is no {kind} '{name}'{hint} There are: {', '.join(names) or 'none'}")

@@ -25,7 +25,10 @@ def from_file(name: str) -> str | None:
     path = Path(folder) / name if folder else None
     if path is None or not path.is_file():
         return None
-    return path.read_text(encoding="utf-8").removesuffix("\n")
+    try:
+        return path.read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as error:  # their texts may hold a part of the secret
+        raise SecretError(f"the file of the secret '{name}' cannot be read: {type(error).__name__}") from None
 
 
 BUILT_IN: Sequence[SecretsProvider] = (
@@ -40,10 +43,27 @@ def resolve_settings(settings: Settings, providers: Iterable[SecretsProvider]) -
 
     def value_of(match: re.Match[str]) -> str:
         for provider in ordered:
-            value = provider.lookup(match[1])
+            value = _ask(provider, match[1])
             if value is not None:
                 return value
         asked = ", ".join(provider.name for provider in ordered)
-        raise SecretError(f"the secret '{match[1]}' is in none of: {asked}")
+        raise SecretError(f"the secret '{match[1]}' is in none of: {asked or 'no secrets provider'}")
 
-    return {key: SECRET.sub(value_of, value) if isinstance(value, str) else value for key, value in settings.items()}
+    resolved: dict[str, bool | int | float | str | None] = {}
+    for key, value in settings.items():
+        if isinstance(value, str):
+            if "${secret" in SECRET.sub("", value):
+                raise SecretError(f"the setting '{key}' holds a secret that is not written ${{secret:NAME}}")
+            value = SECRET.sub(value_of, value)
+        resolved[key] = value
+    return resolved
+
+
+def _ask(provider: SecretsProvider, name: str) -> str | None:
+    try:
+        return provider.lookup(name)
+    except SecretError:
+        raise
+    except Exception as error:  # noqa: BLE001  # its text may hold the secret, so it is not shown
+        message = f"the secrets provider {provider.name} failed for '{name}': {type(error).__name__}"
+        raise SecretError(message) from None

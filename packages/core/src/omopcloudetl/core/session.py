@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omopcloudetl.core.errors import Diagnostic, PluginError, ProjectError
+from omopcloudetl.core.errors import Diagnostic, Position, ProjectError
 from omopcloudetl.core.plugins import Plugins, load_plugins
 
 if TYPE_CHECKING:
@@ -20,6 +20,20 @@ if TYPE_CHECKING:
 STATE_FOLDER = ".omopcloudetl"
 
 
+def _unknown_provider(name: str, where: Position, known: tuple[str, ...]) -> Diagnostic:
+    from omopcloudetl.core.files.validation import close_match
+
+    return Diagnostic(
+        "unknown-provider",
+        f"no plugin provides the database '{name}'",
+        where,
+        found=name,
+        allowed=known,
+        suggestion=close_match(name, known),
+        help="install its package; a plugin outside the namespace is named under `plugins:`",
+    )
+
+
 @dataclass(frozen=True)
 class Session:
     """A project that was read for one target, and the plugins it uses."""
@@ -29,7 +43,9 @@ class Session:
     provider: Provider
 
     @classmethod
-    def open(cls, root: Path, *, target: str | None = None, variables: Mapping[str, str] | None = None) -> Session:
+    def open(
+        cls, root: Path, *, target: str | None = None, variables: Mapping[str, str] | None = None
+    ) -> Session:
         """Read the project in `root`.
 
         Args:
@@ -47,12 +63,16 @@ class Session:
         plugins = load_plugins(config.plugins)
         project = load_project(root, target=target, variables=variables)
         where = document.at("targets", project.target_name, "provider")
-        try:
-            provider = plugins.provider(project.target.provider)
-        except PluginError as error:
-            raise ProjectError([Diagnostic("unknown-provider", str(error), where)]) from None
+        providers = {provider.name: provider for provider in plugins.providers()}
+        provider = providers.get(project.target.provider)
+        if provider is None:
+            raise ProjectError([_unknown_provider(project.target.provider, where, tuple(providers))])
         problems = [
-            Diagnostic("connection", f"{key}: {problem}", document.at("targets", project.target_name, "connection", key))
+            Diagnostic(
+                "connection",
+                f"{key}: {problem}",
+                document.at("targets", project.target_name, "connection", key),
+            )
             for key, problem in provider.check(project.target.connection)
         ]
         if problems:
@@ -76,7 +96,9 @@ class Session:
         from omopcloudetl.core.specification.manager import SpecificationManager
 
         try:
-            specification = SpecificationManager(self.plugins.resources()).load(self.project.config.cdm_version)
+            specification = SpecificationManager(self.plugins.resources()).load(
+                self.project.config.cdm_version
+            )
         except SpecificationError as error:
             where = self.project.config_document.at("cdm_version")
             raise ProjectError([Diagnostic("unknown-cdm-version", str(error), where)]) from None
@@ -116,10 +138,12 @@ class Session:
             state=self.state,
             events=RunEvents(self.plugins.manager),
         )
-        for listener in listeners:
-            self.plugins.manager.register(listener)
+        registered = []
         try:
+            for listener in listeners:
+                self.plugins.manager.register(listener)
+                registered.append(listener)
             return orchestrator.make(context).execute_plan(plan, dry_run=dry_run, resume=resume)
         finally:
-            for listener in listeners:
+            for listener in registered:
                 self.plugins.manager.unregister(listener)

@@ -20,7 +20,7 @@ from omopcloudetl.core.specification.models import CdmSpecification
 class DraftStatement:
     """A statement as a syntax tree over logical names, or a check."""
 
-    tree: exp.Expression
+    tree: exp.Expr
     purpose: str
     check: str | None = None
 
@@ -54,6 +54,8 @@ class Compilation:
     generator: BaseSQLGenerator
     sources: dict[str, dict[str, Column]]
     """Logical table → its declared columns, for the loads that declare any."""
+    text_tables: frozenset[str]
+    """Logical tables that are loaded from text files, so that all their columns are text."""
     problems: list[Diagnostic] = field(default_factory=list)
     needs: dict[str, dict[str, str]] = field(default_factory=dict)
     """Logical table → column → the first place (`file:line`) that reads it."""
@@ -75,7 +77,13 @@ class Compilation:
         suggestion = close_match(found, tuple(allowed)) if found else None
         self.problems.append(
             Diagnostic(
-                code, message, position, found=found, allowed=tuple(allowed), suggestion=suggestion, help=help
+                code,
+                message,
+                position,
+                found=found,
+                allowed=tuple(allowed),
+                suggestion=suggestion,
+                help=help,
             )
         )
 
@@ -86,6 +94,16 @@ class Compilation:
     def type(self, name: str) -> exp.DataType:
         """The engine's type for a specification type or a logical type."""
         return self.generator.data_type(name)
+
+
+def text_tables(project: LoadedProject) -> frozenset[str]:
+    """The source tables that are loaded from text files."""
+    return frozenset(
+        f"source.{name}"
+        for step in project.workflow.steps
+        if isinstance(step, BulkLoadStep) and step.schema_ == "source" and step.format != "parquet"
+        for name in step.tables
+    )
 
 
 def declared_sources(project: LoadedProject) -> dict[str, dict[str, Column]]:

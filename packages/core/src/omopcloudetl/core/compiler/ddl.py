@@ -16,7 +16,10 @@ SCHEMAS_STEP = "schemas"
 
 def schemas_step(compilation: Compilation) -> None:
     """Add the step that makes the physical schemas; every other step comes after it."""
-    physical = {name: compilation.project.config.physical_schemas(compilation.project.target)[name] for name in LOGICAL_SCHEMAS}
+    physical = {
+        name: compilation.project.config.physical_schemas(compilation.project.target)[name]
+        for name in LOGICAL_SCHEMAS
+    }
     statements = [
         DraftStatement(compilation.generator.create_schema(schema), f"the schema for {logical}")
         for logical, schema in physical.items()
@@ -43,7 +46,8 @@ def ddl_step(compilation: Compilation, step: DdlStep, index: int) -> None:
             workflow_steps=(step.name,),
             statements=[
                 DraftStatement(
-                    create_table(compilation.generator, step.schema_, table), f"the table {step.schema_}.{table.name}"
+                    create_table(compilation.generator, step.schema_, table),
+                    f"the table {step.schema_}.{table.name}",
                 )
                 for table in tables
             ],
@@ -52,7 +56,7 @@ def ddl_step(compilation: Compilation, step: DdlStep, index: int) -> None:
     )
 
 
-def create_table(generator: BaseSQLGenerator, schema: str, table: CdmTable) -> exp.Expression:
+def create_table(generator: BaseSQLGenerator, schema: str, table: CdmTable) -> exp.Expr:
     """`CREATE TABLE IF NOT EXISTS` for a CDM table over the logical `schema`: fields, types, NOT NULL."""
     columns = []
     for field in table.fields:

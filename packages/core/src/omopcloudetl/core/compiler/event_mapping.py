@@ -10,7 +10,13 @@ from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.lookups import DOMAIN_TABLES, OTHER_DOMAINS, VALUE_DOMAIN, routing
 from omopcloudetl.core.compiler.scope import Scope
-from omopcloudetl.core.compiler.stage import QUARANTINED, WRITTEN, FieldValue, StageBuilder, reason_case
+from omopcloudetl.core.compiler.stage import (
+    QUARANTINED,
+    WRITTEN,
+    FieldValue,
+    StageBuilder,
+    reason_case,
+)
 from omopcloudetl.core.compiler.staged import Contribution, StagedMapping, stage_columns, stage_step
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.mapping import EventMapping, EventValue
@@ -91,7 +97,8 @@ def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventM
         ]
     )
     fate = trees.case(
-        [(trees.is_null(trees.column("row_reason", "rows")), trees.text(WRITTEN))], trees.text(QUARANTINED)
+        [(trees.is_null(trees.column("row_reason", "rows")), trees.text(WRITTEN))],
+        trees.text(QUARANTINED),
     )
     routes = routing(model.routes, model.default_table)
     compilation.steps.append(stage_step(compilation, loaded, builder, stage_columns(rows, fate), routes))
@@ -109,7 +116,7 @@ def _tables(compilation: Compilation, loaded: LoadedMapping, model: EventMapping
         for table in compilation.specification.in_schema("cdm")
         if {"concept_id", "start_date", "person_id"} <= event_fields(table).keys() and table.has_own_id
     ]
-    named = [(model.default_table, ("default_table",))]
+    named: list[tuple[str, tuple[str, ...]]] = [(model.default_table, ("default_table",))]
     named += [(name, ("routes", domain)) for domain, name in model.routes.items()]
     named += [(name, ("columns", name)) for name in model.columns]
     for name, path in named:
@@ -152,7 +159,9 @@ def _value(value: EventValue | None, builder: StageBuilder) -> list[FieldValue]:
     """A number, else the concept of a text, else the text; and the value as the source has it."""
     if value is None:
         return []
-    number = builder.scope.parse(value.number or value.text or "", "value", "number" if value.number else "text")
+    number = builder.scope.parse(
+        value.number or value.text or "", "value", "number" if value.number else "text"
+    )
     as_number = builder.fit("value_as_number", number, "float")
     found = [as_number]
     verbatim = [builder.text_of(number)]
@@ -169,7 +178,9 @@ def _value(value: EventValue | None, builder: StageBuilder) -> list[FieldValue]:
             ],
             as_text,
         )
-        found.append(FieldValue("value_as_concept_id", exp.Nullif(this=concept.copy(), expression=trees.number(0))))
+        found.append(
+            FieldValue("value_as_concept_id", exp.Nullif(this=concept.copy(), expression=trees.number(0)))
+        )
         found.append(FieldValue("value_as_string", only_text))
     source_value = verbatim[0] if len(verbatim) == 1 else trees.coalesce(verbatim[0], verbatim[1])
     found.append(FieldValue("value_source_value", source_value))
@@ -184,7 +195,7 @@ def _unit(model: EventMapping, builder: StageBuilder) -> list[FieldValue]:
     lookup = builder.lookup("unit", code, model.unit.vocabulary, model.unit.domain, "unit")
     given = trees.is_null(builder.text_of(code))
 
-    def concept(*, source: bool) -> exp.Expression:
+    def concept(*, source: bool) -> exp.Expr:
         return trees.case([(given.copy(), exp.Null())], lookup.concept_id(source=source))
 
     return [
@@ -224,11 +235,15 @@ def _extras(
 
 
 def _contribution(
-    loaded: LoadedMapping, builder: StageBuilder, table: CdmTable, roles: list[str], extras: list[FieldValue]
+    loaded: LoadedMapping,
+    builder: StageBuilder,
+    table: CdmTable,
+    roles: list[str],
+    extras: list[FieldValue],
 ) -> Contribution:
     """The rows routed to one table, each role in the field that holds it there."""
     fields = event_fields(table)
-    columns: dict[str, exp.Expression] = {
+    columns: dict[str, exp.Expr] = {
         fields[role]: trees.column(role, "stage") for role in roles if role in fields
     }
     for end, start in (("end_date", "start_date"), ("end_datetime", "start_datetime")):

@@ -17,7 +17,9 @@ def infer_dependencies(compilation: Compilation) -> dict[str, set[str]]:
     explicit = _explicit(compilation)
     depends: dict[str, set[str]] = {}
     for step in steps:
-        needed = {name for table in step.reads for name in (*creators.get(table, ()), *writers.get(table, ()))}
+        needed = {
+            name for table in step.reads for name in (*creators.get(table, ()), *writers.get(table, ()))
+        }
         needed |= {name for table in step.writes for name in creators.get(table, ())}
         needed |= explicit.get(step.name, set())
         needed.discard(step.name)
@@ -27,7 +29,7 @@ def infer_dependencies(compilation: Compilation) -> dict[str, set[str]]:
 
 
 def order_steps(compilation: Compilation, depends: Mapping[str, set[str]]) -> list[DraftStep]:
-    """The steps in an order that respects `depends`, as near as possible to the order they were compiled in."""
+    """The steps in an order that respects `depends`, as near as possible to the order they have now."""
     steps = compilation.steps
     number = {step.name: i for i, step in enumerate(steps)}
     waiting = {name: set(needed) for name, needed in depends.items()}

@@ -49,7 +49,9 @@ def ledger_step(compilation: Compilation, staged: Sequence[StagedMapping]) -> No
         for contribution in mapping.contributions:
             if contribution.strategy == "registry":
                 earlier.setdefault(contribution.table, []).append(contribution)
-    statements.append(DraftStatement(parse_one(_UNBALANCED), "every mapping balances", "the ledger does not balance"))
+    statements.append(
+        DraftStatement(parse_one(_UNBALANCED), "every mapping balances", "the ledger does not balance")
+    )
     tables = sorted({c.table for mapping in staged for c in mapping.contributions})
     statements += [_table_check(table) for table in tables]
     reads = {contribution.stage for mapping in staged for contribution in mapping.contributions}
@@ -71,7 +73,8 @@ def ledger_step(compilation: Compilation, staged: Sequence[StagedMapping]) -> No
 def _empty(compilation: Compilation, table: str, names: Sequence[str]) -> list[DraftStatement]:
     columns = [
         exp.ColumnDef(
-            this=trees.identifier(name), kind=compilation.type("bigint" if name == "row_count" else "text")
+            this=trees.identifier(name),
+            kind=compilation.type("bigint" if name == "row_count" else "text"),
         )
         for name in names
     ]
@@ -88,7 +91,12 @@ def _insert(table: str, names: Sequence[str], query: exp.Query, purpose: str) ->
 
 
 def _entry(
-    mapping: str, entry: str, count: exp.Expression, *, target: exp.Expression | None, reason: exp.Expression | None
+    mapping: str,
+    entry: str,
+    count: exp.Expr,
+    *,
+    target: exp.Expr | None,
+    reason: exp.Expr | None,
 ) -> exp.Select:
     return trees.select(
         trees.named(trees.text(mapping), "mapping"),
@@ -131,16 +139,16 @@ def _entries_of_source(mapping: StagedMapping) -> list[exp.Query]:
     return found
 
 
-def _from_stage(query: exp.Select, mapping: StagedMapping, *conditions: exp.Expression) -> exp.Select:
+def _from_stage(query: exp.Select, mapping: StagedMapping, *conditions: exp.Expr) -> exp.Select:
     trees.from_(query, trees.table(mapping.builder.table, "stage"))
     return trees.where(query, trees.all_of(conditions))
 
 
-def _fate(fate: str) -> exp.Expression:
+def _fate(fate: str) -> exp.Expr:
     return trees.equal(trees.column("row_fate", "stage"), trees.text(fate))
 
 
-def _first() -> exp.Expression:
+def _first() -> exp.Expr:
     """A source row whose code fans out is counted once."""
     return trees.equal(trees.column("fan_out", "stage"), trees.number(1))
 
@@ -148,7 +156,7 @@ def _first() -> exp.Expression:
 def _entries_of_event(mapping: StagedMapping) -> list[exp.Query]:
     name = mapping.name
 
-    def by_table(entry: str, *conditions: exp.Expression) -> exp.Select:
+    def by_table(entry: str, *conditions: exp.Expr) -> exp.Select:
         target = trees.column("target_table", "stage")
         query = _entry(name, entry, trees.count_rows(), target=target, reason=None)
         _from_stage(query, mapping, *conditions)
@@ -156,7 +164,13 @@ def _entries_of_event(mapping: StagedMapping) -> list[exp.Query]:
 
     unmapped = trees.equal(trees.column("concept_id", "stage"), trees.number(0))
     repeated = exp.GT(this=trees.column("fan_out", "stage"), expression=trees.number(1))
-    fan_out = _entry(name, "fan_out", trees.count_rows(), target=None, reason=trees.text("several standard concepts"))
+    fan_out = _entry(
+        name,
+        "fan_out",
+        trees.count_rows(),
+        target=None,
+        reason=trees.text("several standard concepts"),
+    )
     return [
         by_table("written", _fate(WRITTEN)),
         by_table("unmapped", _fate(WRITTEN), unmapped),
@@ -165,7 +179,7 @@ def _entries_of_event(mapping: StagedMapping) -> list[exp.Query]:
     ]
 
 
-def _quarantine_entry(mapping: StagedMapping, *conditions: exp.Expression) -> exp.Select:
+def _quarantine_entry(mapping: StagedMapping, *conditions: exp.Expr) -> exp.Select:
     reason = trees.coalesce(trees.column("row_reason", "stage"), trees.text(SAME_KEY))
     query = _entry(mapping.name, "quarantined", trees.count_rows(), target=None, reason=reason)
     _from_stage(query, mapping, _fate(QUARANTINED), *conditions)
@@ -181,7 +195,12 @@ def _entries_of_table(
     written = _entry(name, "written", trees.count_rows(), target=table, reason=None)
     merged = _entry(name, "merged", trees.count_rows(), target=table.copy(), reason=trees.text(SAME_KEY))
     entries: list[exp.Query] = [
-        _from_stage(written, mapping, _fate(WRITTEN), *([exp.Not(this=exp.Paren(this=taken))] if before else [])),
+        _from_stage(
+            written,
+            mapping,
+            _fate(WRITTEN),
+            *([exp.Not(this=exp.Paren(this=taken))] if before else []),
+        ),
         _from_stage(merged, mapping, _fate(MERGED)),
         _quarantine_entry(mapping),
     ]
@@ -192,10 +211,11 @@ def _entries_of_table(
     return entries
 
 
-def _exists_in(other: Contribution, contribution: Contribution) -> exp.Expression:
-    conditions = [trees.equal(trees.column("row_fate", "other"), trees.text(WRITTEN))]
+def _exists_in(other: Contribution, contribution: Contribution) -> exp.Expr:
+    conditions: list[exp.Expr] = [trees.equal(trees.column("row_fate", "other"), trees.text(WRITTEN))]
     conditions += [
-        trees.same(trees.column(name, "other"), trees.column(name, "stage")) for name in contribution.key_names()
+        trees.same(trees.column(name, "other"), trees.column(name, "stage"))
+        for name in contribution.key_names()
     ]
     query = trees.from_(trees.select(trees.number(1)), trees.table(other.stage, "other"))
     return exp.Exists(this=trees.where(query, trees.all_of(conditions)))
@@ -203,10 +223,14 @@ def _exists_in(other: Contribution, contribution: Contribution) -> exp.Expressio
 
 def _quarantined(mapping: StagedMapping) -> exp.Select:
     """Mapping, table, key and reason of each row that was set aside; nothing of its clinical content."""
-    key: exp.Expression | None = None
+    key: exp.Expr | None = None
     for i in range(1, mapping.keys + 1):
         part = trees.coalesce(trees.column(f"key_{i}", "stage"), trees.text("NULL"))
-        key = part if key is None else exp.DPipe(this=exp.DPipe(this=key, expression=trees.text(" | ")), expression=part)
+        key = (
+            part
+            if key is None
+            else exp.DPipe(this=exp.DPipe(this=key, expression=trees.text(" | ")), expression=part)
+        )
     assert key is not None
     base = mapping.scope.base
     query = trees.select(
@@ -220,21 +244,28 @@ def _quarantined(mapping: StagedMapping) -> exp.Select:
 
 def _table_check(table: str) -> DraftStatement:
     """A row if the CDM table does not hold what the ledger says."""
-    said = parse_one("SELECT COALESCE(SUM(row_count), 0) AS row_count FROM work.ledger WHERE entry = 'written'")
+    said = parse_one(
+        "SELECT COALESCE(SUM(row_count), 0) AS row_count FROM work.ledger WHERE entry = 'written'"
+    )
     assert isinstance(said, exp.Select)
     said.args["where"].set(
         "this",
         trees.all_of([said.args["where"].this, trees.equal(trees.column("target_table"), trees.text(table))]),
     )
-    holds = trees.from_(trees.select(trees.named(trees.count_rows(), "row_count")), trees.table(f"cdm.{table}"))
+    holds = trees.from_(
+        trees.select(trees.named(trees.count_rows(), "row_count")), trees.table(f"cdm.{table}")
+    )
     query = trees.from_(
         trees.select(trees.column("row_count", "said"), trees.column("row_count", "holds")),
         trees.subquery(said, "said"),
     )
     query.append("joins", exp.Join(this=trees.subquery(holds, "holds"), kind="CROSS"))
     trees.where(
-        query, exp.NEQ(this=trees.column("row_count", "said"), expression=trees.column("row_count", "holds"))
+        query,
+        exp.NEQ(this=trees.column("row_count", "said"), expression=trees.column("row_count", "holds")),
     )
     return DraftStatement(
-        query, f"cdm.{table} holds what the ledger says", f"cdm.{table} does not hold what the ledger says"
+        query,
+        f"cdm.{table} holds what the ledger says",
+        f"cdm.{table} does not hold what the ledger says",
     )

@@ -37,7 +37,7 @@ def bulk_load_steps(compilation: Compilation, step: BulkLoadStep, index: int) ->
 
 
 def load_uri(compilation: Compilation, step: BulkLoadStep, name: str, index: int) -> str:
-    """Where a table's files are: the step's `from` and the table's file; what leaves the project is refused."""
+    """Where a table's files are: the step's `from` and the table's file; none outside the project."""
     position = compilation.project.workflow_document.at("steps", index, "from")
     folder, declared = step.from_, False
     if folder.startswith(":"):

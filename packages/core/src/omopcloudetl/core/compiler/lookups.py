@@ -16,7 +16,7 @@ from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.scope import Scope
 
-DOMAIN_TABLES: Mapping[str, str] = {
+DOMAIN_TABLES: dict[str, str] = {
     "Condition": "condition_occurrence",
     "Drug": "drug_exposure",
     "Procedure": "procedure_occurrence",
@@ -31,7 +31,7 @@ VALUE_DOMAIN = "Meas Value"
 
 _RESOLVED = """
 WITH used AS (SELECT 1),
-source AS (
+source_concept AS (
   SELECT role, vocabulary, preference, code, concept_id, domain_id,
     ROW_NUMBER() OVER (PARTITION BY role, vocabulary, code ORDER BY preference) AS best
   FROM (
@@ -47,23 +47,26 @@ source AS (
   ) AS candidates
   WHERE choice = 1
 ),
-standard AS (
-  SELECT used.role, used.vocabulary, used.preference, used.code, concept.concept_id, concept.domain_id, 1 AS origin
+standard_concept AS (
+  SELECT used.role, used.vocabulary, used.preference, used.code, concept.concept_id, concept.domain_id,
+    1 AS origin
   FROM used
   JOIN vocab.source_to_concept_map AS own_map
     ON own_map.source_vocabulary_id = used.vocabulary_id AND own_map.source_code = used.code
-      AND own_map.invalid_reason IS NULL AND CURRENT_DATE BETWEEN own_map.valid_start_date AND own_map.valid_end_date
+      AND own_map.invalid_reason IS NULL
+      AND CURRENT_DATE BETWEEN own_map.valid_start_date AND own_map.valid_end_date
   JOIN vocab.concept AS concept
     ON concept.concept_id = own_map.target_concept_id AND concept.standard_concept = 'S'
       AND concept.invalid_reason IS NULL AND (used.domain_id IS NULL OR concept.domain_id = used.domain_id)
   UNION
-  SELECT used.role, used.vocabulary, used.preference, used.code, concept.concept_id, concept.domain_id, 2 AS origin
+  SELECT used.role, used.vocabulary, used.preference, used.code, concept.concept_id, concept.domain_id,
+    2 AS origin
   FROM used
-  JOIN source
-    ON source.role = used.role AND source.vocabulary = used.vocabulary
-      AND source.preference = used.preference AND source.code = used.code
+  JOIN source_concept
+    ON source_concept.role = used.role AND source_concept.vocabulary = used.vocabulary
+      AND source_concept.preference = used.preference AND source_concept.code = used.code
   JOIN vocab.concept_relationship AS maps_to
-    ON maps_to.concept_id_1 = source.concept_id AND maps_to.relationship_id = 'Maps to'
+    ON maps_to.concept_id_1 = source_concept.concept_id AND maps_to.relationship_id = 'Maps to'
       AND maps_to.invalid_reason IS NULL
   JOIN vocab.concept AS concept
     ON concept.concept_id = maps_to.concept_id_2 AND concept.standard_concept = 'S'
@@ -75,32 +78,35 @@ chosen AS (
   FROM (
     SELECT role, vocabulary, code, concept_id, domain_id,
       DENSE_RANK() OVER (PARTITION BY role, vocabulary, code ORDER BY preference, origin) AS choice
-    FROM standard
+    FROM standard_concept
   ) AS ranked
   WHERE choice = 1
 )
 SELECT used.role, used.vocabulary, used.code, used.source_rows,
-  COALESCE(source.concept_id, 0) AS source_concept_id,
+  COALESCE(source_concept.concept_id, 0) AS source_concept_id,
   COALESCE(chosen.concept_id, 0) AS concept_id,
-  COALESCE(chosen.domain_id, source.domain_id) AS domain_id,
+  COALESCE(chosen.domain_id, source_concept.domain_id) AS domain_id,
   COALESCE(chosen.fan_out, 1) AS fan_out
 FROM used
-LEFT JOIN source
-  ON source.role = used.role AND source.vocabulary = used.vocabulary AND source.code = used.code AND source.best = 1
+LEFT JOIN source_concept
+  ON source_concept.role = used.role AND source_concept.vocabulary = used.vocabulary
+    AND source_concept.code = used.code AND source_concept.best = 1
 LEFT JOIN chosen
   ON chosen.role = used.role AND chosen.vocabulary = used.vocabulary AND chosen.code = used.code
 WHERE used.preference = 1
 """
 
 _BY_NAME = """
-SELECT used.role, used.vocabulary, used.preference, used.code, concept.concept_id, concept.domain_id, 1 AS origin
+SELECT used.role, used.vocabulary, used.preference, used.code, concept.concept_id, concept.domain_id,
+    1 AS origin
 FROM used
 JOIN vocab.concept AS concept
   ON concept.concept_code = used.code AND concept.domain_id = used.domain_id
     AND concept.standard_concept = 'S' AND concept.invalid_reason IS NULL
 WHERE used.vocabulary_id IS NULL
 UNION
-SELECT used.role, used.vocabulary, used.preference, used.code, concept.concept_id, concept.domain_id, 2 AS origin
+SELECT used.role, used.vocabulary, used.preference, used.code, concept.concept_id, concept.domain_id,
+    2 AS origin
 FROM used
 JOIN vocab.concept AS concept
   ON concept.concept_name = used.code AND concept.domain_id = used.domain_id
@@ -117,16 +123,16 @@ class Lookup:
     """What the concept is for; names the rows of the codes table."""
     alias: str
     """Under which the mapping's rows are joined with the codes table."""
-    code: exp.Expression
+    code: exp.Expr
     vocabularies: tuple[str, ...] = ()
     """Vocabularies in order of preference; empty when `vocabulary` is given, or any vocabulary will do."""
-    vocabulary: exp.Expression | None = None
+    vocabulary: exp.Expr | None = None
     """A vocabulary that differs by row."""
     domain: str | None = None
     fans_out: bool = False
     """Whether several standard concepts make several rows; else the one with the lowest id is taken."""
 
-    def asked_vocabulary(self) -> exp.Expression:
+    def asked_vocabulary(self) -> exp.Expr:
         """What the rows of the codes table say was asked for."""
         if self.vocabulary is not None:
             return trees.coalesce(self.vocabulary.copy(), trees.text(""))
@@ -143,14 +149,14 @@ class Lookup:
             conditions.append(trees.equal(trees.column("fan_out", self.alias), trees.number(1)))
         trees.join(query, trees.table(codes, self.alias), trees.all_of(conditions))
 
-    def concept_id(self, *, source: bool = False) -> exp.Expression:
+    def concept_id(self, *, source: bool = False) -> exp.Expr:
         """The standard concept's id, or the source concept's; 0 when there is none."""
         name = "source_concept_id" if source else "concept_id"
         return trees.coalesce(trees.column(name, self.alias), trees.number(0))
 
 
 def codes_query(
-    compilation: Compilation, scope: Scope, lookups: Sequence[Lookup], routes: exp.Expression | None
+    compilation: Compilation, scope: Scope, lookups: Sequence[Lookup], routes: exp.Expr | None
 ) -> exp.Query:
     """The query of a mapping's codes table: role, vocabulary, code, source_rows, concepts, domain, fan_out.
 
@@ -158,19 +164,21 @@ def codes_query(
     """
     query = _template(_RESOLVED).copy()
     ctes = {cte.alias: cte for cte in query.args["with_"].expressions}
-    ctes["used"].set("this", trees.union([q for lookup in lookups for q in _used(compilation, scope, lookup)]))
+    ctes["used"].set(
+        "this", trees.union([q for lookup in lookups for q in _used(compilation, scope, lookup)])
+    )
     if any(lookup.vocabulary is None and not lookup.vocabularies for lookup in lookups):
-        standard = ctes["standard"]
+        standard = ctes["standard_concept"]
         standard.set("this", trees.union([standard.this, _template(_BY_NAME).copy()], distinct=True))
     if routes is not None:
         query.append("expressions", trees.named(routes, "target_table"))
     return query
 
 
-def routing(routes: Mapping[str, str], default_table: str) -> exp.Expression:
+def routing(routes: Mapping[str, str], default_table: str) -> exp.Expr:
     """The CDM table of a code, by the domain of its standard concept, else of its source concept."""
-    domain = trees.coalesce(trees.column("domain_id", "chosen"), trees.column("domain_id", "source"))
-    branches = [(trees.is_null(domain.copy()), trees.text(default_table))]
+    domain = trees.coalesce(trees.column("domain_id", "chosen"), trees.column("domain_id", "source_concept"))
+    branches: list[tuple[exp.Expr, exp.Expr]] = [(trees.is_null(domain.copy()), trees.text(default_table))]
     for name, table in (DOMAIN_TABLES | dict(routes)).items():
         branches.append((trees.equal(domain.copy(), trees.text(name)), trees.text(table)))
     return trees.case(branches, trees.text(OTHER_DOMAINS))
@@ -178,7 +186,7 @@ def routing(routes: Mapping[str, str], default_table: str) -> exp.Expression:
 
 def _used(compilation: Compilation, scope: Scope, lookup: Lookup) -> list[exp.Query]:
     """The distinct codes of a lookup, once for each vocabulary it may belong to."""
-    vocabularies: list[exp.Expression] = [trees.text(name) for name in lookup.vocabularies]
+    vocabularies: list[exp.Expr] = [trees.text(name) for name in lookup.vocabularies]
     if lookup.vocabulary is not None:
         vocabularies = [lookup.vocabulary.copy()]
     text = compilation.type("text")
@@ -189,7 +197,7 @@ def _used(compilation: Compilation, scope: Scope, lookup: Lookup) -> list[exp.Qu
 
 
 def _used_with(
-    scope: Scope, lookup: Lookup, vocabulary: exp.Expression, preference: int, text: exp.DataType
+    scope: Scope, lookup: Lookup, vocabulary: exp.Expr, preference: int, text: exp.DataType
 ) -> exp.Query:
     query = trees.select(
         trees.named(trees.text(lookup.role), "role"),
@@ -201,7 +209,7 @@ def _used_with(
         trees.named(trees.count_rows(), "source_rows"),
     )
     scope.from_clause(query, scope.aliases_in(lookup.code, lookup.vocabulary, scope.condition))
-    conditions = [trees.not_null(lookup.code.copy())]
+    conditions: list[exp.Expr] = [trees.not_null(lookup.code.copy())]
     if scope.condition is not None:
         conditions.insert(0, scope.condition.copy())
     trees.where(query, trees.all_of(conditions))

@@ -22,13 +22,13 @@ AUTHOR_DIALECT = "duckdb"
 class Parsed:
     """An author's expression over the mapping's aliases."""
 
-    node: exp.Expression
+    node: exp.Expr
     type: str | None = None
     """The logical type where it is known: a bare column of a declared type, text if undeclared."""
-    unreadable: tuple[exp.Expression, ...] = ()
+    unreadable: tuple[exp.Expr, ...] = ()
     """Conditions under which a typed column holds something that is not of its type."""
 
-    def copy(self) -> exp.Expression:
+    def copy(self) -> exp.Expr:
         """A fresh copy of the tree, for another place in the statement."""
         return self.node.copy()
 
@@ -67,17 +67,21 @@ class Scope:
         self._fresh.add(name)
         return name
 
-    def parse(self, sql: str, *path: str | int) -> Parsed:
-        """Parse a scalar expression that stands at `path`; what is wrong with it becomes a diagnostic."""
+    def parse(self, sql: str, *path: str | int, as_delivered: bool = False) -> Parsed:
+        """Parse a scalar expression that stands at `path`; what is wrong with it becomes a diagnostic.
+
+        With `as_delivered` a bare column is not read as its declared type, as keys want it: a date that
+        cannot be read still tells one row from another.
+        """
         position = self.at(*path)
         try:
-            tree = parse_one(sql, read=AUTHOR_DIALECT, into=exp.Condition)
+            tree: exp.Expr = parse_one(sql, read=AUTHOR_DIALECT, into=exp.Condition)
         except (ParseError, TokenError) as error:
             self._syntax_problem(sql, error, position)
             return Parsed(exp.Null())
         tree = self._bind(tree, position)
         if isinstance(tree, exp.Column) and not isinstance(tree.this, exp.Star):
-            return self._bare_column(tree)
+            return Parsed(tree, self._text_type(tree)) if as_delivered else self._bare_column(tree)
         return self._typed(tree)
 
     def from_clause(self, query: exp.Select, aliases: Iterable[str] | None = None) -> exp.Select:
@@ -93,7 +97,7 @@ class Scope:
                 trees.join(query, trees.table(self.tables[alias], alias), on.copy())
         return query
 
-    def aliases_in(self, *trees: exp.Expression | None) -> set[str]:
+    def aliases_in(self, *trees: exp.Expr | None) -> set[str]:
         """The aliases that expressions use."""
         return {c.table for tree in trees if tree is not None for c in tree.find_all(exp.Column) if c.table}
 
@@ -106,7 +110,7 @@ class Scope:
 
     # -- binding: names, variables, types
 
-    def _bind(self, tree: exp.Expression, position: Position) -> exp.Expression:
+    def _bind(self, tree: exp.Expr, position: Position) -> exp.Expr:
         for node in list(tree.find_all(exp.Placeholder, exp.Parameter)):
             value = self._variable(node, position)
             if node is tree:
@@ -123,7 +127,7 @@ class Scope:
                 self._bind_column(node, position)
         return tree
 
-    def _variable(self, node: exp.Expression, position: Position) -> exp.Expression:
+    def _variable(self, node: exp.Expr, position: Position) -> exp.Expr:
         name, values = node.name, self.compilation.project.variables
         if name not in values:
             self.compilation.problem(
@@ -136,7 +140,10 @@ class Scope:
             return exp.Null()
         if values[name] is None:
             self.compilation.problem(
-                "missing-variable", f"the variable '{name}' has no value", position, help=f"give --var {name}=…"
+                "missing-variable",
+                f"the variable '{name}' has no value",
+                position,
+                help=f"give --var {name}=…",
             )
         return trees.literal(values[name])
 
@@ -185,7 +192,11 @@ class Scope:
         allowed = tuple(known) if known is not None else tuple(specified.by_name) if specified else None
         if allowed is not None and name not in allowed:
             self.compilation.problem(
-                "unknown-column", f"{logical} has no column '{name}'", position, found=name, allowed=allowed
+                "unknown-column",
+                f"{logical} has no column '{name}'",
+                position,
+                found=name,
+                allowed=allowed,
             )
         elif schema == "source":
             self.compilation.need(logical, name, position)
@@ -195,15 +206,19 @@ class Scope:
         declared = self.compilation.sources.get(logical, {}).get(node.name)
         return declared.type if declared else None
 
+    def _text_type(self, node: exp.Column) -> str | None:
+        """`text` for a column of a text file, whatever it is declared as; else nothing is known."""
+        return "text" if self.tables.get(node.table) in self.compilation.text_tables else None
+
     def _bare_column(self, node: exp.Column) -> Parsed:
-        type_ = self._declared_type(node)
+        type_ = self._declared_type(node) or self._text_type(node)
         if type_ is None or type_ == "text":
-            return Parsed(node, type_)
+            return Parsed(node, self._text_type(node))
         return Parsed(self._read_as(node, type_), type_, (self._is_unreadable(node, type_),))
 
-    def _typed(self, tree: exp.Expression) -> Parsed:
+    def _typed(self, tree: exp.Expr) -> Parsed:
         """Columns of a declared type are read as that type where an expression uses them."""
-        unreadable: dict[str, exp.Expression] = {}
+        unreadable: dict[str, exp.Expr] = {}
         for node in list(tree.find_all(exp.Column)):
             type_ = self._declared_type(node)
             if type_ is not None and type_ != "text":
@@ -211,10 +226,10 @@ class Scope:
                 node.replace(self._read_as(node.copy(), type_))
         return Parsed(tree, None, tuple(unreadable.values()))
 
-    def _read_as(self, node: exp.Expression, type_: str) -> exp.Expression:
+    def _read_as(self, node: exp.Expr, type_: str) -> exp.Expr:
         return trees.try_cast(node, self.compilation.type(type_))
 
-    def _is_unreadable(self, node: exp.Column, type_: str) -> exp.Expression:
+    def _is_unreadable(self, node: exp.Column, type_: str) -> exp.Expr:
         return trees.all_of([trees.not_null(node.copy()), trees.is_null(self._read_as(node.copy(), type_))])
 
     # -- complaints

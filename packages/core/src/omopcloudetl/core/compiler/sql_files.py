@@ -24,7 +24,11 @@ def sql_step(compilation: Compilation, step: SqlStep, index: int) -> None:
     except (ParseError, TokenError) as error:
         details = error.errors[0] if isinstance(error, ParseError) and error.errors else {}
         position = Position(file, int(details.get("line") or 1), int(details.get("col") or 1))
-        compilation.problem("sql-syntax", f"this SQL cannot be read: {details.get('description') or error}", position)
+        compilation.problem(
+            "sql-syntax",
+            f"this SQL cannot be read: {details.get('description') or error}",
+            position,
+        )
         return
     if not _allowed(compilation, step, statements):
         return
@@ -40,14 +44,18 @@ def sql_step(compilation: Compilation, step: SqlStep, index: int) -> None:
         query = statements[0]
         assert isinstance(query, exp.Query)
         trees_ = compilation.generator.create_table_as(trees.table(step.creates), query)
-        draft.statements = [DraftStatement(tree, f"{step.creates} becomes the query's result") for tree in trees_]
+        draft.statements = [
+            DraftStatement(tree, f"{step.creates} becomes the query's result") for tree in trees_
+        ]
         draft.writes.add(step.creates)
     else:
-        draft.statements = [DraftStatement(tree, f"statement {i} of {file}") for i, tree in enumerate(statements, 1)]
+        draft.statements = [
+            DraftStatement(tree, f"statement {i} of {file}") for i, tree in enumerate(statements, 1)
+        ]
     compilation.steps.append(draft)
 
 
-def _allowed(compilation: Compilation, step: SqlStep, statements: list[exp.Expression]) -> bool:
+def _allowed(compilation: Compilation, step: SqlStep, statements: list[exp.Expr]) -> bool:
     position = Position(step.file)
     if step.creates and (len(statements) != 1 or not isinstance(statements[0], exp.Query)):
         message = f"the file must hold one SELECT, whose result becomes {step.creates}"
@@ -62,12 +70,12 @@ def _allowed(compilation: Compilation, step: SqlStep, statements: list[exp.Expre
     return True
 
 
-def _bind(compilation: Compilation, tree: exp.Expression, file: str, draft: DraftStep) -> None:
+def _bind(compilation: Compilation, tree: exp.Expr, file: str, draft: DraftStep) -> None:
     """Lower-case names, bind variables, and note what the statement reads and writes."""
     local = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
-    for node in tree.find_all(exp.Identifier):
-        node.set("this", node.name.lower())
-        node.set("quoted", True)
+    for name in tree.find_all(exp.Identifier):
+        name.set("this", name.name.lower())
+        name.set("quoted", True)
     written = tree.find(exp.Table) if isinstance(tree, _WRITES) else None
     for node in list(tree.find_all(exp.Placeholder, exp.Parameter)):
         node.replace(_variable(compilation, node, file))
@@ -87,7 +95,7 @@ def _bind(compilation: Compilation, tree: exp.Expression, file: str, draft: Draf
     _need_columns(compilation, tree, file)
 
 
-def _need_columns(compilation: Compilation, tree: exp.Expression, file: str) -> None:
+def _need_columns(compilation: Compilation, tree: exp.Expr, file: str) -> None:
     """Note which source columns the file reads, where an alias or a single table says whose they are."""
     tables = {t.alias_or_name: f"{t.db}.{t.name}" for t in tree.find_all(exp.Table) if t.db == "source"}
     others = [t for t in tree.find_all(exp.Table) if t.db != "source"]
@@ -100,7 +108,7 @@ def _need_columns(compilation: Compilation, tree: exp.Expression, file: str) -> 
             compilation.need(logical, node.name, Position(file))
 
 
-def _variable(compilation: Compilation, node: exp.Expression, file: str) -> exp.Expression:
+def _variable(compilation: Compilation, node: exp.Expr, file: str) -> exp.Expr:
     values = compilation.project.variables
     if values.get(node.name) is None:
         code = "missing-variable" if node.name in values else "unknown-variable"

@@ -29,7 +29,13 @@ from omopcloudetl.core.models.values import (
 AnyColumnValue = (
     DirectValue | ExpressionValue | ConstantValue | ValueMap | ConceptValue | IdValue | ReferenceValue
 )
-_LOGICAL = {"integer": "integer", "bigint": "integer", "float": "number", "date": "date", "datetime": "timestamp"}
+_LOGICAL = {
+    "integer": "integer",
+    "bigint": "integer",
+    "float": "number",
+    "date": "date",
+    "datetime": "timestamp",
+}
 
 WRITTEN, MERGED, QUARANTINED = "written", "merged", "quarantined"
 
@@ -39,20 +45,21 @@ class FieldValue:
     """A field's value in the stage, and how to tell why it is missing."""
 
     name: str
-    node: exp.Expression
+    node: exp.Expr
     nullable: bool = True
-    reasons: tuple[tuple[exp.Expression, str], ...] = ()
+    reasons: tuple[tuple[exp.Expr, str], ...] = ()
     """Conditions under which a NULL has a better reason than `missing`."""
 
-    def quarantine_branches(self) -> list[tuple[exp.Expression, exp.Expression]]:
+    def quarantine_branches(self) -> list[tuple[exp.Expr, exp.Expr]]:
         """Branches of the reason's CASE for a field that must not be NULL."""
         if not self.nullable:
             return []
         empty = trees.is_null(self.node)
-        found = [
-            (trees.all_of([empty.copy(), condition.copy()]), trees.text(f"{self.name}: {reason}"))
-            for condition, reason in self.reasons
-        ]
+        found = []
+        for reason in dict.fromkeys(reason for _, reason in self.reasons):
+            conditions = [condition.copy() for condition, other in self.reasons if other == reason]
+            present = trees.all_of([empty.copy(), trees.any_of(conditions)])
+            found.append((present, trees.text(f"{self.name}: {reason}")))
         return [*found, (empty.copy(), trees.text(f"{self.name}: missing"))]
 
 
@@ -62,13 +69,14 @@ class Reference:
 
     entity: str
     alias: str
-    keys: tuple[exp.Expression, ...]
+    keys: tuple[exp.Expr, ...]
 
     def join_to(self, query: exp.Select) -> None:
         """Join the table of current keys to the mapping's rows."""
         compare = trees.equal if len(self.keys) == 1 else trees.same
         conditions = [
-            compare(trees.column(f"key_{i}", self.alias), key.copy()) for i, key in enumerate(self.keys, start=1)
+            compare(trees.column(f"key_{i}", self.alias), key.copy())
+            for i, key in enumerate(self.keys, start=1)
         ]
         trees.join(query, trees.table(f"work.key_{self.entity}", self.alias), trees.all_of(conditions))
 
@@ -98,13 +106,19 @@ class StageBuilder:
         keys = {f"work.key_{reference.entity}" for reference in self.references.values()}
         return self.scope.reads | keys | (set(VOCABULARY_TABLES) if self.lookups else set())
 
-    def text_of(self, parsed: Parsed) -> exp.Expression:
+    def text_of(self, parsed: Parsed) -> exp.Expr:
         """An expression as text."""
-        return parsed.copy() if parsed.type == "text" else trees.cast(parsed.copy(), self.compilation.type("text"))
+        return (
+            parsed.copy()
+            if parsed.type == "text"
+            else trees.cast(parsed.copy(), self.compilation.type("text"))
+        )
 
-    def key_columns(self, key: Sequence[str], *path: str | int) -> list[exp.Expression]:
-        """The natural key as text columns `key_1` …"""
-        parts = [self.text_of(self.scope.parse(part, *path, i)) for i, part in enumerate(key)]
+    def key_columns(self, key: Sequence[str], *path: str | int) -> list[exp.Expr]:
+        """The natural key as text columns `key_1` and so on."""
+        parts = [
+            self.text_of(self.scope.parse(part, *path, i, as_delivered=True)) for i, part in enumerate(key)
+        ]
         return [trees.named(part, f"key_{i}") for i, part in enumerate(parts, start=1)]
 
     def fit(self, name: str, parsed: Parsed, type_: str) -> FieldValue:
@@ -116,7 +130,11 @@ class StageBuilder:
         if parsed.type is not None and parsed.type == _LOGICAL.get(base):
             return FieldValue(name, parsed.copy(), True, tuple(reasons))
         node = trees.try_cast(parsed.copy(), self.compilation.type(type_))
-        reasons.append((trees.not_null(parsed.copy()), "unreadable"))
+        if {parsed.type, _LOGICAL.get(base)} != {
+            "date",
+            "timestamp",
+        }:  # between these two no cast fails
+            reasons.append((trees.not_null(parsed.copy()), "unreadable"))
         return FieldValue(name, node, True, tuple(reasons))
 
     def value(self, name: str, value: AnyColumnValue, type_: str, *path: str | int) -> FieldValue:
@@ -136,16 +154,25 @@ class StageBuilder:
                 return self.reference(name, value.reference, value.key, *path)
             case IdValue():
                 self.compilation.problem(
-                    "misplaced-id", f"{name} is not the id of its table", self.scope.at(*path), help="use reference"
+                    "misplaced-id",
+                    f"{name} is not the id of its table",
+                    self.scope.at(*path),
+                    help="use reference",
                 )
                 return FieldValue(name, exp.Null())
 
     def lookup(
-        self, role: str, code: Parsed, vocabulary: object, domain: str | None, *path: str | int, fans_out: bool = False
+        self,
+        role: str,
+        code: Parsed,
+        vocabulary: tuple[str, ...] | ValueMap | ExpressionValue | None,
+        domain: str | None,
+        *path: str | int,
+        fans_out: bool = False,
     ) -> Lookup:
         """A new lookup of a code; `vocabulary` None means any vocabulary, by code or name in the domain."""
         vocabularies: tuple[str, ...] = ()
-        by_row: exp.Expression | None = None
+        by_row: exp.Expr | None = None
         match vocabulary:
             case tuple():
                 vocabularies = vocabulary
@@ -153,6 +180,8 @@ class StageBuilder:
                 by_row = self.text_of(self.scope.parse(vocabulary.expression, *path, "vocabulary"))
             case ValueMap():
                 by_row = self._value_map(role, vocabulary, "text", *path, "vocabulary").node
+            case None:
+                pass
         found = Lookup(
             role=role,
             alias=self.scope.fresh(f"{role}_code"),
@@ -180,15 +209,17 @@ class StageBuilder:
         elif arity != len(key):
             message = f"the natural key of '{entity}' has {arity} parts"
             self.compilation.problem("key-arity", message, position, found=f"{len(key)} parts")
-        keys = tuple(self.text_of(self.scope.parse(part, *path)) for part in key)
+        keys = tuple(self.text_of(self.scope.parse(part, *path, as_delivered=True)) for part in key)
         identity = (entity, tuple(part.sql() for part in keys))
         if identity not in self.references:
             self.references[identity] = Reference(entity, self.scope.fresh(f"{entity}_key"), keys)
         found = self.references[identity]
         given = trees.any_of(trees.not_null(part.copy()) for part in keys)
-        return FieldValue(name, trees.column(f"{entity}_id", found.alias), True, ((given, f"unknown {entity}"),))
+        return FieldValue(
+            name, trees.column(f"{entity}_id", found.alias), True, ((given, f"unknown {entity}"),)
+        )
 
-    def rows(self, projections: Sequence[exp.Expression]) -> exp.Select:
+    def rows(self, projections: Sequence[exp.Expr]) -> exp.Select:
         """The mapping's rows with all the joins that its values need."""
         query = trees.select(*projections)
         self.scope.from_clause(query)
@@ -243,11 +274,13 @@ class StageBuilder:
             ),
             None,
         )
-        lookup = known or self.lookup(name.removesuffix("_concept_id"), code, value.vocabulary, value.domain, *path)
+        lookup = known or self.lookup(
+            name.removesuffix("_concept_id"), code, value.vocabulary, value.domain, *path
+        )
         return FieldValue(name, lookup.concept_id(source=value.take == "source"), nullable=False)
 
 
-def reason_case(values: Sequence[FieldValue], text: exp.DataType) -> exp.Expression:
+def reason_case(values: Sequence[FieldValue], text: exp.DataType) -> exp.Expr:
     """Why a row cannot be written: the first required value that is NULL; NULL when all are there."""
     branches = [branch for value in values for branch in value.quarantine_branches()]
     return trees.case(branches, None) if branches else trees.null_of(text)

@@ -25,9 +25,9 @@ class Contribution:
     mapping: str
     stage: str
     table: str
-    columns: dict[str, exp.Expression]
+    columns: dict[str, exp.Expr]
     """Field → expression over the alias `stage`; the id that is numbered is not among them."""
-    condition: exp.Expression
+    condition: exp.Expr
     """Which rows of the stage, over the alias `stage`."""
     keys: int
     """How many `key_N` columns the stage has."""
@@ -61,7 +61,7 @@ def stage_step(
     loaded: LoadedMapping,
     builder: StageBuilder,
     query: exp.Query,
-    routes: exp.Expression | None = None,
+    routes: exp.Expr | None = None,
 ) -> DraftStep:
     """The step that makes a mapping's codes table and stage, after checking its joins."""
     generator, model = compilation.generator, loaded.model
@@ -97,11 +97,17 @@ def join_checks(scope: Scope, name: str, loaded: LoadedMapping) -> list[DraftSta
             continue
         others = scope.aliases_in(scope.joins[alias]) - {alias}
         without = scope.from_clause(trees.select(trees.named(trees.count_rows(), "row_count")), others)
-        with_it = scope.from_clause(trees.select(trees.named(trees.count_rows(), "row_count")), {*others, alias})
-        extra = exp.Sub(this=trees.column("row_count", "joined"), expression=trees.column("row_count", "alone"))
+        with_it = scope.from_clause(
+            trees.select(trees.named(trees.count_rows(), "row_count")), {*others, alias}
+        )
+        extra = exp.Sub(
+            this=trees.column("row_count", "joined"), expression=trees.column("row_count", "alone")
+        )
         query = trees.from_(trees.select(trees.named(extra, "extra_rows")), trees.subquery(with_it, "joined"))
         query.append("joins", exp.Join(this=trees.subquery(without, "alone"), kind="CROSS"))
-        different = exp.NEQ(this=trees.column("row_count", "joined"), expression=trees.column("row_count", "alone"))
+        different = exp.NEQ(
+            this=trees.column("row_count", "joined"), expression=trees.column("row_count", "alone")
+        )
         trees.where(query, different)
         where = loaded.document.at("joins", alias)
         message = (
@@ -112,12 +118,12 @@ def join_checks(scope: Scope, name: str, loaded: LoadedMapping) -> list[DraftSta
     return checks
 
 
-def stage_columns(rows: exp.Select, fate: exp.Expression) -> exp.Select:
+def stage_columns(rows: exp.Select, fate: exp.Expr) -> exp.Select:
     """All columns of the rows, and their fate."""
     star = exp.Column(this=exp.Star(), table=trees.identifier("rows"))
     return trees.from_(trees.select(star, trees.named(fate, "row_fate")), trees.subquery(rows, "rows"))
 
 
-def columns_of(alias: str, names: Sequence[str]) -> list[exp.Expression]:
+def columns_of(alias: str, names: Sequence[str]) -> list[exp.Expr]:
     """Columns of an alias."""
     return [trees.column(name, alias) for name in names]

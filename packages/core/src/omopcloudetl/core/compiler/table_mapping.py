@@ -29,7 +29,9 @@ from omopcloudetl.core.models.values import IdValue
 from omopcloudetl.core.specification.models import CdmTable
 
 
-def table_mapping(compilation: Compilation, loaded: LoadedMapping, model: TableMapping) -> StagedMapping | None:
+def table_mapping(
+    compilation: Compilation, loaded: LoadedMapping, model: TableMapping
+) -> StagedMapping | None:
     """Add the mapping's stage step; None when its target is no table of the CDM."""
     target = _target(compilation, loaded, model)
     if target is None:
@@ -103,12 +105,16 @@ def _own_id(
                 loaded.document.at("columns", name),
                 help=f"the id is {key.name}" if key else "this table has no id; use reference",
             )
-    value = model.columns.get(key.name) if key else None
-    return value if isinstance(value, IdValue) else None
+    own_id = model.columns.get(key.name) if key else None
+    return own_id if isinstance(own_id, IdValue) else None
 
 
 def _values(
-    compilation: Compilation, loaded: LoadedMapping, model: TableMapping, target: CdmTable, builder: StageBuilder
+    compilation: Compilation,
+    loaded: LoadedMapping,
+    model: TableMapping,
+    target: CdmTable,
+    builder: StageBuilder,
 ) -> list[FieldValue]:
     known = target.by_name
     for name in model.columns:
@@ -135,7 +141,7 @@ def _values(
     ]
 
 
-def _key_reason(own_id: IdValue | None, target: CdmTable, key_columns: list[exp.Expression]) -> list[FieldValue]:
+def _key_reason(own_id: IdValue | None, target: CdmTable, key_columns: list[exp.Expr]) -> list[FieldValue]:
     """A row whose whole natural key is NULL has no identity."""
     if own_id is None or own_id.strategy == "ordinal" or target.primary_key is None:
         return []
@@ -144,13 +150,16 @@ def _key_reason(own_id: IdValue | None, target: CdmTable, key_columns: list[exp.
     return [FieldValue(target.primary_key.name, node)]
 
 
-def _fate(model: TableMapping, strategy: IdStrategy, keys: int, values: list[FieldValue]) -> exp.Expression:
+def _fate(model: TableMapping, strategy: IdStrategy, keys: int, values: list[FieldValue]) -> exp.Expr:
     """Whether a row is written, merged into another of its key, or quarantined."""
     reason = trees.column("row_reason", "rows")
     branches = [(trees.not_null(reason), trees.text(QUARANTINED))]
     if strategy == "ordinal":
         return trees.case(branches, trees.text(WRITTEN))
-    partition = [*columns_of("rows", [f"key_{i}" for i in range(1, keys + 1)]), trees.is_null(reason.copy())]
+    partition = [
+        *columns_of("rows", [f"key_{i}" for i in range(1, keys + 1)]),
+        trees.is_null(reason.copy()),
+    ]
     order = columns_of("rows", [value.name for value in values]) or partition[:1]
     first = trees.equal(trees.row_number([o.copy() for o in order], partition), trees.number(1))
     others = MERGED if model.on_duplicate_key == "merge" else QUARANTINED

@@ -33,20 +33,20 @@ def text(value: str) -> exp.Literal:
 
 def number(value: int) -> exp.Literal:
     """An integer literal; it must not be negative."""
-    return exp.Literal.number(value)
+    return exp.Literal(this=str(value), is_string=False)
 
 
-def literal(value: object) -> exp.Expression:
+def literal(value: object) -> exp.Expr:
     """A plain value as a literal; dates become `CAST('…' AS DATE)`."""
     return exp.convert(value)
 
 
-def cast(value: exp.Expression, type_: exp.DataType) -> exp.Cast:
+def cast(value: exp.Expr, type_: exp.DataType) -> exp.Cast:
     """`CAST(value AS type)`."""
     return exp.Cast(this=value, to=type_.copy())
 
 
-def try_cast(value: exp.Expression, type_: exp.DataType) -> exp.TryCast:
+def try_cast(value: exp.Expr, type_: exp.DataType) -> exp.TryCast:
     """`TRY_CAST(value AS type)`: NULL for what cannot be read."""
     return exp.TryCast(this=value, to=type_.copy())
 
@@ -56,55 +56,55 @@ def null_of(type_: exp.DataType) -> exp.Cast:
     return cast(exp.Null(), type_)
 
 
-def is_null(value: exp.Expression) -> exp.Is:
+def is_null(value: exp.Expr) -> exp.Is:
     """`value IS NULL`."""
     return exp.Is(this=value, expression=exp.Null())
 
 
-def not_null(value: exp.Expression) -> exp.Not:
+def not_null(value: exp.Expr) -> exp.Not:
     """`NOT value IS NULL`."""
     return exp.Not(this=is_null(value))
 
 
-def equal(left: exp.Expression, right: exp.Expression) -> exp.EQ:
+def equal(left: exp.Expr, right: exp.Expr) -> exp.EQ:
     """`left = right`."""
     return exp.EQ(this=left, expression=right)
 
 
-def same(left: exp.Expression, right: exp.Expression) -> exp.NullSafeEQ:
+def same(left: exp.Expr, right: exp.Expr) -> exp.NullSafeEQ:
     """`left IS NOT DISTINCT FROM right`: NULL is the same as NULL."""
     return exp.NullSafeEQ(this=left, expression=right)
 
 
-def all_of(conditions: Iterable[exp.Expression]) -> exp.Expression:
+def all_of(conditions: Iterable[exp.Expr]) -> exp.Expr:
     """The conditions joined by AND; TRUE without any."""
-    result: exp.Expression | None = None
+    result: exp.Expr | None = None
     for condition in conditions:
         wrapped = exp.Paren(this=condition) if isinstance(condition, exp.Or) else condition
         result = wrapped if result is None else exp.And(this=result, expression=wrapped)
     return exp.true() if result is None else result
 
 
-def any_of(conditions: Iterable[exp.Expression]) -> exp.Expression:
+def any_of(conditions: Iterable[exp.Expr]) -> exp.Expr:
     """The conditions joined by OR; FALSE without any."""
-    result: exp.Expression | None = None
+    result: exp.Expr | None = None
     for condition in conditions:
         wrapped = exp.Paren(this=condition) if isinstance(condition, exp.And | exp.Or) else condition
         result = wrapped if result is None else exp.Or(this=result, expression=wrapped)
     return exp.false() if result is None else result
 
 
-def coalesce(value: exp.Expression, *others: exp.Expression) -> exp.Coalesce:
+def coalesce(value: exp.Expr, *others: exp.Expr) -> exp.Coalesce:
     """`COALESCE(value, …)`."""
     return exp.Coalesce(this=value, expressions=list(others))
 
 
-def case(branches: Sequence[tuple[exp.Expression, exp.Expression]], default: exp.Expression | None) -> exp.Case:
+def case(branches: Sequence[tuple[exp.Expr, exp.Expr]], default: exp.Expr | None) -> exp.Case:
     """`CASE WHEN … THEN … ELSE … END`."""
     return exp.Case(ifs=[exp.If(this=when, true=then) for when, then in branches], default=default)
 
 
-def named(value: exp.Expression, name: str) -> exp.Alias:
+def named(value: exp.Expr, name: str) -> exp.Alias:
     """`value AS "name"`."""
     return exp.Alias(this=value, alias=identifier(name))
 
@@ -114,36 +114,36 @@ def count_rows() -> exp.Count:
     return exp.Count(this=exp.Star())
 
 
-def row_number(order: Sequence[exp.Expression], partition: Sequence[exp.Expression] = ()) -> exp.Window:
+def row_number(order: Sequence[exp.Expr], partition: Sequence[exp.Expr] = ()) -> exp.Window:
     """`ROW_NUMBER() OVER (PARTITION BY … ORDER BY …)`, NULLs last."""
     ordered = exp.Order(expressions=[exp.Ordered(this=item, nulls_first=False) for item in order])
     return exp.Window(this=exp.RowNumber(), partition_by=list(partition), order=ordered, over="OVER")
 
 
-def select(*projections: exp.Expression) -> exp.Select:
+def select(*projections: exp.Expr) -> exp.Select:
     """A SELECT of the given projections."""
     return exp.Select(expressions=list(projections))
 
 
-def from_(query: exp.Select, source: exp.Expression) -> exp.Select:
+def from_(query: exp.Select, source: exp.Expr) -> exp.Select:
     """The query with its FROM."""
     query.set("from_", exp.From(this=source))
     return query
 
 
-def where(query: exp.Select, condition: exp.Expression) -> exp.Select:
+def where(query: exp.Select, condition: exp.Expr) -> exp.Select:
     """The query with its WHERE."""
     query.set("where", exp.Where(this=condition))
     return query
 
 
-def group_by(query: exp.Select, *keys: exp.Expression) -> exp.Select:
+def group_by(query: exp.Select, *keys: exp.Expr) -> exp.Select:
     """The query with its GROUP BY."""
     query.set("group", exp.Group(expressions=list(keys)))
     return query
 
 
-def join(query: exp.Select, source: exp.Expression, on: exp.Expression, side: str = "LEFT") -> exp.Select:
+def join(query: exp.Select, source: exp.Expr, on: exp.Expr, side: str = "LEFT") -> exp.Select:
     """The query with one more join; an empty `side` is an inner join."""
     query.append("joins", exp.Join(this=source, on=on, side=side or None))
     return query

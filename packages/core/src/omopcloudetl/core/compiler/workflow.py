@@ -1,4 +1,4 @@
-"""`WorkflowCompiler`: a loaded project in, a plan out; nothing else goes in, so the bytes are always the same."""
+"""`WorkflowCompiler`: a loaded project in, a plan out, and nothing else goes in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from collections.abc import Callable
 from sqlglot import parse_one
 from sqlglot.errors import UnsupportedError
 
-from omopcloudetl.core.compiler.compilation import Compilation, DraftStep, declared_sources
+from omopcloudetl.core.compiler.compilation import (
+    Compilation,
+    DraftStep,
+    declared_sources,
+    text_tables,
+)
 from omopcloudetl.core.compiler.ddl import ddl_step, schemas_step
 from omopcloudetl.core.compiler.event_mapping import event_mapping
 from omopcloudetl.core.compiler.graph import infer_dependencies, order_steps
@@ -21,8 +26,8 @@ from omopcloudetl.core.errors import Position, ProjectError
 from omopcloudetl.core.files.project_loader import LoadedProject
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.models.mapping import EventMapping, TableMapping
-from omopcloudetl.core.models.workflow import DdlStep, DmlStep, SqlStep
 from omopcloudetl.core.models.workflow import BulkLoadStep as BulkLoadConfig
+from omopcloudetl.core.models.workflow import DdlStep, DmlStep, SqlStep
 from omopcloudetl.core.plan import (
     BulkLoadStep,
     CompiledWorkflowPlan,
@@ -46,7 +51,13 @@ class WorkflowCompiler:
 
     def compile(self, project: LoadedProject) -> CompiledWorkflowPlan:
         """The plan of a project; raises `ProjectError` with every mistake that was found."""
-        compilation = Compilation(project, self.specification, self.generator, declared_sources(project))
+        compilation = Compilation(
+            project,
+            self.specification,
+            self.generator,
+            declared_sources(project),
+            text_tables(project),
+        )
         for compile_pass in PASSES:
             compile_pass(compilation)
         _stop_at_problems(compilation)
@@ -80,7 +91,9 @@ class WorkflowCompiler:
             concurrency=project.workflow.concurrency,
             schemas=schemas,
             steps=tuple(steps),
-            ledger=self.generator.render(parse_one(LEDGER_QUERY), schemas) if _has_mappings(compilation) else None,
+            ledger=self.generator.render(parse_one(LEDGER_QUERY), schemas)
+            if _has_mappings(compilation)
+            else None,
             counted_tables={t: self.generator.render(parse_one(count + t), schemas) for t in written},
         ).sealed()
 
@@ -152,25 +165,9 @@ def _stop_at_problems(compilation: Compilation) -> None:
 def _planned(
     compilation: Compilation, draft: DraftStep, depends_on: list[str], schemas: dict[str, str]
 ) -> PlanStep:
-    common = {
-        "name": draft.name,
-        "summary": draft.summary,
-        "reads": tuple(sorted(draft.reads)),
-        "writes": tuple(sorted(draft.writes | draft.creates)),
-        "depends_on": tuple(depends_on),
-        "transaction": draft.transaction,
-        "origin": draft.origin,
-    }
+    """A draft as a step of the plan: rendered, with physical names."""
     if draft.load is not None and draft.load_table is not None:
-        index = compilation.project.workflow.steps.index(draft.load)
-        return BulkLoadStep(
-            **common,
-            uri=load_uri(compilation, draft.load, draft.load_table, index),
-            format=draft.load.format,
-            table=(*schemas[draft.load.schema_].split("."), draft.load_table),
-            mode="replace_rows" if draft.load.schema_ == "vocab" else "create",
-            columns=load_columns(compilation, draft.load, draft.load_table),
-        )
+        return _planned_load(compilation, draft, draft.load, draft.load_table, depends_on, schemas)
     statements = []
     for statement in draft.statements:
         try:
@@ -181,4 +178,37 @@ def _planned(
             compilation.problem("unsupported", message, where)
             continue
         statements.append(Statement(sql=sql, purpose=statement.purpose, check=statement.check))
-    return PlannedSql(**common, statements=tuple(statements))
+    return PlannedSql(
+        name=draft.name,
+        summary=draft.summary,
+        reads=tuple(sorted(draft.reads)),
+        writes=tuple(sorted(draft.writes | draft.creates)),
+        depends_on=tuple(depends_on),
+        transaction=draft.transaction,
+        origin=draft.origin,
+        statements=tuple(statements),
+    )
+
+
+def _planned_load(
+    compilation: Compilation,
+    draft: DraftStep,
+    load: BulkLoadConfig,
+    table: str,
+    depends_on: list[str],
+    schemas: dict[str, str],
+) -> BulkLoadStep:
+    index = compilation.project.workflow.steps.index(load)
+    return BulkLoadStep(
+        name=draft.name,
+        summary=draft.summary,
+        writes=tuple(sorted(draft.writes)),
+        depends_on=tuple(depends_on),
+        transaction=draft.transaction,
+        origin=draft.origin,
+        uri=load_uri(compilation, load, table, index),
+        format=load.format,
+        table=(*schemas[load.schema_].split("."), table),
+        mode="replace_rows" if load.schema_ == "vocab" else "create",
+        columns=load_columns(compilation, load, table),
+    )

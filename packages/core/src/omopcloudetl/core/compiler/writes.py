@@ -28,7 +28,10 @@ def write_tables(compilation: Compilation, staged: Sequence[StagedMapping]) -> N
 
 
 def _agree(
-    compilation: Compilation, table: CdmTable, contributions: list[Contribution], staged: Sequence[StagedMapping]
+    compilation: Compilation,
+    table: CdmTable,
+    contributions: list[Contribution],
+    staged: Sequence[StagedMapping],
 ) -> bool:
     """All contributions to a table must number its rows in the same way."""
     first = contributions[0]
@@ -50,6 +53,7 @@ def _write_step(compilation: Compilation, table: CdmTable, contributions: list[C
     strategy = contributions[0].strategy
     writes = {f"cdm.{table.name}"}
     statements: list[DraftStatement] = []
+    query: exp.Query
     match strategy:
         case "registry":
             statements += _registry(compilation, table, contributions)
@@ -57,7 +61,7 @@ def _write_step(compilation: Compilation, table: CdmTable, contributions: list[C
             query = _with_registry_ids(compilation, table, contributions)
         case "ordinal":
             query = _with_ordinal_ids(compilation, table, contributions)
-        case None:
+        case _:
             query = _with_given_ids(compilation, table, contributions)
     target = trees.table(f"cdm.{table.name}")
     columns = [selected.alias for selected in query.selects]
@@ -81,7 +85,8 @@ def _write_step(compilation: Compilation, table: CdmTable, contributions: list[C
 
 def _unique_check(table: str, key: str) -> DraftStatement:
     query = trees.from_(
-        trees.select(trees.column(key), trees.named(trees.count_rows(), "row_count")), trees.table(f"cdm.{table}")
+        trees.select(trees.column(key), trees.named(trees.count_rows(), "row_count")),
+        trees.table(f"cdm.{table}"),
     )
     trees.group_by(query, trees.column(key))
     query.set("having", exp.Having(this=exp.GT(this=trees.count_rows(), expression=trees.number(1))))
@@ -96,9 +101,9 @@ def _fields(table: CdmTable, contributions: Sequence[Contribution]) -> list[str]
 
 def _projections(
     compilation: Compilation, table: CdmTable, contribution: Contribution, fields: Sequence[str]
-) -> list[exp.Expression]:
+) -> list[exp.Expr]:
     """A contribution's columns in a common order; what it does not fill is a typed NULL."""
-    found = []
+    found: list[exp.Expr] = []
     for name in fields:
         node = contribution.columns.get(name)
         value = node.copy() if node is not None else trees.null_of(compilation.type(table.by_name[name].type))
@@ -126,7 +131,9 @@ def _registry(
     columns.insert(0, exp.ColumnDef(this=trees.identifier(id_name), kind=big, constraints=[required]))
     create = compilation.generator.create_table(trees.table(registry), columns)
     new_key = exp.Insert(
-        this=exp.Schema(this=trees.table(registry), expressions=[trees.identifier(n) for n in (id_name, *keys)]),
+        this=exp.Schema(
+            this=trees.table(registry), expressions=[trees.identifier(n) for n in (id_name, *keys)]
+        ),
         expression=_new_keys(registry, id_name, keys, contributions),
     )
     current = trees.select(trees.column(id_name, "registry"), *columns_of("registry", keys))
@@ -160,7 +167,7 @@ def _distinct_keys(contributions: Sequence[Contribution], keys: Sequence[str]) -
     return trees.union(queries, distinct=True)
 
 
-def _same_key(left: str, right: str, keys: Sequence[str]) -> exp.Expression:
+def _same_key(left: str, right: str, keys: Sequence[str]) -> exp.Expr:
     compare = trees.equal if len(keys) == 1 else trees.same
     return trees.all_of(compare(trees.column(name, left), trees.column(name, right)) for name in keys)
 
@@ -181,7 +188,10 @@ def _with_registry_ids(
         query = _from_stage(trees.select(*projections), contribution)
         keys = contribution.key_names()
         trees.join(
-            query, trees.table(f"work.key_{table.name}", "present"), _same_key("present", "stage", keys), side=""
+            query,
+            trees.table(f"work.key_{table.name}", "present"),
+            _same_key("present", "stage", keys),
+            side="",
         )
         queries.append(query)
     if len(queries) == 1:

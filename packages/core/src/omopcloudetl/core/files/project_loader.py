@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,8 +63,12 @@ def load_project_config(root: Path) -> tuple[ProjectConfig, YamlDocument]:
     return _read(root, PROJECT_FILE, _PROJECT)
 
 
-def load_project(root: Path, *, target: str | None = None, variables: Mapping[str, str] | None = None) -> LoadedProject:
-    """Read a project; all mistakes in all of its files are raised together as one `ProjectError`.
+def load_project(
+    root: Path, *, target: str | None = None, variables: Mapping[str, str] | None = None
+) -> LoadedProject:
+    """Read a project; the mistakes in its files are raised together as one `ProjectError`.
+
+    Only `project.yaml` and then the workflow must be right before the files they name are looked at.
 
     Args:
         root: The project's folder.
@@ -99,12 +104,25 @@ def _target_name(
     name = asked or config.default_target or (names[0] if len(names) == 1 else None)
     if name is None:
         message = "the project has several targets and no default_target"
-        problems.append(Diagnostic("no-target", message, document.at("targets"), allowed=names, help="use --target"))
+        problems.append(
+            Diagnostic(
+                "no-target",
+                message,
+                document.at("targets"),
+                allowed=names,
+                help="set default_target, or use --target",
+            )
+        )
     elif name not in names:
         message = f"there is no target '{name}'"
         problems.append(
             Diagnostic(
-                "unknown-target", message, document.at("targets"), allowed=names, suggestion=close_match(name, names)
+                "unknown-target",
+                message,
+                document.at("targets"),
+                found=name,
+                allowed=names,
+                suggestion=close_match(name, names),
             )
         )
     return name or ""
@@ -138,8 +156,11 @@ def _add_mapping(
         problems.extend(error.diagnostics)
         return
     first = found.setdefault(model.name, LoadedMapping(model, document, step))
-    if first.document.file != file or first.step != step:
+    if first.document.file != file:
         message = f"the mapping name '{model.name}' is already used in {first.document.at('name')}"
+        problems.append(Diagnostic("duplicate-name", message, document.at("name"), found=model.name))
+    elif first.step != step:
+        message = f"the mapping is run by two steps, {first.step} and {step}"
         problems.append(Diagnostic("duplicate-name", message, document.at("name"), found=model.name))
 
 
@@ -170,8 +191,10 @@ def _text(root: Path, file: str, named_at: Position) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        message = f"the file is not UTF-8: byte {error.start} cannot be read"
-        raise ProjectError([Diagnostic("encoding", message, Position(file), help="save it as UTF-8")]) from None
+        before = error.object[: error.start]
+        where = Position(file, before.count(b"\n") + 1, len(before) - before.rfind(b"\n"))
+        message = f"the file is not UTF-8: the byte 0x{error.object[error.start]:02X} cannot be read"
+        raise ProjectError([Diagnostic("encoding", message, where, help="save it as UTF-8")]) from None
     except OSError as error:
         raise _missing(file, f"the file cannot be read: {error.strerror}", named_at) from None
 
@@ -179,9 +202,15 @@ def _text(root: Path, file: str, named_at: Position) -> str:
 def _inside(root: Path, file: str, named_at: Position) -> Path:
     """The path of a project's file; one that leaves the project's folder is refused."""
     path = root / file
-    if "\0" in file or not path.resolve().is_relative_to(root.resolve()):
+    try:
+        inside = "\0" not in file and path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # links that lead to themselves
+        inside = False
+    if not inside:
         message = f"'{file}' is outside the project"
-        raise ProjectError([Diagnostic("outside-project", message, named_at, help="keep it below project.yaml")])
+        raise ProjectError(
+            [Diagnostic("outside-project", message, named_at, help="keep it below project.yaml")]
+        )
     return path
 
 
@@ -189,9 +218,13 @@ def _expand(root: Path, pattern: str, named_at: Position) -> list[str]:
     """The files a path or glob names, as sorted POSIX paths relative to the project."""
     _inside(root, pattern, named_at)
     if not any(mark in pattern for mark in "*?["):
-        return [pattern]
-    files: Iterable[Path] = root.glob(pattern)
-    names = sorted(path.relative_to(root).as_posix() for path in files if path.is_file())
+        return [posixpath.normpath(pattern)]
+    try:
+        files: Iterable[Path] = root.glob(pattern)
+        names = sorted(path.relative_to(root).as_posix() for path in files if path.is_file())
+    except ValueError as error:
+        message = f"'{pattern}' is no pattern of files: {error}"
+        raise ProjectError([Diagnostic("no-mappings", message, named_at)]) from None
     if not names:
         raise ProjectError([Diagnostic("no-mappings", f"no file matches '{pattern}'", named_at)])
     return names

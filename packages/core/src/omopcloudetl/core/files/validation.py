@@ -1,7 +1,8 @@
-"""Turns Pydantic's complaints about a YAML document into diagnostics with places."""
+"""Turns Pydantic's complaints about a YAML document into diagnostics with places, in the user's words."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -9,90 +10,200 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from omopcloudetl.core.errors import Diagnostic, Position, ProjectError
-from omopcloudetl.core.files.yaml_document import YamlDocument
+from omopcloudetl.core.files.yaml_document import Path, YamlDocument
+from omopcloudetl.core.models.base import ALLOWED, AT, NAME_PATTERN
+from omopcloudetl.core.models.project import SCHEMA_PATTERN
+from omopcloudetl.core.models.values import COLUMN_PATTERN
 
 T = TypeVar("T")
+
+_QUOTES = "put it in quotes"
+_MESSAGES: Mapping[str, str] = {
+    "string_type": "must be text",
+    "dict_type": "must hold keys and values",
+    "model_type": "must hold keys and values",
+    "model_attributes_type": "must hold keys and values",
+    "tuple_type": "must be a list",
+    "int_type": "must be a whole number",
+    "bool_type": "must be true or false",
+    "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
+    "string_too_long": "may have at most {max_length} characters",
+    "too_long": "may have at most {max_length} entries",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "is none of the words it may be",
+}
+_PATTERNS: Mapping[str, str] = {
+    NAME_PATTERN: "must be a name of lower case letters, digits and underscores that begins with a letter",
+    COLUMN_PATTERN: "must be one column, such as p.id; write anything else as an expression",
+    SCHEMA_PATTERN: "must be SCHEMA or CATALOG.SCHEMA, without spaces and quotes",
+}
+_KINDS = {"union_tag_invalid", "union_tag_not_found", "column_value_kind", "vocabulary_kind"}
 
 
 def validate_document(document: YamlDocument, adapter: TypeAdapter[T]) -> T:
     """The document as a model; every mistake in it is one diagnostic of the `ProjectError` that is raised."""
     if not isinstance(document.data, dict):
-        found = "nothing" if document.data is None else type(document.data).__name__
-        message = "the file must hold a mapping of keys to values"
-        raise ProjectError([Diagnostic("not-a-mapping", message, Position(document.file), found=found)])
+        message = "the file must hold keys and values"
+        where = Position(document.file)
+        raise ProjectError([Diagnostic("not-a-mapping", message, where, found=_shown(document.data))])
     allowed_keys: dict[int, tuple[str, ...]] = {}  # by identity of the mapping; filled by StrictModel
     try:
-        return adapter.validate_python(document.data, context=allowed_keys)
+        return adapter.validate_python(document.data, context=allowed_keys, by_alias=True, by_name=False)
     except ValidationError as error:
-        details = error.errors(include_url=False)
+        details = _without_echoes(error.errors(include_url=False))
         raise ProjectError([_diagnostic(document, detail, allowed_keys) for detail in details]) from None
 
 
-def close_match(found: str, allowed: tuple[str, ...]) -> str | None:
+def close_match(found: str, allowed: Sequence[str]) -> str | None:
     """The allowed word nearest to what was found, if any is near."""
-    return next(iter(get_close_matches(found.lower(), allowed, n=1, cutoff=0.6)), None)
+    by_lower = {word.lower(): word for word in allowed}
+    near = get_close_matches(found.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[near[0]] if near else None
 
 
-def _diagnostic(document: YamlDocument, detail: ErrorDetails, allowed_keys: dict[int, tuple[str, ...]]) -> Diagnostic:
-    path = _path_in(document.data, detail["loc"])
-    kind = detail["type"]
-    where = document.at(*path)
-    field = str(detail["loc"][-1]) if detail["loc"] else ""
-    if kind == "extra_forbidden":
-        allowed = allowed_keys.get(id(_value_at(document.data, path[:-1])), ())
-        message = f"unknown key '{field}'"
-        return Diagnostic(
-            "unknown-key", message, where, found=field, allowed=allowed, suggestion=close_match(field, allowed)
-        )
-    if kind == "missing":
-        owner = ".".join(map(str, path)) or "the file"
-        return Diagnostic("missing-key", f"{owner} needs the key '{field}'", where)
-    if kind in {"union_tag_invalid", "union_tag_not_found"}:
-        return _tag_diagnostic(document, path, detail, where)
-    message = detail["msg"].removeprefix("Value error, ")
-    label = ".".join(map(str, path))
-    message = f"{label}: {message[0].lower()}{message[1:]}" if label else message
-    return Diagnostic("invalid-value", message, where, found=_shown(_value_at(document.data, path)))
+def _without_echoes(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Leave out 'too short' for a list whose entries are wrong: Pydantic counts only the right ones."""
+    places = [detail["loc"] for detail in details]
+    return [
+        detail
+        for detail in details
+        if detail["type"] != "too_short" or not any(_is_below(place, detail["loc"]) for place in places)
+    ]
 
 
-def _tag_diagnostic(
-    document: YamlDocument, path: tuple[str | int, ...], detail: ErrorDetails, where: Position
+def _is_below(place: tuple[int | str, ...], parent: tuple[int | str, ...]) -> bool:
+    return len(place) > len(parent) and place[: len(parent)] == parent
+
+
+def _diagnostic(
+    document: YamlDocument, detail: ErrorDetails, allowed_keys: Mapping[int, tuple[str, ...]]
 ) -> Diagnostic:
-    context = detail.get("ctx", {})
-    key = str(context.get("discriminator", "kind")).strip("'")
-    allowed = tuple(part.strip(" '") for part in str(context.get("expected_tags", "")).split(",") if part.strip())
-    found = str(context["tag"]) if "tag" in context else None
-    label = ".".join(map(str, (*path, key)))
-    message = f"{label} is not one of the kinds there are" if found else f"{label} is missing"
+    path = (*_path_in(document.data, detail["loc"]), *detail.get("ctx", {}).get(AT, ()))
+    last = str(detail["loc"][-1]) if detail["loc"] else ""
+    if detail["type"] == "extra_forbidden":
+        allowed = allowed_keys.get(id(_value_at(document.data, path[:-1])), ())
+        return Diagnostic(
+            "unknown-key",
+            f"unknown key '{last}'",
+            document.at_key(*path),
+            found=last,
+            allowed=allowed,
+            suggestion=close_match(last, allowed),
+        )
+    if detail["type"] == "missing":
+        owner = _label(document, path) or "the file"
+        return Diagnostic("missing-key", f"{owner} needs the key '{last}'", document.at(*path))
+    if detail["type"] in _KINDS:
+        return _kind_diagnostic(document, path, detail)
+    return _value_diagnostic(document, path, detail, about_key=last == "[key]")
+
+
+def _kind_diagnostic(document: YamlDocument, path: Path, detail: ErrorDetails) -> Diagnostic:
+    """What says its kind by `kind:`, or by the one key among several that it holds."""
+    context, value = detail.get("ctx", {}), _value_at(document.data, path)
+    if "discriminator" not in context:
+        allowed = tuple(str(context.get("allowed", "")).split(", "))
+        words = list(map(str, value)) if isinstance(value, dict) else []
+        near = next(filter(None, (close_match(word, allowed) for word in words if word not in allowed)), None)
+        message = f"{_label(document, path)} {detail['msg']}"
+        where = document.at(*path)
+        return Diagnostic(
+            "unknown-kind", message, where, found=_shown(value), allowed=allowed, suggestion=near
+        )
+    allowed = tuple(part.strip(" '") for part in str(context.get("expected_tags", "")).split(","))
+    found = str(context.get("tag") or "") or None
+    owner = _label(document, path) or "the file"
+    if found is None:
+        return Diagnostic(
+            "unknown-kind", f"{owner} needs the key 'kind'", document.at(*path), allowed=allowed
+        )
     return Diagnostic(
         "unknown-kind",
-        message,
-        document.at(*path, key),
+        f"{owner} is of a kind that does not exist",
+        document.at(*path, "kind"),
         found=found,
         allowed=allowed,
-        suggestion=close_match(found, allowed) if found else None,
+        suggestion=close_match(found, allowed),
     )
 
 
-def _path_in(data: Any, loc: tuple[int | str, ...]) -> tuple[str | int, ...]:
+def _value_diagnostic(
+    document: YamlDocument, path: Path, detail: ErrorDetails, *, about_key: bool
+) -> Diagnostic:
+    kind, context, value = detail["type"], detail.get("ctx", {}), _value_at(document.data, path)
+    message = detail["msg"].removeprefix("Value error, ")
+    message = _PATTERNS.get(str(context.get("pattern")), message)
+    message = _MESSAGES.get(kind, message).format_map(context)
+    allowed = tuple(context.get(ALLOWED, ()))
+    found = str(path[-1]) if about_key else _shown(value)
+    if kind in {"int_type", "bool_type"} and isinstance(value, str):
+        found = f"the text '{found}'"
+    if kind == "literal_error":
+        expected = str(context["expected"]).replace(" or ", ", ")
+        allowed = tuple(word.strip(" '") for word in expected.split(","))
+    label = _label(document, path)
+    subject = f"the key '{found}'" if about_key else label
+    as_text = kind == "string_type" and isinstance(value, bool | int | float)
+    return Diagnostic(
+        "invalid-value",
+        f"{subject} {message}" if subject else message,
+        document.at_key(*path) if about_key else document.at(*path),
+        found=found,
+        allowed=allowed,
+        suggestion=close_match(found, allowed) if allowed else None,
+        help=_QUOTES if as_text else None,
+    )
+
+
+def _path_in(data: Any, loc: tuple[int | str, ...]) -> Path:
     """The part of a Pydantic location that exists in the document; tags of unions are left out."""
     path: list[str | int] = []
     current = data
     for part in loc:
-        if isinstance(current, dict) and part in current or (
-            isinstance(current, list) and isinstance(part, int) and part < len(current)
-        ):
+        if isinstance(current, dict):
+            # `kind: table` makes 'table' a part of every location below; no key of ours has that name.
+            exists = part in current and part != current.get("kind")
+        else:
+            exists = isinstance(current, list) and isinstance(part, int) and part < len(current)
+        if exists:
             current = current[part]
             path.append(part)
     return tuple(path)
 
 
-def _value_at(data: Any, path: tuple[str | int, ...]) -> Any:
+def _value_at(data: Any, path: Path) -> Any:
     for part in path:
         data = data[part]
     return data
 
 
+def _label(document: YamlDocument, path: Path) -> str:
+    """The path in the user's words; an entry of a list is called by its name, or by its number from 1."""
+    words, current = [], document.data
+    for part in path:
+        current = current[part]
+        if isinstance(part, str):
+            words.append(part)
+        else:
+            name = current.get("name") if isinstance(current, dict) else None
+            words.append(name if isinstance(name, str) else f"#{part + 1}")
+    return ".".join(words)
+
+
 def _shown(value: Any, limit: int = 60) -> str:
-    text = str(value) if not isinstance(value, dict) else "{" + ", ".join(map(str, value)) + "}"
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case "":
+            return "an empty text"
+        case dict():
+            text = "{" + ", ".join(map(str, value)) + "}"
+        case list():
+            text = "[" + ", ".join(map(_shown, value)) + "]"
+        case _:
+            text = str(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"

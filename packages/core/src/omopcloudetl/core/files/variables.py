@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import date
 
@@ -15,6 +16,15 @@ from omopcloudetl.core.models.workflow import Variable, VariableType, WorkflowCo
 Literals = Mapping[str, bool | int | float | str | date | None]
 """Variable → value; None for a variable that was given no value (an error only where it is used)."""
 
+_EXAMPLES: Mapping[VariableType, str] = {
+    "text": "any text",
+    "uri": "a path or URI",
+    "integer": "a whole number, such as 42",
+    "number": "a number, such as 1.5",
+    "boolean": "true or false",
+    "date": "a date as YYYY-MM-DD",
+}
+
 
 def read_variables(
     workflow: WorkflowConfig,
@@ -26,25 +36,40 @@ def read_variables(
 ) -> dict[str, bool | int | float | str | date | None]:
     """The value of every variable; unknown names and values of the wrong type go to `problems`."""
     names = tuple(workflow.variables)
-    for name in [*config.variables, *given]:
+    for name in [*config.variables, *(name for name in given if name not in config.variables)]:
         if name not in workflow.variables:
-            where = config_document.at("variables", name)
-            message = f"the workflow has no variable '{name}'"
             problems.append(
-                Diagnostic("unknown-variable", message, where, allowed=names, suggestion=close_match(name, names))
+                Diagnostic(
+                    "unknown-variable",
+                    f"the workflow has no variable '{name}'" + _outside(name, given),
+                    workflow_document.at_key("variables")
+                    if name in given
+                    else config_document.at_key("variables", name),
+                    found=name,
+                    allowed=names,
+                    suggestion=close_match(name, names),
+                )
             )
     values: dict[str, bool | int | float | str | date | None] = {}
     for name, variable in workflow.variables.items():
-        value, where = _value(name, variable, config, given), config_document.at("variables", name)
-        if value is None:
-            where = workflow_document.at("variables", name)
+        value = _value(name, variable, config, given)
         try:
             values[name] = None if value is None else convert(value, variable.type)
         except ValueError:
-            message = f"the variable '{name}' must be of type {variable.type}"
-            problems.append(Diagnostic("variable-type", message, where, found=str(value)))
+            declared = name in given or name not in config.variables
+            where = (
+                workflow_document.at("variables", name) if declared else config_document.at("variables", name)
+            )
+            message = f"the variable '{name}' must be of type {variable.type}" + _outside(name, given)
+            help_ = f"write {_EXAMPLES[variable.type]}"
+            problems.append(Diagnostic("variable-type", message, where, found=str(value), help=help_))
             values[name] = None
     return values
+
+
+def _outside(name: str, given: Mapping[str, str]) -> str:
+    """A value from outside has no place in a file; say where it came from."""
+    return " (given from outside, as with --var)" if name in given else ""
 
 
 def _value(name: str, variable: Variable, config: ProjectConfig, given: Mapping[str, str]) -> Scalar:
@@ -55,17 +80,21 @@ def _value(name: str, variable: Variable, config: ProjectConfig, given: Mapping[
 
 def convert(value: bool | int | float | str, type_: VariableType) -> bool | int | float | str | date:
     """The value as its type; raises ValueError when it is none of that type."""
-    text = str(value).strip()
+    text = str(value).lower() if isinstance(value, bool) else str(value)
     match type_:
         case "text" | "uri":
-            return str(value)
+            text.encode()  # what the command line could not decode can't be part of a plan
+            return text
         case "integer":
-            return int(text)
+            return int(text.strip())
         case "number":
-            return float(text)
-        case "date":
-            return date.fromisoformat(text)
-        case "boolean":
-            if text.lower() not in {"true", "false"}:
+            number = float(text.strip())
+            if not math.isfinite(number):
                 raise ValueError(text)
-            return text.lower() == "true"
+            return number
+        case "date":
+            return date.fromisoformat(text.strip())
+        case "boolean":
+            if text.strip().lower() not in {"true", "false"}:
+                raise ValueError(text)
+            return text.strip().lower() == "true"

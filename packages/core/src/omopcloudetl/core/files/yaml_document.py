@@ -9,6 +9,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
 
 from omopcloudetl.core.errors import Diagnostic, Position, ProjectError
 
@@ -16,6 +17,22 @@ Path = tuple[str | int, ...]
 MAX_BYTES = 4_000_000
 MAX_NODES = 200_000  # a document of aliases that expands without end stops here
 MAX_DEPTH = 60
+_PLAIN_TAGS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
+
+_ABOUT_TABS = "indent with spaces; YAML does not allow tabs"
+_SYNTAX_PROBLEMS = (
+    # part of ruamel's message, our own if that is not clear, what to do
+    ("mapping values are not allowed", None, "put a text that holds ': ' in quotes"),
+    ("cannot start any token", None, "put a text that begins with a special character in quotes"),
+    (
+        "expected alphabetic",
+        "'*' and '&' begin the name of an alias",
+        "put a text that begins with them in quotes",
+    ),
+    ("expected <block end>", "the indentation does not match the lines above", "line the entries up"),
+    ("could not find expected ':'", None, "write `key: value`"),
+    ("another document", "the file holds two documents", "remove the line '---'"),
+)
 
 
 @dataclass(frozen=True)
@@ -25,6 +42,8 @@ class YamlDocument:
     file: str
     data: Any
     positions: dict[Path, Position] = field(repr=False)
+    keys: dict[Path, Position] = field(default_factory=dict, repr=False)
+    """The positions of keys, by the path of their value."""
 
     def at(self, *path: str | int) -> Position:
         """The position of the value at `path`, or of its nearest parent that the file holds."""
@@ -32,6 +51,10 @@ class YamlDocument:
             if path[:end] in self.positions:
                 return self.positions[path[:end]]
         return Position(self.file)
+
+    def at_key(self, *path: str | int) -> Position:
+        """The position of the key at `path`; where there is none, the same as `at`."""
+        return self.keys.get(path) or self.at(*path)
 
 
 def parse_yaml(file: str, text: str) -> YamlDocument:
@@ -41,21 +64,41 @@ def parse_yaml(file: str, text: str) -> YamlDocument:
     try:
         root = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = Position(file, mark.line + 1, mark.column + 1) if mark else Position(file)
-        message = error.problem or error.context or "this is not YAML"
-        raise ProjectError([Diagnostic("yaml-syntax", message, where, help=_yaml_help(text, where))]) from None
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise _problem(file, "yaml-syntax", str(error).splitlines()[0] or "this is not YAML") from None
+        raise _syntax_error(file, text, error) from None
+    except ReaderError as error:
+        raise _character_error(file, text, error) from None
+    except RecursionError:
+        raise _problem(file, "yaml-too-large", f"the document is deeper than {MAX_DEPTH} levels") from None
+    except (YAMLError, ValueError) as error:
+        raise _problem(file, "yaml-syntax", str(error).partition("\n")[0] or "this is not YAML") from None
     reader = _Reader(file)
     data = reader.value(root, (), 0) if root is not None else None
-    return YamlDocument(file, data, reader.positions)
+    return YamlDocument(file, data, reader.positions, reader.keys)
 
 
-def _yaml_help(text: str, where: Position) -> str | None:
+def _syntax_error(file: str, text: str, error: MarkedYAMLError) -> ProjectError:
+    mark = error.problem_mark or error.context_mark
+    message = str(error.problem or error.context or "this is not YAML")
+    if message == "found unexpected end of stream" and error.context_mark:
+        # Where the file ends helps nobody; where the text begins does.
+        mark, message = error.context_mark, "the quoted text that begins here is never closed"
+    where = Position(file, mark.line + 1, mark.column + 1) if mark else Position(file)
+    message = message.replace("'<stream end>'", "the end of the file")
     lines = text.splitlines()
     line = lines[where.line - 1] if 0 < where.line <= len(lines) else ""
-    return "indent with spaces; YAML does not allow tabs" if "\t" in line else None
+    problems = (problem for problem in _SYNTAX_PROBLEMS if problem[0] in message)
+    _, own_message, help_ = next(problems, (None, None, None))
+    message = own_message or message
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        help_ = _ABOUT_TABS
+    return ProjectError([Diagnostic("yaml-syntax", f"this is not YAML: {message}", where, help=help_)])
+
+
+def _character_error(file: str, text: str, error: ReaderError) -> ProjectError:
+    before = text[: error.position]
+    where = Position(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
+    message = f"the character U+{int(error.character):04X} is not allowed in YAML"
+    return ProjectError([Diagnostic("yaml-syntax", message, where, help="remove the control character")])
 
 
 def _problem(file: str, code: str, message: str) -> ProjectError:
@@ -68,15 +111,20 @@ class _Reader:
     def __init__(self, file: str) -> None:
         self.file = file
         self.positions: dict[Path, Position] = {}
+        self.keys: dict[Path, Position] = {}
         self.nodes = 0
 
     def value(self, node: Node, path: Path, depth: int) -> Any:
         self.nodes += 1
-        position = Position(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
-        self.positions.setdefault(path, position)
+        position = self._place(node)
+        if isinstance(node, ScalarNode) and node.value == "" and node.style is None:
+            position = self.keys.get(path, position)  # an empty value is marked where the next token is
+        self.positions[path] = position
         if self.nodes > MAX_NODES or depth > MAX_DEPTH:
             message = f"the document is deeper than {MAX_DEPTH} levels or has over {MAX_NODES:,} values"
             raise ProjectError([Diagnostic("yaml-too-large", message, position)])
+        if not isinstance(node, ScalarNode) and str(node.tag) not in _PLAIN_TAGS:
+            raise self._tag_problem(node, position)
         if isinstance(node, MappingNode):
             return self._mapping(node, path, depth)
         if isinstance(node, SequenceNode):
@@ -87,14 +135,28 @@ class _Reader:
     def _mapping(self, node: MappingNode, path: Path, depth: int) -> dict[Hashable, Any]:
         result: dict[Hashable, Any] = {}
         for key_node, value_node in node.value:
-            where = Position(self.file, key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            where = self._place(key_node)
             if not isinstance(key_node, ScalarNode):
                 raise ProjectError([Diagnostic("yaml-key", "a key must be a plain value", where)])
             key = str(key_node.value)
+            if key == "<<" and key_node.style is None:
+                message = "merge keys ('<<') are not part of YAML 1.2"
+                raise ProjectError([Diagnostic("yaml-key", message, where, help="write the keys out")])
             if key in result:
-                raise ProjectError([Diagnostic("duplicate-key", f"the key '{key}' is given twice", where)])
+                first = self.keys[(*path, key)].line
+                message = f"the key '{key}' is given twice, first in line {first}"
+                raise ProjectError([Diagnostic("duplicate-key", message, where, found=key)])
+            self.keys[(*path, key)] = where
             result[key] = self.value(value_node, (*path, key), depth + 1)
         return result
+
+    def _place(self, node: Node) -> Position:
+        return Position(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
+
+    def _tag_problem(self, node: Node, position: Position) -> ProjectError:
+        tag = str(node.tag).replace("tag:yaml.org,2002:", "!!")
+        message = f"the tag '{tag}' is not allowed"
+        return ProjectError([Diagnostic("yaml-tag", message, position, help="write a plain value")])
 
     def _scalar(self, node: ScalarNode, position: Position) -> object:
         kind = str(node.tag).rsplit(":", 1)[-1]
@@ -104,14 +166,14 @@ class _Reader:
                 case "null":
                     return None
                 case "bool":
-                    return text.lower() == "true"
+                    # A file that says %YAML 1.1 would have `no` and `on` as well; they stay text.
+                    return {"true": True, "false": False}.get(text.lower(), text)
                 case "int":
                     return int(text.replace("_", ""), 0) if text[:2] in {"0x", "0o"} else int(text)
                 case "float":
                     return float(text.replace("_", ""))
-                case "str" | "timestamp":
+                case "str" | "timestamp" | "value" | "merge":
                     return text
         except ValueError:
             return text
-        message = f"the tag '{node.tag}' is not allowed"
-        raise ProjectError([Diagnostic("yaml-tag", message, position, help="write a plain value")])
+        raise self._tag_problem(node, position)

@@ -5,14 +5,21 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
 
 LOGICAL_SCHEMAS = ("source", "vocab", "cdm", "work")
+NAME_PATTERN = r"^[a-z][a-z0-9_]*$"
+
+AT, ALLOWED = "at", "allowed"
+"""Keys of an error's context: where below the complaining model the mistake is, and what may stand there."""
 
 
 class StrictModel(BaseModel):
     """Frozen, refuses unknown keys, and never turns one type into another without being told to."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -26,19 +33,35 @@ class StrictModel(BaseModel):
 def _logical_table(value: str) -> str:
     schema, _, table = value.lower().partition(".")
     if schema not in LOGICAL_SCHEMAS or not table or "." in table:
-        allowed = ", ".join(f"{s}.NAME" for s in LOGICAL_SCHEMAS)
-        raise ValueError(f"'{value}' is not a logical table name; write one of {allowed}")
+        allowed = tuple(f"{schema}.NAME" for schema in LOGICAL_SCHEMAS)
+        raise PydanticCustomError("logical_table", "is not a logical table", {ALLOWED: allowed})
     return f"{schema}.{table}"
 
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=50)]
+def _logical_schema(value: str) -> str:
+    if value not in LOGICAL_SCHEMAS:
+        raise PydanticCustomError("logical_schema", "is no logical schema", {ALLOWED: LOGICAL_SCHEMAS})
+    return value
+
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=50)]
 """A name of ours: lower case letters, digits and underscores; it becomes part of table names."""
+
+LogicalSchema = Annotated[str, AfterValidator(_logical_schema)]
+"""One of source, vocab, cdm and work."""
 
 LogicalTable = Annotated[str, AfterValidator(_logical_table)]
 """`schema.table` over the logical schemas source, vocab, cdm and work, in lower case."""
 
 Sql = Annotated[str, Field(min_length=1)]
 """A scalar SQL expression over the mapping's aliases."""
+
+NonEmpty = Annotated[str, Field(min_length=1)]
+
+
+def with_kind(value: object) -> object:
+    """Give what has no `kind` an empty one: the error about it then says which kinds there are."""
+    return {**value, "kind": ""} if isinstance(value, dict) and value.get("kind") is None else value
 
 
 def as_list(value: object) -> object:

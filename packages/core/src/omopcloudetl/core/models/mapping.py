@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from omopcloudetl.core.models.base import LogicalTable, Name, Sql, StrictModel
+from omopcloudetl.core.models.base import LogicalTable, Name, Sql, StrictModel, with_kind
 from omopcloudetl.core.models.values import ColumnValue, Key, Vocabulary
 
 
@@ -19,12 +19,18 @@ class Join(StrictModel):
     """How many rows may match one row: `one` is checked when the mapping runs."""
 
 
+def _one_table(value: dict[str, str]) -> dict[str, str]:
+    if len(value) > 1:
+        raise ValueError("names one table; the others go under `joins:`")
+    return value
+
+
 class MappingBase(StrictModel):
     """What every kind of mapping has."""
 
     name: Name
     description: str | None = None
-    from_: Annotated[dict[Name, LogicalTable], Field(alias="from", max_length=1)] = {}
+    from_: Annotated[dict[Name, LogicalTable], Field(alias="from"), AfterValidator(_one_table)] = {}
     """One alias and the table whose rows this mapping accounts for; without it the mapping makes one row."""
     joins: dict[Name, Join] = {}
     where: Sql | None = None
@@ -61,7 +67,7 @@ class EventValue(StrictModel):
     @model_validator(mode="after")
     def _something(self) -> EventValue:
         if self.number is None and self.text is None:
-            raise ValueError("a value needs a number, a text, or both")
+            raise ValueError("needs a number, a text, or both")
         return self
 
 
@@ -92,4 +98,6 @@ class EventMapping(MappingBase):
     """CDM table → further columns of the rows that are routed to it."""
 
 
-DMLDefinition = Annotated[TableMapping | EventMapping, Field(discriminator="kind")]
+DMLDefinition = Annotated[
+    TableMapping | EventMapping, Field(discriminator="kind"), BeforeValidator(with_kind)
+]

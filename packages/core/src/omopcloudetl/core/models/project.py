@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from omopcloudetl.core.models.base import LOGICAL_SCHEMAS, Name, StrictModel
+from omopcloudetl.core.models.base import ALLOWED, AT, LOGICAL_SCHEMAS, LogicalSchema, Name, StrictModel
 from omopcloudetl.core.models.values import Scalar
 
-PhysicalSchema = Annotated[str, Field(pattern=r"^[^.\s\"'`;]+(\.[^.\s\"'`;]+)?$")]
+SCHEMA_PATTERN = r"^[^.\s\"'`;]+(\.[^.\s\"'`;]+)?$"
+PhysicalSchema = Annotated[str, Field(pattern=SCHEMA_PATTERN)]
 """`schema` or `catalog.schema` as the database names it."""
 
 
@@ -20,7 +22,7 @@ class Target(StrictModel):
     connection: dict[str, Scalar] = {}
     """The provider's own settings; `${secret:NAME}` is resolved when the connection opens."""
     orchestrator: str = "local"
-    schemas: dict[str, PhysicalSchema] = {}
+    schemas: dict[LogicalSchema, PhysicalSchema] = {}
     """Physical schemas that differ from the project's on this target."""
 
 
@@ -30,7 +32,7 @@ class ProjectConfig(StrictModel):
     name: Name
     cdm_version: str = "5.4"
     workflow: str = "workflow.yaml"
-    schemas: dict[str, PhysicalSchema] = {}
+    schemas: dict[LogicalSchema, PhysicalSchema] = {}
     """Logical schema → physical schema; a schema that is not named keeps its logical name."""
     variables: dict[Name, Scalar] = {}
     """Values of the workflow's variables; `--var` wins over them."""
@@ -40,13 +42,10 @@ class ProjectConfig(StrictModel):
     default_target: Name | None = None
 
     @model_validator(mode="after")
-    def _consistent(self) -> ProjectConfig:
+    def _has_default(self) -> ProjectConfig:
         if self.default_target is not None and self.default_target not in self.targets:
-            raise ValueError(f"default_target '{self.default_target}' is not one of {', '.join(self.targets)}")
-        groups = [self.schemas, *(target.schemas for target in self.targets.values())]
-        unknown = sorted({name for group in groups for name in group} - set(LOGICAL_SCHEMAS))
-        if unknown:
-            raise ValueError(f"unknown logical schema {', '.join(unknown)}; use {', '.join(LOGICAL_SCHEMAS)}")
+            context = {AT: ("default_target",), ALLOWED: tuple(self.targets)}
+            raise PydanticCustomError("default_target", "is none of the targets", context)
         return self
 
     def physical_schemas(self, target: Target) -> dict[str, str]:

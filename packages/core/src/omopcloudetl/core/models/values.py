@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from omopcloudetl.core.models.base import Name, Sql, StrictModel, as_list
+from omopcloudetl.core.models.base import Name, NonEmpty, Sql, StrictModel, as_list
 
-Scalar = bool | int | float | str | None
+COLUMN_PATTERN = r"^[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*)?$"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict | list):
+        raise ValueError("must be one plain value: a text, a number, true, false or nothing")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("must be a finite number")
+    return value
+
+
+Scalar = Annotated[bool | int | float | str | None, BeforeValidator(_plain)]
 Key = Annotated[tuple[Sql, ...], BeforeValidator(as_list), Field(min_length=1)]
 
 
 class DirectValue(StrictModel):
     """A source column copied as it is: `{direct: p.id}`."""
 
-    direct: Annotated[str, Field(pattern=r"^[A-Za-z_][\w$]*(\.[A-Za-z_][\w$ ]*)?$")]
+    direct: Annotated[str, Field(pattern=COLUMN_PATTERN)]
 
 
 class ExpressionValue(StrictModel):
@@ -64,27 +76,20 @@ class IdValue(StrictModel):
 
 
 class ReferenceValue(StrictModel):
-    """The id of a row of another CDM table, by that table's natural key: `{reference: person, key: c.patient}`."""
+    """The id of another CDM table's row, by that table's natural key: `{reference: person, key: c.patient}`."""
 
     reference: Name
     key: Key
 
 
-_KINDS: dict[str, str] = {
-    "direct": "direct",
-    "expression": "expression",
-    "constant": "constant",
-    "value_map": "value_map",
-    "concept": "concept",
-    "id": "id",
-    "reference": "reference",
-}
+_KINDS = ("direct", "expression", "constant", "value_map", "concept", "id", "reference")
 
 
 def _kind_of(value: Any) -> str | None:
-    if isinstance(value, dict):
-        return next((kind for kind in _KINDS if kind in value), None)
-    return next((kind for kind in _KINDS if hasattr(value, kind)), None)
+    """The tag of the kind; tags are no words a user writes, so that they are not taken for keys."""
+    holds = value.__contains__ if isinstance(value, dict) else lambda kind: hasattr(value, kind)
+    kinds = [kind for kind in _KINDS if holds(kind)]
+    return f"{kinds[0]}()" if len(kinds) == 1 else None
 
 
 def _spelled_out(value: object) -> object:
@@ -97,17 +102,18 @@ def _spelled_out(value: object) -> object:
 
 
 ColumnValue = Annotated[
-    Annotated[DirectValue, Tag("direct")]
-    | Annotated[ExpressionValue, Tag("expression")]
-    | Annotated[ConstantValue, Tag("constant")]
-    | Annotated[ValueMap, Tag("value_map")]
-    | Annotated[ConceptValue, Tag("concept")]
-    | Annotated[IdValue, Tag("id")]
-    | Annotated[ReferenceValue, Tag("reference")],
+    Annotated[DirectValue, Tag("direct()")]
+    | Annotated[ExpressionValue, Tag("expression()")]
+    | Annotated[ConstantValue, Tag("constant()")]
+    | Annotated[ValueMap, Tag("value_map()")]
+    | Annotated[ConceptValue, Tag("concept()")]
+    | Annotated[IdValue, Tag("id()")]
+    | Annotated[ReferenceValue, Tag("reference()")],
     Discriminator(
         _kind_of,
         custom_error_type="column_value_kind",
-        custom_error_message="a column is filled by one of: " + ", ".join(_KINDS),
+        custom_error_message="must be filled in exactly one way",
+        custom_error_context={"allowed": ", ".join(_KINDS)},
     ),
     BeforeValidator(_spelled_out),
 ]
@@ -121,13 +127,14 @@ def _vocabularies(value: object) -> object:
 
 
 Vocabulary = Annotated[
-    Annotated[tuple[str, ...], Tag("names"), Field(min_length=1)]
-    | Annotated[ValueMap, Tag("value_map")]
-    | Annotated[ExpressionValue, Tag("expression")],
+    Annotated[tuple[NonEmpty, ...], Tag("names()"), Field(min_length=1)]
+    | Annotated[ValueMap, Tag("value_map()")]
+    | Annotated[ExpressionValue, Tag("expression()")],
     Discriminator(
-        lambda v: _kind_of(v) if isinstance(v, dict | StrictModel) else "names",
+        lambda v: _kind_of(v) if isinstance(v, dict | StrictModel) else "names()",
         custom_error_type="vocabulary_kind",
-        custom_error_message="a vocabulary is a vocabulary_id, a list of them, a value_map or an expression",
+        custom_error_message="must be a vocabulary_id, a list of them, a value_map or an expression",
+        custom_error_context={"allowed": "value_map, expression"},
     ),
     BeforeValidator(_vocabularies),
 ]

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, model_validator
+from pydantic_core import PydanticCustomError
 
-from omopcloudetl.core.models.base import LogicalTable, Name, StrictModel, as_list
+from omopcloudetl.core.models.base import (
+    ALLOWED,
+    AT,
+    LogicalTable,
+    Name,
+    NonEmpty,
+    StrictModel,
+    as_list,
+    with_kind,
+)
 from omopcloudetl.core.models.values import Scalar
 
 VariableType = Literal["text", "uri", "integer", "number", "boolean", "date"]
@@ -25,7 +36,7 @@ class Column(StrictModel):
     """A column of a source file; the text is kept as delivered and read as `type` where it is used."""
 
     type: LogicalType = "text"
-    optional: bool = False
+    optional: StrictBool = False
     """An optional column may be missing from the file; it is NULL then."""
 
 
@@ -36,7 +47,7 @@ def _bare_type(value: object) -> object:
 class LoadTable(StrictModel):
     """One table of a bulk load: its file or glob below the step's `from`, and its declared columns."""
 
-    file: str
+    file: NonEmpty
     columns: dict[str, Annotated[Column, BeforeValidator(_bare_type)]] = {}
 
 
@@ -67,7 +78,7 @@ class BulkLoadStep(StepBase):
     from_: Annotated[str, Field(alias="from", min_length=1)]
     """A folder or URI, or `:variable`."""
     format: Literal["csv", "tsv", "athena", "parquet"]
-    """`csv`: RFC 4180 with a header; `tsv`: the same with tabs; `athena`: tabs, no quoting, YYYYMMDD; `parquet`."""
+    """`csv`: RFC 4180 with a header; `tsv`: with tabs; `athena`: tabs, no quoting, YYYYMMDD; `parquet`."""
     tables: Annotated[dict[Name, Annotated[LoadTable, BeforeValidator(_bare_file)]], Field(min_length=1)]
 
 
@@ -75,7 +86,7 @@ class DmlStep(StepBase):
     """Runs mappings: files or globs below the project."""
 
     kind: Literal["dml"]
-    mappings: Annotated[tuple[str, ...], BeforeValidator(as_list), Field(min_length=1)]
+    mappings: Annotated[tuple[NonEmpty, ...], BeforeValidator(as_list), Field(min_length=1)]
     write: Literal["full"] = "full"
     """`full`: each target table becomes exactly the union of its mappings."""
 
@@ -84,11 +95,13 @@ class SqlStep(StepBase):
     """Runs a SQL file over logical names; with `creates`, its one SELECT becomes that table."""
 
     kind: Literal["sql"]
-    file: str
+    file: NonEmpty
     creates: LogicalTable | None = None
 
 
-WorkflowStep = Annotated[DdlStep | BulkLoadStep | DmlStep | SqlStep, Field(discriminator="kind")]
+WorkflowStep = Annotated[
+    DdlStep | BulkLoadStep | DmlStep | SqlStep, Field(discriminator="kind"), BeforeValidator(with_kind)
+]
 
 
 class WorkflowConfig(StrictModel):
@@ -97,18 +110,21 @@ class WorkflowConfig(StrictModel):
     name: Name
     description: str | None = None
     variables: dict[Name, Variable] = {}
-    concurrency: Annotated[int, Field(ge=1, le=64)] = 2
+    concurrency: Annotated[int, Field(ge=1, le=64, strict=True)] = 2
     """How many steps may run at the same time."""
     steps: Annotated[tuple[WorkflowStep, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _names(self) -> WorkflowConfig:
         names = [step.name for step in self.steps]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"step names are used twice: {', '.join(twice)}")
-        for step in self.steps:
-            for other in step.depends_on:
+        for i, step in enumerate(self.steps):
+            if step.name in names[:i]:
+                raise _at(("steps", i, "name"), "is the name of an earlier step, too")
+            for j, other in enumerate(step.depends_on):
                 if other not in names:
-                    raise ValueError(f"step '{step.name}' depends on '{other}', which is no step")
+                    raise _at(("steps", i, "depends_on", j), "is the name of no step", names)
         return self
+
+
+def _at(path: tuple[str | int, ...], message: str, allowed: Sequence[str] = ()) -> PydanticCustomError:
+    return PydanticCustomError("step_name", message, {AT: path, ALLOWED: allowed})

@@ -40,7 +40,9 @@ class SpecificationManager:
         known = self.versions()
         close = get_close_matches(version, known, n=1)
         hint = f"; did you mean {close[0]}?" if close else "."
-        raise SpecificationError(f"there is no CDM specification {version}{hint} There are: {', '.join(known)}")
+        raise SpecificationError(
+            f"there is no CDM specification {version}{hint} There are: {', '.join(known) or 'none'}"
+        )
 
 
 def _version_key(version: str) -> tuple[int, ...]:
@@ -51,7 +53,13 @@ def _parse(file: Traversable) -> CdmSpecification:
     try:
         specification = CdmSpecification.model_validate_json(file.read_text(encoding="utf-8"))
     except ValidationError as error:
-        raise SpecificationError(f"the specification {file.name} cannot be read: {error}") from None
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise SpecificationError(
+            f"the specification {file.name} cannot be read: {where}: {first['msg']}"
+        ) from None
+    except UnicodeDecodeError:
+        raise SpecificationError(f"the specification {file.name} is not UTF-8") from None
     if not any(table.primary_key for table in specification.tables):
         raise SpecificationError(f"the specification {file.name} names no primary key")
     return specification

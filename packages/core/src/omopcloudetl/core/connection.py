@@ -64,7 +64,7 @@ class BaseConnection(ABC):
     def bulk_load(self, load: BulkLoadStep, *, base: Path) -> LoadMetrics:
         """Let the database load files into a table; relative paths are below `base`; raises `LoadError`.
 
-        The load is one transaction: afterwards the table holds exactly the files' rows, or what it held before.
+        The load is one transaction: the table then holds exactly the files' rows, or what it held before.
         """
 
     @abstractmethod

@@ -30,7 +30,7 @@ def omopcloudetl_register_providers() -> Sequence[Provider]:  # type: ignore[emp
     Arguments: none.
     Returns: a list of `Provider`; its two functions are called when its SQL or a connection is needed.
     Order and failure: any order; two providers of one name are a `PluginError`, an exception too.
-    Example: `return [Provider(name="duckdb", summary="…", generator=make_generator, connection=make_connection)]`
+    Example: `return [Provider(name="acme", summary="…", generator=AcmeGenerator, connection=connect)]`
     """
 
 
@@ -40,7 +40,7 @@ def omopcloudetl_register_orchestrators() -> Sequence[Orchestrator]:  # type: ig
 
     When: each time plugins are loaded.
     Arguments: none.
-    Returns: a list of `Orchestrator`; its function is called with an `ExecutionContext` when a run is to start.
+    Returns: a list of `Orchestrator`; its function is called with an `ExecutionContext` when a run starts.
     Order and failure: any order; two orchestrators of one name are a `PluginError`, and so is an exception.
     Example: `return [Orchestrator(name="local", summary="…", make=make_orchestrator)]`
     """
@@ -53,7 +53,7 @@ def omopcloudetl_register_secrets_providers() -> Sequence[SecretsProvider]:  # t
     When: each time plugins are loaded.
     Arguments: none.
     Returns: a list of `SecretsProvider`; they are asked when a connection opens, never at compile time.
-    Order and failure: providers are asked in the order of their `priority`, lowest first, until one has the name.
+    Order and failure: asked by `priority`, lowest first, until one has it; two of one name: `PluginError`.
     Example: `return [SecretsProvider(name="environment", priority=10, lookup=os.environ.get)]`
     """
 

@@ -27,13 +27,13 @@ class StepRecord(RecordModel):
     started_at: datetime | None = None
     seconds: float | None = None
     rows_affected: int | None = None
-    """Rows written by the step's statements, as the engine counts them."""
+    """Rows the step wrote, as the engine counts them: inserted, merged, updated, or loaded."""
     rows_loaded: int | None = None
     rows_rejected: int | None = None
     bytes_read: int | None = None
     files: int | None = None
     error: str | None = None
-    """Why it failed, or which failed step it was waiting for."""
+    """Why it failed, or which failed step it was waiting for; a step that `resume` passed over has none."""
 
 
 class LedgerEntry(RecordModel):

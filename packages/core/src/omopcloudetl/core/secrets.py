@@ -20,7 +20,7 @@ def from_environment(name: str) -> str | None:
 
 
 def from_file(name: str) -> str | None:
-    """The content of the file NAME in the folder that `OMOPCLOUDETL_SECRETS_DIR` names, without a final newline."""
+    """The content of the file NAME in the folder `OMOPCLOUDETL_SECRETS_DIR`, without a final newline."""
     folder = os.environ.get(SECRETS_DIRECTORY)
     path = Path(folder) / name if folder else None
     if path is None or not path.is_file():

@@ -36,19 +36,15 @@ def read_variables(
 ) -> dict[str, bool | int | float | str | date | None]:
     """The value of every variable; unknown names and values of the wrong type go to `problems`."""
     names = tuple(workflow.variables)
-    for name in [*config.variables, *(name for name in given if name not in config.variables)]:
+    for name in dict.fromkeys([*config.variables, *given]):
         if name not in workflow.variables:
+            where = config_document.at_key("variables", name)
+            if name in given:
+                where = workflow_document.at_key("variables")
+            message = f"the workflow has no variable '{name}'" + _outside(name, given)
+            near = close_match(name, names)
             problems.append(
-                Diagnostic(
-                    "unknown-variable",
-                    f"the workflow has no variable '{name}'" + _outside(name, given),
-                    workflow_document.at_key("variables")
-                    if name in given
-                    else config_document.at_key("variables", name),
-                    found=name,
-                    allowed=names,
-                    suggestion=close_match(name, names),
-                )
+                Diagnostic("unknown-variable", message, where, found=name, allowed=names, suggestion=near)
             )
     values: dict[str, bool | int | float | str | date | None] = {}
     for name, variable in workflow.variables.items():

@@ -159,7 +159,7 @@ class _Reader:
         return ProjectError([Diagnostic("yaml-tag", message, position, help="write a plain value")])
 
     def _scalar(self, node: ScalarNode, position: Position) -> object:
-        kind = str(node.tag).rsplit(":", 1)[-1]
+        kind = str(node.tag).removeprefix("tag:yaml.org,2002:")
         text = str(node.value)
         try:
             match kind:
@@ -174,6 +174,7 @@ class _Reader:
                     return float(text.replace("_", ""))
                 case "str" | "timestamp" | "value" | "merge":
                     return text
+                case _:
+                    raise self._tag_problem(node, position)
         except ValueError:
             return text
-        raise self._tag_problem(node, position)

@@ -76,7 +76,7 @@ class IdValue(StrictModel):
 
 
 class ReferenceValue(StrictModel):
-    """The id of another CDM table's row, by that table's natural key: `{reference: person, key: c.patient}`."""
+    """The id of another CDM table's row, by its natural key: `{reference: person, key: c.patient}`."""
 
     reference: Name
     key: Key

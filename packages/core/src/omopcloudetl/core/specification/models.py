@@ -53,7 +53,7 @@ class CdmTable(SpecificationModel):
 
     @property
     def has_own_id(self) -> bool:
-        """Whether the primary key is the table's own id rather than another table's (as death's person_id is)."""
+        """Whether the primary key is the table's own id, not another table's (as death's person_id is)."""
         key = self.primary_key
         return key is not None and key.foreign_key is None
 

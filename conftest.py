@@ -1,0 +1,12 @@
+"""Options of every test run; they must stand here, because pytest reads them before it finds the tests."""
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--update-golden`."""
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="rewrite the golden files from what the compiler makes now; read the diff before committing",
+    )

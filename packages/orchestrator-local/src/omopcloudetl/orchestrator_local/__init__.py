@@ -1,0 +1,1 @@
+"""Run a compiled plan on this computer, with threads, state, retry and resume."""

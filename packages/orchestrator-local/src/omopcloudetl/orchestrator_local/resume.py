@@ -1,0 +1,48 @@
+"""Finds the steps that an earlier run completed and that need not run again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omopcloudetl.core.connection import BaseConnection
+from omopcloudetl.core.plan import BulkLoadStep, CompiledWorkflowPlan, SqlStep
+from omopcloudetl.core.run_store import list_runs
+from omopcloudetl.core.runs import StepRecord
+
+
+def is_completed(step: StepRecord) -> bool:
+    """Whether the step's work is there: it was done, or found done and passed over."""
+    return step.state == "done" or (step.state == "skipped" and step.error is None)
+
+
+def physical_name(table: str, plan: CompiledWorkflowPlan) -> tuple[str, ...]:
+    """The parts of a logical table's physical name."""
+    schema, _, name = table.partition(".")
+    return (*plan.schemas.get(schema, schema).split("."), name)
+
+
+def completed_steps(
+    plan: CompiledWorkflowPlan, state: Path, target: str, connection: BaseConnection
+) -> set[str]:
+    """Names of the steps that the newest run of the target completed and that are still valid.
+
+    A step is valid if its fingerprint is the same, the tables that it makes exist, and so is every
+    step that it depends on.
+    """
+    newest = next((run for run in list_runs(state) if run.target == target), None)
+    if newest is None:
+        return set()
+    known = {step.name: step.fingerprint for step in newest.steps if is_completed(step)}
+    valid: set[str] = set()
+    for step in plan.steps:
+        same = bool(step.fingerprint) and known.get(step.name) == step.fingerprint
+        if same and valid.issuperset(step.depends_on) and _is_there(step, plan, connection):
+            valid.add(step.name)
+    return valid
+
+
+def _is_there(step: SqlStep | BulkLoadStep, plan: CompiledWorkflowPlan, connection: BaseConnection) -> bool:
+    tables = [physical_name(table, plan) for table in step.writes]
+    if isinstance(step, BulkLoadStep):
+        tables = [step.table]
+    return all(connection.table_exists(table) for table in tables)

@@ -1,0 +1,74 @@
+"""The settings of a target's `connection:`, and what can be wrong with them."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from omopcloudetl.core.errors import DatabaseConnectionError
+from omopcloudetl.core.registrations import Settings
+
+MEMORY = ":memory:"
+# A value that is only known when the connection opens.
+UNRESOLVED = "${secret:"
+
+# Shown in place of pydantic's words for patterns and missing keys.
+PROBLEMS = {
+    "path": "write the database file, relative to the project folder, or ':memory:'",
+    "storage_version": "write a version of DuckDB such as 'v1.3.0', or 'latest'",
+    "memory_limit": "write a number and a unit, such as '4GB'",
+}
+
+
+class DuckDBConfig(BaseModel):
+    """How to open a DuckDB database."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    path: Annotated[str, Field(min_length=1)]
+    """The database file, relative to the project folder; `:memory:` keeps nothing."""
+    threads: Annotated[int, Field(ge=1)] | None = None
+    """Threads that one statement may use; all processors by default."""
+    memory_limit: Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s*([KMGT]i?B|%)\s*$")] | None = None
+    """Memory before the engine writes to disk, such as `4GB`; 80 % of the machine's by default."""
+    temp_directory: Annotated[str, Field(min_length=1)] | None = None
+    """Where the engine writes what does not fit; beside the database file by default."""
+    preserve_insertion_order: bool = True
+    """Whether tables keep the order of their files; `false` needs less memory for big loads."""
+    storage_version: Annotated[str, Field(pattern=r"^(v\d+\.\d+\.\d+|latest)$")] = "v1.3.0"
+    """The oldest DuckDB that must be able to open a file this project makes; newer ones store text better."""
+
+
+def read_settings(settings: Settings) -> DuckDBConfig:
+    """The settings as a model; raises `DatabaseConnectionError` that lists every problem."""
+    try:
+        return DuckDBConfig.model_validate(dict(settings))
+    except ValidationError:
+        problems = "; ".join(f"{key}: {problem}" for key, problem in check(settings))
+        raise DatabaseConnectionError(f"the connection settings are wrong: {problems}") from None
+
+
+def check(settings: Settings) -> list[tuple[str, str]]:
+    """What is wrong with the settings, as (key, problem); a secret's value is not known yet."""
+    try:
+        DuckDBConfig.model_validate(dict(settings))
+    except ValidationError as error:
+        found = [(str(detail["loc"][0]), detail["type"], detail["msg"]) for detail in error.errors()]
+    else:
+        return []
+    return [
+        (key, _problem(key, kind, message))
+        for key, kind, message in found
+        if UNRESOLVED not in str(settings.get(key, ""))
+    ]
+
+
+def _problem(key: str, kind: str, message: str) -> str:
+    if kind != "extra_forbidden":
+        return PROBLEMS.get(key, message)
+    names = list(DuckDBConfig.model_fields)
+    close = get_close_matches(key, names, n=1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"unknown setting; {hint}There are: {', '.join(names)}"

@@ -1,0 +1,234 @@
+"""Opens DuckDB databases and runs statements; the only module that imports the driver."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import duckdb
+import tenacity
+
+from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadMetrics, Row
+from omopcloudetl.core.errors import DatabaseConnectionError, DatabaseError, StatementError
+from omopcloudetl.core.plan import BulkLoadStep
+from omopcloudetl.provider_duckdb.config import MEMORY, DuckDBConfig
+from omopcloudetl.provider_duckdb.load import load_files
+from omopcloudetl.provider_duckdb.sql import TableColumn
+
+LOCKED = re.compile(r"Could not set lock on file")
+LOCK_HOLDER = re.compile(r"\(PID (\d+)\)")
+CONFLICT = re.compile(r"[Cc]onflict")
+ATTEMPTS = 5
+FIRST_WAIT = 0.1
+# Statements whose result is the number of rows they changed.
+COUNTING = {
+    duckdb.StatementType.INSERT,
+    duckdb.StatementType.UPDATE,
+    duckdb.StatementType.DELETE,
+    duckdb.StatementType.MERGE_INTO,
+    duckdb.StatementType.COPY,
+    duckdb.StatementType.CREATE,
+}
+# Tables have patient data: a new database file is for its owner only.
+OWNER_ONLY = 0o600
+
+
+class DuckDBConnection(BaseConnection):
+    """A session with a database file; all sessions of a process on one file share its engine."""
+
+    def __init__(self, config: DuckDBConfig, base: Path) -> None:
+        self._config = config
+        self._base = base
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    def connect(self) -> None:
+        """Open the file, or make it; waits a moment while another process holds it."""
+        if self._connection is not None:
+            return
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(self.is_transient),
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            wait=tenacity.wait_exponential(FIRST_WAIT, max=1),
+            reraise=True,
+        )
+        try:
+            self._connection = retrying(self._open)
+        except duckdb.Error as error:
+            raise self._connection_error(error) from error
+        except OSError as error:
+            raise DatabaseConnectionError(f"cannot open {self._config.path}: {error.strerror}") from error
+
+    def close(self) -> None:
+        """End the session; what was not committed is lost."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def execute(self, sql: str) -> ExecutionMetrics:
+        """Run one statement; the rows it changed are counted by the engine."""
+        start = time.perf_counter()
+        with _own_errors(sql):
+            statements = self._session.extract_statements(sql)
+            if len(statements) != 1:
+                words = f"one statement was expected, {len(statements)} were found"
+                raise StatementError(f"{words}\n  in: {_first_line(sql)}")
+            result = self._session.execute(statements[0])
+            names = [column[0] for column in result.description or []]
+            counts = statements[0].type in COUNTING and names == ["Count"]
+            row = result.fetchone() if counts else None
+        return ExecutionMetrics(time.perf_counter() - start, int(row[0]) if row else None)
+
+    def fetch(self, sql: str, *, limit: int = 10_000) -> list[Row]:
+        """Run a query and return its first `limit` rows."""
+        return self._fetch(sql, [], limit)
+
+    def bulk_load(self, load: BulkLoadStep, *, base: Path) -> LoadMetrics:
+        """Load files with `read_csv` or `read_parquet`; no row passes through Python."""
+        return load_files(self, load, base)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit at the end of the block; roll back if it, or the commit itself, fails."""
+        self.execute("BEGIN TRANSACTION")
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            # An engine that could not commit has rolled back already.
+            with suppress(DatabaseError):
+                self.execute("ROLLBACK")
+            raise
+
+    def table_exists(self, table: Sequence[str]) -> bool:
+        """Whether a table or view of this name exists; case does not matter, as in DuckDB."""
+        condition, values = _named(table)
+        query = f"SELECT 1 FROM information_schema.tables WHERE {condition}"
+        return bool(self._fetch(query, values, 1))
+
+    def columns(self, table: Sequence[str]) -> list[tuple[str, str]]:
+        """Name and type of each column, in order."""
+        return [(column.name, column.type) for column in self.table_columns(table)]
+
+    def table_columns(self, table: Sequence[str]) -> list[TableColumn]:
+        """The columns with all that a load wants to know of them."""
+        condition, values = _named(table)
+        query = (
+            "SELECT column_name, data_type, is_nullable = 'NO' FROM information_schema.columns"
+            f" WHERE {condition} ORDER BY ordinal_position"
+        )
+        rows = self._fetch(query, values, 100_000)
+        return [TableColumn(str(row[0]), str(row[1]), bool(row[2])) for row in rows]
+
+    def post_load_maintenance(self) -> None:
+        """Move the write-ahead log into the file; put off while other sessions write.
+
+        Statistics need nothing: DuckDB keeps them up to date as rows come in.
+        """
+        try:
+            self.execute("CHECKPOINT")
+        except StatementError as error:
+            if not isinstance(error.__cause__, duckdb.TransactionException):
+                raise
+
+    def is_transient(self, error: BaseException) -> bool:
+        """A file lock that another process holds, or a conflict with another transaction."""
+        cause: BaseException | None = error
+        while isinstance(cause, DatabaseError):
+            cause = cause.__cause__
+        if isinstance(cause, duckdb.TransactionException):
+            return CONFLICT.search(str(cause)) is not None
+        return isinstance(cause, duckdb.IOException) and LOCKED.search(str(cause)) is not None
+
+    def cancel(self) -> None:
+        """Interrupt the running statement; called from another thread."""
+        connection = self._connection
+        if connection is not None:
+            connection.interrupt()
+
+    @property
+    def _session(self) -> duckdb.DuckDBPyConnection:
+        if self._connection is None:
+            raise DatabaseConnectionError("the connection is not open")
+        return self._connection
+
+    def _fetch(self, sql: str, values: Sequence[str], limit: int) -> list[Row]:
+        with _own_errors(sql):
+            return self._session.execute(sql, list(values)).fetchmany(limit)
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        settings: dict[str, str | bool | int | float | list[str]] = {
+            # Nothing is downloaded behind the user's back, and no table name means a Python object.
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "python_enable_replacements": "false",
+            "preserve_insertion_order": str(self._config.preserve_insertion_order).lower(),
+        }
+        settings["storage_compatibility_version"] = self._config.storage_version
+        if self._config.threads is not None:
+            settings["threads"] = str(self._config.threads)
+        if self._config.memory_limit is not None:
+            settings["memory_limit"] = self._config.memory_limit
+        if self._config.temp_directory is not None:
+            settings["temp_directory"] = str(self._base / self._config.temp_directory)
+        if self._config.path == MEMORY:
+            return duckdb.connect(_memory_name(self._base), config=settings)
+        return self._open_file(settings)
+
+    def _open_file(
+        self, settings: dict[str, str | bool | int | float | list[str]]
+    ) -> duckdb.DuckDBPyConnection:
+        path = self._file
+        if not path.parent.is_dir():
+            raise DatabaseConnectionError(f"cannot make {path}: the folder {path.parent} does not exist")
+        is_new = not path.exists()
+        connection = duckdb.connect(str(path), config=settings)
+        if is_new:
+            path.chmod(OWNER_ONLY)
+        return connection
+
+    @property
+    def _file(self) -> Path:
+        return (self._base / self._config.path).resolve()
+
+    def _connection_error(self, error: duckdb.Error) -> DatabaseConnectionError:
+        words = str(error)
+        if not LOCKED.search(words):
+            return DatabaseConnectionError(f"cannot open {self._config.path}: {words}")
+        holder = LOCK_HOLDER.search(words)
+        who = f"another process (PID {holder[1]})" if holder else "another process"
+        return DatabaseConnectionError(
+            f"cannot open {self._file}: {who} has it open; DuckDB lets one process at a time write"
+        )
+
+
+def _memory_name(base: Path) -> str:
+    """One database in memory for all sessions of a project, as with a file."""
+    return f"{MEMORY}{hashlib.sha256(str(base.resolve()).encode()).hexdigest()[:12]}"
+
+
+def _named(table: Sequence[str]) -> tuple[str, list[str]]:
+    """A condition on the catalogue, and its values, for a name of one, two or three parts."""
+    catalog, schema, name = (None, None, *table)[-3:]
+    values = [part for part in (catalog, schema, name) if part is not None]
+    return (
+        f"lower(table_catalog) = {'lower(?)' if catalog is not None else 'current_database()'}"
+        f" AND lower(table_schema) = {'lower(?)' if schema is not None else 'current_schema()'}"
+        " AND lower(table_name) = lower(?)"
+    ), values
+
+
+def _first_line(sql: str) -> str:
+    return sql.strip().split("\n", 1)[0][:200]
+
+
+@contextmanager
+def _own_errors(sql: str) -> Iterator[None]:
+    """Turn the driver's errors into ours, in the engine's words."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise StatementError(f"{error}\n  in: {_first_line(sql)}") from error

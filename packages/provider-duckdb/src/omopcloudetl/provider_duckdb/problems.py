@@ -1,0 +1,65 @@
+"""Turns the engine's words about a file into a sentence that names the file and the line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from omopcloudetl.core.errors import StatementError
+from omopcloudetl.provider_duckdb.sql import MAX_RECORD
+
+CSV_ERROR = re.compile(r"CSV Error on Line: (\d+)")
+CSV_FILE = re.compile(r"^\s*file = (.*)$", re.MULTILINE)
+CSV_HINTS = re.compile(r"\nPossible (?:fixes|[Ss]olutions?)")
+# What the engine says, and what we say; the offending line itself is left out: it is patient data.
+REASONS = (
+    (
+        re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)"),
+        r"\2 values where the header has \1",
+    ),
+    (
+        re.compile(r"unterminated quote"),
+        "a quoted value does not end, or goes on after its closing quote",
+    ),
+    (re.compile(r"Invalid unicode"), "it is not UTF-8"),
+    (re.compile(r"Maximum line size"), f"it is longer than {MAX_RECORD // 1_000_000} MB"),
+)
+
+
+def is_about_csv(error: StatementError) -> bool:
+    """Whether the reader of delimited text gave up, as opposed to a cast or a constraint."""
+    words = engine_words(error)
+    return "CSV Error" in words or "CSV Reader" in words
+
+
+def engine_words(error: StatementError) -> str:
+    """What the engine said."""
+    return str(error.__cause__ or error)
+
+
+def explained(error: StatementError, labels: Mapping[str, str]) -> str:
+    """File, line and reason; `labels` gives the user's name of each path."""
+    words = engine_words(error)
+    place = CSV_ERROR.search(words)
+    if place is None:
+        return _with_labels(words.split("\n\nLINE ")[0].strip(), labels)
+    named = CSV_FILE.search(words)
+    path = named[1] if named else ""
+    said = CSV_HINTS.split(words[place.end() :])[0].rstrip()
+    reason = _reason(said)
+    line = f"line {place[1]} (line breaks inside quotes not counted)"
+    return f"{labels.get(path, path)}, {line}: {reason}"
+
+
+def _reason(said: str) -> str:
+    for pattern, words in REASONS:
+        found = pattern.search(said)
+        if found:
+            return found.expand(words)
+    return said.rsplit("\n", 1)[-1]
+
+
+def _with_labels(text: str, labels: Mapping[str, str]) -> str:
+    for path, label in labels.items():
+        text = text.replace(path, label)
+    return text

@@ -1,0 +1,81 @@
+"""Looks into local text files: their first record, and how many lines they have.
+
+Rows are read by the database alone. This is what the database can't be asked: it has no way to
+read a header without guessing, and none to say that it reached the end of a file.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from omopcloudetl.core.errors import LoadError
+from omopcloudetl.provider_duckdb.sql import FileFormat
+
+PACKED = (".zst", ".bz2", ".xz")
+LINE = re.compile(rb"[^\r\n]+")
+NEWLINES = b"\r\n"
+CHUNK = 1 << 20
+
+
+def is_plain(path: str) -> bool:
+    """Whether this module can read the file: anything but what only the engine unpacks."""
+    return not path.lower().endswith(PACKED)
+
+
+def read_header(path: str, label: str, format_: FileFormat) -> list[str]:
+    """The cells of the first record; raises `LoadError` if there is none."""
+    try:
+        with _open_text(path) as lines:
+            first = split_header(lines, format_)
+    except OSError as error:
+        raise LoadError(f"cannot read {label}: {error.strerror or error}") from error
+    except (csv.Error, EOFError) as error:
+        raise LoadError(f"{label}: the header cannot be read: {error}") from error
+    if first is None:
+        raise LoadError(f"{label} is empty; its first line must name the columns")
+    if not first or first == [""]:
+        raise LoadError(f"{label}: the first line is blank; it must name the columns")
+    if any("\udc80" <= letter <= "\udcff" for letter in "".join(first)):
+        raise LoadError(f"{label}: the header is not UTF-8")
+    return first
+
+
+def split_header(lines: Iterator[str], format_: FileFormat) -> list[str] | None:
+    """The cells of the first record of some lines; None if there is no line."""
+    if format_ == "athena":
+        line = next(lines, None)
+        return None if line is None else line.rstrip("\r\n").split("\t")
+    return next(csv.reader(lines, delimiter="," if format_ == "csv" else "\t"), None)
+
+
+def count_lines(path: str) -> int:
+    """How many lines hold anything; a line ends at any run of carriage returns and newlines."""
+    lines = 0
+    within_line = False
+    with _open(path) as handle:
+        while chunk := handle.read(CHUNK):
+            lines += sum(1 for _ in LINE.finditer(chunk))
+            if within_line and chunk[0] not in NEWLINES:
+                lines -= 1  # the line began in the chunk before
+            within_line = chunk[-1] not in NEWLINES
+    return lines
+
+
+def _open(path: str) -> IO[bytes] | gzip.GzipFile:
+    return gzip.open(path, "rb") if _is_gzip(path) else Path(path).open("rb")
+
+
+def _open_text(path: str) -> IO[str]:
+    """The file as text, its line ends as they are; bytes that are not UTF-8 become surrogates."""
+    if _is_gzip(path):
+        return gzip.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")
+    return Path(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def _is_gzip(path: str) -> bool:
+    return path.lower().endswith(".gz")

@@ -1,0 +1,528 @@
+-- stage_findings: stage the rows of the mapping findings
+
+-- codes of findings and their concepts
+CREATE OR REPLACE TABLE "work"."codes_findings" AS
+WITH "used" AS (
+  SELECT
+    'concept' AS "role",
+    COALESCE(CASE "e"."system" WHEN 'loinc' THEN 'LOINC' ELSE 'SNOMED' END, '') AS "vocabulary",
+    CASE "e"."system" WHEN 'loinc' THEN 'LOINC' ELSE 'SNOMED' END AS "vocabulary_id",
+    1 AS "preference",
+    CAST(NULL AS TEXT) AS "domain_id",
+    "e"."code" AS "code",
+    COUNT(*) AS "source_rows"
+  FROM "source"."events" AS "e"
+  WHERE
+    NOT "e"."code" IS NULL
+  GROUP BY
+    "e"."code",
+    CASE "e"."system" WHEN 'loinc' THEN 'LOINC' ELSE 'SNOMED' END
+  UNION ALL
+  SELECT
+    'value' AS "role",
+    '' AS "vocabulary",
+    CAST(NULL AS TEXT) AS "vocabulary_id",
+    1 AS "preference",
+    'Meas Value' AS "domain_id",
+    "e"."value" AS "code",
+    COUNT(*) AS "source_rows"
+  FROM "source"."events" AS "e"
+  WHERE
+    NOT "e"."value" IS NULL
+  GROUP BY
+    "e"."value"
+  UNION ALL
+  SELECT
+    'unit' AS "role",
+    'UCUM, Own units' AS "vocabulary",
+    'UCUM' AS "vocabulary_id",
+    1 AS "preference",
+    'Unit' AS "domain_id",
+    "e"."unit" AS "code",
+    COUNT(*) AS "source_rows"
+  FROM "source"."events" AS "e"
+  WHERE
+    NOT "e"."unit" IS NULL
+  GROUP BY
+    "e"."unit"
+  UNION ALL
+  SELECT
+    'unit' AS "role",
+    'UCUM, Own units' AS "vocabulary",
+    'Own units' AS "vocabulary_id",
+    2 AS "preference",
+    'Unit' AS "domain_id",
+    "e"."unit" AS "code",
+    COUNT(*) AS "source_rows"
+  FROM "source"."events" AS "e"
+  WHERE
+    NOT "e"."unit" IS NULL
+  GROUP BY
+    "e"."unit"
+), "source_concept" AS (
+  SELECT
+    "role",
+    "vocabulary",
+    "preference",
+    "code",
+    "concept_id",
+    "domain_id",
+    ROW_NUMBER() OVER (PARTITION BY "role", "vocabulary", "code" ORDER BY "preference") AS "best"
+  FROM (
+    SELECT
+      "used"."role",
+      "used"."vocabulary",
+      "used"."preference",
+      "used"."code",
+      "concept"."concept_id",
+      "concept"."domain_id",
+      ROW_NUMBER() OVER (
+        PARTITION BY "used"."role", "used"."vocabulary", "used"."preference", "used"."code"
+        ORDER BY CASE WHEN "concept"."invalid_reason" IS NULL THEN 0 ELSE 1 END, "concept"."valid_start_date" DESC, "concept"."concept_id"
+      ) AS "choice"
+    FROM "used"
+    JOIN "vocab"."concept" AS "concept"
+      ON "concept"."vocabulary_id" = "used"."vocabulary_id"
+      AND "concept"."concept_code" = "used"."code"
+  ) AS "candidates"
+  WHERE
+    "choice" = 1
+), "standard_concept" AS (
+  SELECT
+    "used"."role",
+    "used"."vocabulary",
+    "used"."preference",
+    "used"."code",
+    "concept"."concept_id",
+    "concept"."domain_id",
+    1 AS "origin"
+  FROM "used"
+  JOIN "vocab"."source_to_concept_map" AS "own_map"
+    ON "own_map"."source_vocabulary_id" = "used"."vocabulary_id"
+    AND "own_map"."source_code" = "used"."code"
+    AND "own_map"."invalid_reason" IS NULL
+    AND CURRENT_DATE BETWEEN "own_map"."valid_start_date" AND "own_map"."valid_end_date"
+  JOIN "vocab"."concept" AS "concept"
+    ON "concept"."concept_id" = "own_map"."target_concept_id"
+    AND "concept"."standard_concept" = 'S'
+    AND "concept"."invalid_reason" IS NULL
+    AND (
+      "used"."domain_id" IS NULL OR "concept"."domain_id" = "used"."domain_id"
+    )
+  UNION
+  SELECT
+    "used"."role",
+    "used"."vocabulary",
+    "used"."preference",
+    "used"."code",
+    "concept"."concept_id",
+    "concept"."domain_id",
+    2 AS "origin"
+  FROM "used"
+  JOIN "source_concept"
+    ON "source_concept"."role" = "used"."role"
+    AND "source_concept"."vocabulary" = "used"."vocabulary"
+    AND "source_concept"."preference" = "used"."preference"
+    AND "source_concept"."code" = "used"."code"
+  JOIN "vocab"."concept_relationship" AS "maps_to"
+    ON "maps_to"."concept_id_1" = "source_concept"."concept_id"
+    AND "maps_to"."relationship_id" = 'Maps to'
+    AND "maps_to"."invalid_reason" IS NULL
+  JOIN "vocab"."concept" AS "concept"
+    ON "concept"."concept_id" = "maps_to"."concept_id_2"
+    AND "concept"."standard_concept" = 'S'
+    AND "concept"."invalid_reason" IS NULL
+    AND (
+      "used"."domain_id" IS NULL OR "concept"."domain_id" = "used"."domain_id"
+    )
+  UNION
+  SELECT
+    "used"."role",
+    "used"."vocabulary",
+    "used"."preference",
+    "used"."code",
+    "concept"."concept_id",
+    "concept"."domain_id",
+    1 AS "origin"
+  FROM "used"
+  JOIN "vocab"."concept" AS "concept"
+    ON "concept"."concept_code" = "used"."code"
+    AND "concept"."domain_id" = "used"."domain_id"
+    AND "concept"."standard_concept" = 'S'
+    AND "concept"."invalid_reason" IS NULL
+  WHERE
+    "used"."vocabulary_id" IS NULL
+  UNION
+  SELECT
+    "used"."role",
+    "used"."vocabulary",
+    "used"."preference",
+    "used"."code",
+    "concept"."concept_id",
+    "concept"."domain_id",
+    2 AS "origin"
+  FROM "used"
+  JOIN "vocab"."concept" AS "concept"
+    ON "concept"."concept_name" = "used"."code"
+    AND "concept"."domain_id" = "used"."domain_id"
+    AND "concept"."standard_concept" = 'S'
+    AND "concept"."invalid_reason" IS NULL
+  WHERE
+    "used"."vocabulary_id" IS NULL
+), "chosen" AS (
+  SELECT
+    "role",
+    "vocabulary",
+    "code",
+    "concept_id",
+    "domain_id",
+    ROW_NUMBER() OVER (PARTITION BY "role", "vocabulary", "code" ORDER BY "concept_id") AS "fan_out"
+  FROM (
+    SELECT
+      "role",
+      "vocabulary",
+      "code",
+      "concept_id",
+      "domain_id",
+      DENSE_RANK() OVER (PARTITION BY "role", "vocabulary", "code" ORDER BY "preference", "origin") AS "choice"
+    FROM "standard_concept"
+  ) AS "ranked"
+  WHERE
+    "choice" = 1
+)
+SELECT
+  "used"."role",
+  "used"."vocabulary",
+  "used"."code",
+  "used"."source_rows",
+  COALESCE("source_concept"."concept_id", 0) AS "source_concept_id",
+  COALESCE("chosen"."concept_id", 0) AS "concept_id",
+  COALESCE("chosen"."domain_id", "source_concept"."domain_id") AS "domain_id",
+  COALESCE("chosen"."fan_out", 1) AS "fan_out",
+  CASE
+    WHEN COALESCE("chosen"."domain_id", "source_concept"."domain_id") IS NULL
+    THEN 'measurement'
+    WHEN COALESCE("chosen"."domain_id", "source_concept"."domain_id") = 'Condition'
+    THEN 'condition_occurrence'
+    WHEN COALESCE("chosen"."domain_id", "source_concept"."domain_id") = 'Drug'
+    THEN 'observation'
+    WHEN COALESCE("chosen"."domain_id", "source_concept"."domain_id") = 'Procedure'
+    THEN 'procedure_occurrence'
+    WHEN COALESCE("chosen"."domain_id", "source_concept"."domain_id") = 'Measurement'
+    THEN 'measurement'
+    WHEN COALESCE("chosen"."domain_id", "source_concept"."domain_id") = 'Device'
+    THEN 'device_exposure'
+    WHEN COALESCE("chosen"."domain_id", "source_concept"."domain_id") = 'Specimen'
+    THEN 'specimen'
+    ELSE 'observation'
+  END AS "target_table"
+FROM "used"
+LEFT JOIN "source_concept"
+  ON "source_concept"."role" = "used"."role"
+  AND "source_concept"."vocabulary" = "used"."vocabulary"
+  AND "source_concept"."code" = "used"."code"
+  AND "source_concept"."best" = 1
+LEFT JOIN "chosen"
+  ON "chosen"."role" = "used"."role"
+  AND "chosen"."vocabulary" = "used"."vocabulary"
+  AND "chosen"."code" = "used"."code"
+WHERE
+  "used"."preference" = 1;
+
+-- rows of findings, typed and resolved
+CREATE OR REPLACE TABLE "work"."stage_findings" AS
+SELECT
+  "rows".*,
+  CASE WHEN "rows"."row_reason" IS NULL THEN 'written' ELSE 'quarantined' END AS "row_fate"
+FROM (
+  SELECT
+    "e"."patient" AS "key_1",
+    "e"."code" AS "key_2",
+    "e"."start" AS "key_3",
+    "e"."value" AS "key_4",
+    COALESCE("concept_code"."target_table", 'measurement') AS "target_table",
+    COALESCE("concept_code"."fan_out", 1) AS "fan_out",
+    "person_key"."person_id" AS "person_id",
+    COALESCE("concept_code"."concept_id", 0) AS "concept_id",
+    COALESCE("concept_code"."source_concept_id", 0) AS "source_concept_id",
+    "e"."code" AS "source_value",
+    CASE "e"."system" WHEN 'loinc' THEN 32856 ELSE 32817 END AS "type_concept_id",
+    TRY_CAST(TRY_CAST("e"."start" AS TIMESTAMP) AS DATE) AS "start_date",
+    TRY_CAST("e"."start" AS TIMESTAMP) AS "start_datetime",
+    TRY_CAST(TRY_CAST("e"."value" AS DOUBLE) AS DOUBLE) AS "value_as_number",
+    NULLIF("value_code"."concept_id", 0) AS "value_as_concept_id",
+    CASE
+      WHEN NOT TRY_CAST(TRY_CAST("e"."value" AS DOUBLE) AS DOUBLE) IS NULL
+      OR COALESCE("value_code"."concept_id", 0) > 0
+      THEN NULL
+      ELSE "e"."value"
+    END AS "value_as_string",
+    COALESCE("e"."value", CAST(TRY_CAST("e"."value" AS DOUBLE) AS TEXT)) AS "value_source_value",
+    CASE
+      WHEN "e"."unit" IS NULL
+      THEN NULL
+      ELSE COALESCE("unit_code"."concept_id", 0)
+    END AS "unit_concept_id",
+    CASE
+      WHEN "e"."unit" IS NULL
+      THEN NULL
+      ELSE COALESCE("unit_code"."source_concept_id", 0)
+    END AS "unit_source_concept_id",
+    "e"."unit" AS "unit_source_value",
+    TRY_CAST("e"."high" AS DOUBLE) AS "measurement__range_high",
+    CASE
+      WHEN "person_key"."person_id" IS NULL AND NOT "e"."patient" IS NULL
+      THEN 'person_id: unknown person'
+      WHEN "person_key"."person_id" IS NULL
+      THEN 'person_id: missing'
+      WHEN TRY_CAST(TRY_CAST("e"."start" AS TIMESTAMP) AS DATE) IS NULL
+      AND (
+        NOT "e"."start" IS NULL AND TRY_CAST("e"."start" AS TIMESTAMP) IS NULL
+      )
+      THEN 'start_date: unreadable'
+      WHEN TRY_CAST(TRY_CAST("e"."start" AS TIMESTAMP) AS DATE) IS NULL
+      THEN 'start_date: missing'
+    END AS "row_reason"
+  FROM "source"."events" AS "e"
+  LEFT JOIN "work"."codes_findings" AS "concept_code"
+    ON "concept_code"."role" = 'concept'
+    AND "concept_code"."vocabulary" = COALESCE(CASE "e"."system" WHEN 'loinc' THEN 'LOINC' ELSE 'SNOMED' END, '')
+    AND "concept_code"."code" = "e"."code"
+  LEFT JOIN "work"."codes_findings" AS "value_code"
+    ON "value_code"."role" = 'value'
+    AND "value_code"."vocabulary" = ''
+    AND "value_code"."code" = "e"."value"
+    AND "value_code"."fan_out" = 1
+  LEFT JOIN "work"."codes_findings" AS "unit_code"
+    ON "unit_code"."role" = 'unit'
+    AND "unit_code"."vocabulary" = 'UCUM, Own units'
+    AND "unit_code"."code" = "e"."unit"
+    AND "unit_code"."fan_out" = 1
+  LEFT JOIN "work"."key_person" AS "person_key"
+    ON "person_key"."key_1" = "e"."patient"
+) AS "rows";
+
+-- write_condition_occurrence: write cdm.condition_occurrence from findings
+
+-- cdm.condition_occurrence becomes the union of its mappings
+DELETE FROM "cdm"."condition_occurrence";
+
+-- cdm.condition_occurrence becomes the union of its mappings
+INSERT INTO "cdm"."condition_occurrence" (
+  "condition_occurrence_id",
+  "person_id",
+  "condition_concept_id",
+  "condition_start_date",
+  "condition_start_datetime",
+  "condition_type_concept_id",
+  "condition_source_value",
+  "condition_source_concept_id"
+)
+SELECT
+  ROW_NUMBER() OVER (
+    ORDER BY "rows"."mapping_number", "rows"."key_1", "rows"."key_2", "rows"."key_3", "rows"."key_4", "rows"."person_id", "rows"."condition_concept_id", "rows"."condition_start_date", "rows"."condition_start_datetime", "rows"."condition_type_concept_id", "rows"."condition_source_value", "rows"."condition_source_concept_id"
+  ) AS "condition_occurrence_id",
+  "rows"."person_id" AS "person_id",
+  "rows"."condition_concept_id" AS "condition_concept_id",
+  "rows"."condition_start_date" AS "condition_start_date",
+  "rows"."condition_start_datetime" AS "condition_start_datetime",
+  "rows"."condition_type_concept_id" AS "condition_type_concept_id",
+  "rows"."condition_source_value" AS "condition_source_value",
+  "rows"."condition_source_concept_id" AS "condition_source_concept_id"
+FROM (
+  SELECT
+    1 AS "mapping_number",
+    "stage"."key_1",
+    "stage"."key_2",
+    "stage"."key_3",
+    "stage"."key_4",
+    "stage"."person_id" AS "person_id",
+    "stage"."concept_id" AS "condition_concept_id",
+    "stage"."start_date" AS "condition_start_date",
+    "stage"."start_datetime" AS "condition_start_datetime",
+    "stage"."type_concept_id" AS "condition_type_concept_id",
+    "stage"."source_value" AS "condition_source_value",
+    "stage"."source_concept_id" AS "condition_source_concept_id"
+  FROM "work"."stage_findings" AS "stage"
+  WHERE
+    "stage"."target_table" = 'condition_occurrence'
+    AND "stage"."row_fate" = 'written'
+) AS "rows";
+
+-- write_procedure_occurrence: write cdm.procedure_occurrence from findings
+
+-- cdm.procedure_occurrence becomes the union of its mappings
+DELETE FROM "cdm"."procedure_occurrence";
+
+-- cdm.procedure_occurrence becomes the union of its mappings
+INSERT INTO "cdm"."procedure_occurrence" (
+  "procedure_occurrence_id",
+  "person_id",
+  "procedure_concept_id",
+  "procedure_date",
+  "procedure_datetime",
+  "procedure_type_concept_id",
+  "procedure_source_value",
+  "procedure_source_concept_id"
+)
+SELECT
+  ROW_NUMBER() OVER (
+    ORDER BY "rows"."mapping_number", "rows"."key_1", "rows"."key_2", "rows"."key_3", "rows"."key_4", "rows"."person_id", "rows"."procedure_concept_id", "rows"."procedure_date", "rows"."procedure_datetime", "rows"."procedure_type_concept_id", "rows"."procedure_source_value", "rows"."procedure_source_concept_id"
+  ) AS "procedure_occurrence_id",
+  "rows"."person_id" AS "person_id",
+  "rows"."procedure_concept_id" AS "procedure_concept_id",
+  "rows"."procedure_date" AS "procedure_date",
+  "rows"."procedure_datetime" AS "procedure_datetime",
+  "rows"."procedure_type_concept_id" AS "procedure_type_concept_id",
+  "rows"."procedure_source_value" AS "procedure_source_value",
+  "rows"."procedure_source_concept_id" AS "procedure_source_concept_id"
+FROM (
+  SELECT
+    1 AS "mapping_number",
+    "stage"."key_1",
+    "stage"."key_2",
+    "stage"."key_3",
+    "stage"."key_4",
+    "stage"."person_id" AS "person_id",
+    "stage"."concept_id" AS "procedure_concept_id",
+    "stage"."start_date" AS "procedure_date",
+    "stage"."start_datetime" AS "procedure_datetime",
+    "stage"."type_concept_id" AS "procedure_type_concept_id",
+    "stage"."source_value" AS "procedure_source_value",
+    "stage"."source_concept_id" AS "procedure_source_concept_id"
+  FROM "work"."stage_findings" AS "stage"
+  WHERE
+    "stage"."target_table" = 'procedure_occurrence'
+    AND "stage"."row_fate" = 'written'
+) AS "rows";
+
+-- write_measurement: write cdm.measurement from findings
+
+-- cdm.measurement becomes the union of its mappings
+DELETE FROM "cdm"."measurement";
+
+-- cdm.measurement becomes the union of its mappings
+INSERT INTO "cdm"."measurement" (
+  "measurement_id",
+  "person_id",
+  "measurement_concept_id",
+  "measurement_date",
+  "measurement_datetime",
+  "measurement_type_concept_id",
+  "value_as_number",
+  "value_as_concept_id",
+  "unit_concept_id",
+  "range_high",
+  "measurement_source_value",
+  "measurement_source_concept_id",
+  "unit_source_value",
+  "unit_source_concept_id",
+  "value_source_value"
+)
+SELECT
+  ROW_NUMBER() OVER (
+    ORDER BY "rows"."mapping_number", "rows"."key_1", "rows"."key_2", "rows"."key_3", "rows"."key_4", "rows"."person_id", "rows"."measurement_concept_id", "rows"."measurement_date", "rows"."measurement_datetime", "rows"."measurement_type_concept_id", "rows"."value_as_number", "rows"."value_as_concept_id", "rows"."unit_concept_id", "rows"."range_high", "rows"."measurement_source_value", "rows"."measurement_source_concept_id", "rows"."unit_source_value", "rows"."unit_source_concept_id", "rows"."value_source_value"
+  ) AS "measurement_id",
+  "rows"."person_id" AS "person_id",
+  "rows"."measurement_concept_id" AS "measurement_concept_id",
+  "rows"."measurement_date" AS "measurement_date",
+  "rows"."measurement_datetime" AS "measurement_datetime",
+  "rows"."measurement_type_concept_id" AS "measurement_type_concept_id",
+  "rows"."value_as_number" AS "value_as_number",
+  "rows"."value_as_concept_id" AS "value_as_concept_id",
+  "rows"."unit_concept_id" AS "unit_concept_id",
+  "rows"."range_high" AS "range_high",
+  "rows"."measurement_source_value" AS "measurement_source_value",
+  "rows"."measurement_source_concept_id" AS "measurement_source_concept_id",
+  "rows"."unit_source_value" AS "unit_source_value",
+  "rows"."unit_source_concept_id" AS "unit_source_concept_id",
+  "rows"."value_source_value" AS "value_source_value"
+FROM (
+  SELECT
+    1 AS "mapping_number",
+    "stage"."key_1",
+    "stage"."key_2",
+    "stage"."key_3",
+    "stage"."key_4",
+    "stage"."person_id" AS "person_id",
+    "stage"."concept_id" AS "measurement_concept_id",
+    "stage"."start_date" AS "measurement_date",
+    "stage"."start_datetime" AS "measurement_datetime",
+    "stage"."type_concept_id" AS "measurement_type_concept_id",
+    "stage"."value_as_number" AS "value_as_number",
+    "stage"."value_as_concept_id" AS "value_as_concept_id",
+    "stage"."unit_concept_id" AS "unit_concept_id",
+    "stage"."measurement__range_high" AS "range_high",
+    "stage"."source_value" AS "measurement_source_value",
+    "stage"."source_concept_id" AS "measurement_source_concept_id",
+    "stage"."unit_source_value" AS "unit_source_value",
+    "stage"."unit_source_concept_id" AS "unit_source_concept_id",
+    "stage"."value_source_value" AS "value_source_value"
+  FROM "work"."stage_findings" AS "stage"
+  WHERE
+    "stage"."target_table" = 'measurement' AND "stage"."row_fate" = 'written'
+) AS "rows";
+
+-- write_observation: write cdm.observation from findings
+
+-- cdm.observation becomes the union of its mappings
+DELETE FROM "cdm"."observation";
+
+-- cdm.observation becomes the union of its mappings
+INSERT INTO "cdm"."observation" (
+  "observation_id",
+  "person_id",
+  "observation_concept_id",
+  "observation_date",
+  "observation_datetime",
+  "observation_type_concept_id",
+  "value_as_number",
+  "value_as_string",
+  "value_as_concept_id",
+  "unit_concept_id",
+  "observation_source_value",
+  "observation_source_concept_id",
+  "unit_source_value",
+  "value_source_value"
+)
+SELECT
+  ROW_NUMBER() OVER (
+    ORDER BY "rows"."mapping_number", "rows"."key_1", "rows"."key_2", "rows"."key_3", "rows"."key_4", "rows"."person_id", "rows"."observation_concept_id", "rows"."observation_date", "rows"."observation_datetime", "rows"."observation_type_concept_id", "rows"."value_as_number", "rows"."value_as_string", "rows"."value_as_concept_id", "rows"."unit_concept_id", "rows"."observation_source_value", "rows"."observation_source_concept_id", "rows"."unit_source_value", "rows"."value_source_value"
+  ) AS "observation_id",
+  "rows"."person_id" AS "person_id",
+  "rows"."observation_concept_id" AS "observation_concept_id",
+  "rows"."observation_date" AS "observation_date",
+  "rows"."observation_datetime" AS "observation_datetime",
+  "rows"."observation_type_concept_id" AS "observation_type_concept_id",
+  "rows"."value_as_number" AS "value_as_number",
+  "rows"."value_as_string" AS "value_as_string",
+  "rows"."value_as_concept_id" AS "value_as_concept_id",
+  "rows"."unit_concept_id" AS "unit_concept_id",
+  "rows"."observation_source_value" AS "observation_source_value",
+  "rows"."observation_source_concept_id" AS "observation_source_concept_id",
+  "rows"."unit_source_value" AS "unit_source_value",
+  "rows"."value_source_value" AS "value_source_value"
+FROM (
+  SELECT
+    1 AS "mapping_number",
+    "stage"."key_1",
+    "stage"."key_2",
+    "stage"."key_3",
+    "stage"."key_4",
+    "stage"."person_id" AS "person_id",
+    "stage"."concept_id" AS "observation_concept_id",
+    "stage"."start_date" AS "observation_date",
+    "stage"."start_datetime" AS "observation_datetime",
+    "stage"."type_concept_id" AS "observation_type_concept_id",
+    "stage"."value_as_number" AS "value_as_number",
+    "stage"."value_as_string" AS "value_as_string",
+    "stage"."value_as_concept_id" AS "value_as_concept_id",
+    "stage"."unit_concept_id" AS "unit_concept_id",
+    "stage"."source_value" AS "observation_source_value",
+    "stage"."source_concept_id" AS "observation_source_concept_id",
+    "stage"."unit_source_value" AS "unit_source_value",
+    "stage"."value_source_value" AS "value_source_value"
+  FROM "work"."stage_findings" AS "stage"
+  WHERE
+    "stage"."target_table" = 'observation' AND "stage"."row_fate" = 'written'
+) AS "rows";

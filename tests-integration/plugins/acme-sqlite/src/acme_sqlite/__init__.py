@@ -1,0 +1,1 @@
+"""SQLite as a provider: one file for each schema."""

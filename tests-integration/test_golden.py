@@ -1,0 +1,99 @@
+"""The SQL of every case in golden/, before and after: what the compiler makes must be what was read and agreed."""
+
+import json
+from pathlib import Path
+
+import duckdb
+import pytest
+import sqlglot
+from small_project import PERSON, Etl
+
+from omopcloudetl.core.errors import ProjectError
+from omopcloudetl.core.plan import CompiledWorkflowPlan, SqlStep
+from omopcloudetl.core.session import Session
+
+GOLDEN = Path(__file__).parent / "golden"
+CASES = sorted(path.name for path in GOLDEN.iterdir())
+# What every case can read; `start` and `stop` are declared, so that casts are seen.
+SOURCE = {
+    "patients": [{"id": "p1", "x": ""}],
+    "places": [{"name": "a", "city": "b", "kind": "open"}],
+    "events": [
+        {
+            "patient": "p1",
+            "code": "1",
+            "start": "2020-01-02",
+            "stop": "",
+            "place": "a",
+            "value": "1.5",
+            "unit": "kg",
+            "high": "2",
+            "system": "loinc",
+        }
+    ],
+}
+DECLARED = {"events": "{patient: text, code: text, start: timestamp, stop: date, place: text, value: text, "
+"unit: text, high: number, system: text}"}  # fmt: skip
+
+
+def compile_case(etl: Etl, case: str) -> CompiledWorkflowPlan:
+    """The plan of a case's mapping beside the mapping of persons."""
+    mapping = (GOLDEN / case / "mapping.yaml").read_text(encoding="utf-8")
+    etl.write([PERSON, mapping], SOURCE, columns=DECLARED)
+    return Session.open(etl.root).compile()
+
+
+def own_steps(plan: CompiledWorkflowPlan) -> list[SqlStep]:
+    """The steps that the case's mapping makes, in the plan's order; writes of tables only it could fill."""
+    stage = next(step.name for step in plan.steps if step.name.startswith("stage_") and step.name != "stage_person")
+    found = [step for step in plan.steps if step.name == stage or stage.replace("stage_", "work.stage_") in step.reads]
+    kept = [step for step in found if isinstance(step, SqlStep) and step.name != "ledger"]
+    return [step for step in kept if step.name not in {"write_specimen", "write_device_exposure", "write_drug_exposure"}]
+
+
+def as_sql(steps: list[SqlStep]) -> str:
+    """The steps as a script that a person can read."""
+    blocks = []
+    for step in steps:
+        blocks.append(f"-- {step.name}: {step.summary}")
+        blocks += [f"-- {s.check or s.purpose}\n{s.sql};" for s in step.statements]
+    return "\n\n".join(blocks) + "\n"
+
+
+def as_outline(steps: list[SqlStep]) -> str:
+    """What the plan says of the steps beside their SQL."""
+    outline = [step.model_dump(mode="json", exclude={"statements", "fingerprint"}) for step in steps]
+    return json.dumps(outline, indent=2) + "\n"
+
+
+def same_as_file(path: Path, text: str, *, update: bool) -> None:
+    """The text must be the file's; with `update` it becomes the file's."""
+    if update:
+        path.write_text(text, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not case.startswith("refuses")])
+def test_the_plan_of_a_case_is_the_one_that_was_read(etl: Etl, case: str, pytestconfig: pytest.Config) -> None:
+    """SQL and outline of a mapping's steps equal the golden files, parse in their dialect, and run."""
+    update = bool(pytestconfig.getoption("--update-golden"))
+    steps = own_steps(compile_case(etl, case))
+    same_as_file(GOLDEN / case / "duckdb.sql", as_sql(steps), update=update)
+    same_as_file(GOLDEN / case / "plan.json", as_outline(steps), update=update)
+    for step in steps:
+        for statement in step.statements:
+            sqlglot.parse_one(statement.sql, read="duckdb")
+    etl.run()
+    with duckdb.connect(str(etl.root / "omop.duckdb"), read_only=True) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM work.ledger WHERE entry = 'written'").fetchall() != [(0,)]
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.startswith("refuses")])
+def test_a_mapping_that_must_be_refused_is_refused_in_these_words(
+    etl: Etl, case: str, pytestconfig: pytest.Config
+) -> None:
+    """Every mistake of the mapping is told at once, each at its place."""
+    with pytest.raises(ProjectError) as refused:
+        compile_case(etl, case)
+    update = bool(pytestconfig.getoption("--update-golden"))
+    same_as_file(GOLDEN / case / "duckdb.refuses", f"{refused.value}\n", update=update)

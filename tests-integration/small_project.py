@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from omopcloudetl.core.plan import CompiledWorkflowPlan
 from omopcloudetl.core.runs import LedgerEntry, RunRecord
 from omopcloudetl.core.session import Session
 
@@ -165,6 +166,7 @@ class Etl:
     """Writes a project into a folder, again and again with other data if need be, and runs it."""
 
     root: Path
+    _compiled: tuple[Session, CompiledWorkflowPlan] | None = None
 
     def write(
         self,
@@ -180,23 +182,35 @@ class Etl:
         (vocabulary or Vocabulary()).write(self.root / "vocabulary")
         for table, rows in source.items():
             write_csv(self.root / "data" / f"{table}.csv", rows)
-        (self.root / "mappings").mkdir(exist_ok=True)
-        for old in (self.root / "mappings").glob("*.yaml"):
-            old.unlink()
-        for number, text in enumerate(mappings, start=1):
-            (self.root / "mappings" / f"{number}.yaml").write_text(text, encoding="utf-8")
         loads = "\n".join(
             f"      {table}: {{file: {table}.csv, columns: {(columns or {}).get(table, '{}')}}}" for table in source
         )
-        workflow = WORKFLOW.replace("LOADS", loads) + steps
-        (self.root / "workflow.yaml").write_text(workflow, encoding="utf-8")
-        (self.root / "project.yaml").write_text(project, encoding="utf-8")
+        files = {f"mappings/{number}.yaml": text for number, text in enumerate(mappings, start=1)}
+        files["workflow.yaml"] = WORKFLOW.replace("LOADS", loads) + steps
+        files["project.yaml"] = project
+        self._write_files(files)
         return self
+
+    def _write_files(self, files: Mapping[str, str]) -> None:
+        """Write the project's files; where only data changed, what was compiled stays good."""
+        (self.root / "mappings").mkdir(exist_ok=True)
+        names = [*self.root.glob("mappings/*.yaml"), *self.root.glob("*.yaml")]
+        before = {path.relative_to(self.root).as_posix(): path.read_text(encoding="utf-8") for path in names}
+        if before == files:
+            return
+        self._compiled = None
+        for path in names:
+            path.unlink()
+        for name, text in files.items():
+            (self.root / name).write_text(text, encoding="utf-8")
 
     def run(self, *, ok: bool = True) -> Ran:
         """Compile and run; with `ok` every step must be done."""
-        session = Session.open(self.root)
-        record = session.run(session.compile())
+        if self._compiled is None:
+            session = Session.open(self.root)
+            self._compiled = session, session.compile()
+        session, plan = self._compiled
+        record = session.run(plan)
         errors = [f"{step.name}: {step.error}" for step in record.failed]
         assert (record.state == "done") == ok, errors
         return Ran(self.root, record)

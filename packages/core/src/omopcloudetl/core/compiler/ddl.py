@@ -46,7 +46,7 @@ def ddl_step(compilation: Compilation, step: DdlStep, index: int) -> None:
             workflow_steps=(step.name,),
             statements=[
                 DraftStatement(
-                    create_table(compilation.generator, step.schema_, table),
+                    create_table(compilation.generator, step.schema_, table, primary_keys=step.primary_keys),
                     f"the table {step.schema_}.{table.name}",
                 )
                 for table in tables
@@ -56,11 +56,17 @@ def ddl_step(compilation: Compilation, step: DdlStep, index: int) -> None:
     )
 
 
-def create_table(generator: BaseSQLGenerator, schema: str, table: CdmTable) -> exp.Expr:
+def create_table(
+    generator: BaseSQLGenerator, schema: str, table: CdmTable, *, primary_keys: bool = False
+) -> exp.Expr:
     """`CREATE TABLE IF NOT EXISTS` for a CDM table over the logical `schema`: fields, types, NOT NULL."""
     columns = []
     for field in table.fields:
-        constraints = [exp.ColumnConstraint(kind=exp.NotNullColumnConstraint())] if field.required else []
+        constraints = []
+        if primary_keys and field is table.primary_key:
+            constraints.append(exp.ColumnConstraint(kind=exp.PrimaryKeyColumnConstraint()))
+        if field.required:
+            constraints.append(exp.ColumnConstraint(kind=exp.NotNullColumnConstraint()))
         kind = generator.data_type(field.type)
         columns.append(exp.ColumnDef(this=trees.identifier(field.name), kind=kind, constraints=constraints))
     return generator.create_table(trees.table(f"{schema}.{table.name}"), columns)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStep
 from omopcloudetl.core.compiler.ddl import SCHEMAS_STEP
 from omopcloudetl.core.errors import Position
+from omopcloudetl.core.plan import Origin
+
+_GENERATED = ("work.stage_", "work.codes_", "work.key_", "work.registry_", "work.ledger", "work.quarantine")
 
 
 def infer_dependencies(compilation: Compilation) -> dict[str, set[str]]:
     """Step → the steps it must wait for."""
     steps = compilation.steps
+    _check_names(compilation)
     creators, writers = _by_table(steps, "creates"), _by_table(steps, "writes")
+    _check_own_tables(compilation, creators.keys() | writers.keys())
     explicit = _explicit(compilation)
     depends: dict[str, set[str]] = {}
     for step in steps:
@@ -73,6 +78,38 @@ def _explicit(compilation: Compilation) -> dict[str, set[str]]:
         for name in of.get(declared.name, ()):
             found.setdefault(name, set()).update(needed)
     return found
+
+
+def _check_names(compilation: Compilation) -> None:
+    """Steps of the plan are named after the workflow's, their tables and the mappings, and may collide."""
+    places: dict[str, Origin] = {}
+    for step in compilation.steps:
+        first = places.setdefault(step.name, step.origin)
+        if first is not step.origin:
+            compilation.problem(
+                "duplicate-name",
+                f"two steps of the plan are named '{step.name}', the other is from {first.file}:{first.line}",
+                Position(step.origin.file, step.origin.line),
+                found=step.name,
+                help="give the workflow's step another name",
+            )
+
+
+def _check_own_tables(compilation: Compilation, made: Set[str]) -> None:
+    """Tables of `work` are ours: one that no step makes is a mistake in a name."""
+    reported: set[str] = set()
+    for step in compilation.steps:
+        for table in sorted(step.reads - made - reported):
+            if table.startswith("work."):
+                reported.add(table)
+                own = sorted(t for t in made if t.startswith("work.") and not t.startswith(_GENERATED))
+                compilation.problem(
+                    "unknown-table",
+                    f"no step makes the table {table}",
+                    Position(step.origin.file, step.origin.line),
+                    found=table,
+                    allowed=own,
+                )
 
 
 def _check_writers(

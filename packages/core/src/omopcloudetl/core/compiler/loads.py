@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStep, origin
+from omopcloudetl.core.compiler.scope import how_to_give
 from omopcloudetl.core.models.workflow import BulkLoadStep
 from omopcloudetl.core.plan import LoadColumn
 
@@ -23,6 +24,9 @@ def bulk_load_steps(compilation: Compilation, step: BulkLoadStep, index: int) ->
                 found=name,
                 allowed=tuple(sorted(vocabulary)),
             )
+        load_uri(
+            compilation, step, name, index
+        )  # now, so that what is wrong with it is reported with the rest
         compilation.steps.append(
             DraftStep(
                 name=f"{step.name}_{name}",
@@ -57,15 +61,20 @@ def load_uri(compilation: Compilation, step: BulkLoadStep, name: str, index: int
                 "missing-variable",
                 f"the variable '{variable}' has no value",
                 position,
-                help=f"give --var {variable}=… or set it under variables: in project.yaml",
+                help=how_to_give(variable),
             )
             return ""
         folder = str(values[variable])
     file = step.tables[name].file
-    if _escapes(file) or (not declared and _escapes(folder)):
+    if _escapes(file) or "://" in file:
+        where = compilation.project.workflow_document.at("steps", index, "tables", name)
+        message = f"'{file}' is not below the step's `from`"
+        help_ = "name the folder or URI there, and the file in it here"
+        compilation.problem("outside-project", message, where, help=help_)
+    if not declared and _escapes(folder):
         compilation.problem(
             "outside-project",
-            f"'{file if _escapes(file) else folder}' is outside the project",
+            f"'{folder}' is outside the project",
             position,
             help="declare the folder as a variable of type uri and write `from: :name`",
         )
@@ -92,7 +101,9 @@ def load_columns(compilation: Compilation, step: BulkLoadStep, name: str) -> tup
 
 def _escapes(path: str) -> bool:
     """Whether a local path leaves the folder it is relative to; a URI with a scheme does not."""
-    if "://" in path:
+    scheme, separator, rest = path.partition("://")
+    if separator and scheme.lower() != "file":
         return False
+    path = rest if separator else path
     normal = posixpath.normpath(path.replace("\\", "/"))
     return normal.startswith(("/", "../", "~")) or normal == ".." or path[1:2] == ":"

@@ -10,12 +10,19 @@ from sqlglot.errors import ParseError, TokenError
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation
+from omopcloudetl.core.compiler.sql_errors import is_template, row_level_problem, syntax_problem
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
 
+TEMPLATE_PROBLEM = "there are no text templates; write a variable as :name"
 AUTHOR_DIALECT = "duckdb"
 """The dialect in which authors write expressions, whatever the target."""
+
+
+def how_to_give(variable: str) -> str:
+    """What to do about a variable without a value."""
+    return f"give --var {variable}=… or set it under variables: in project.yaml"
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ class Scope:
         self.joins = {
             alias: self.parse(join.on, "joins", alias, "on").node for alias, join in model.joins.items()
         }
+        self._check_joins()
         self.condition = self.parse(model.where, "where").node if model.where else None
 
     def at(self, *path: str | int) -> Position:
@@ -79,8 +87,12 @@ class Scope:
         except (ParseError, TokenError) as error:
             self._syntax_problem(sql, error, position)
             return Parsed(exp.Null())
+        problem = TEMPLATE_PROBLEM if is_template(sql) else row_level_problem(tree)
+        if problem is not None:
+            self.compilation.problem("sql-expression", problem, position, found=sql)
+            return Parsed(exp.Null())
         tree = self._bind(tree, position)
-        if isinstance(tree, exp.Column) and not isinstance(tree.this, exp.Star):
+        if isinstance(tree, exp.Column):
             return Parsed(tree, self._text_type(tree)) if as_delivered else self._bare_column(tree)
         return self._typed(tree)
 
@@ -143,7 +155,7 @@ class Scope:
                 "missing-variable",
                 f"the variable '{name}' has no value",
                 position,
-                help=f"give --var {name}=…",
+                help=how_to_give(name),
             )
         return trees.literal(values[name])
 
@@ -162,6 +174,12 @@ class Scope:
         self.reads.add(logical)
 
     def _bind_column(self, node: exp.Column, position: Position) -> None:
+        if node.args.get("db"):
+            found = node.sql().replace('"', "")
+            self.compilation.problem(
+                "unknown-alias", "a column is written alias.column", position, found=found
+            )
+            return
         if not node.table:
             if len(self.tables) != 1:
                 self.compilation.problem(
@@ -249,11 +267,20 @@ class Scope:
                     allowed=known,
                 )
 
+    def _check_joins(self) -> None:
+        """A join may only use what was joined before it."""
+        known = {self.base[0]} if self.base else set()
+        for alias, on in self.joins.items():
+            known.add(alias)
+            for other in sorted(self.aliases_in(on) - known):
+                if other in self.joins:
+                    message = f"the join '{alias}' uses '{other}', which is joined after it"
+                    self._problem("unknown-alias", message, ("joins", alias, "on"))
+
     def _syntax_problem(self, sql: str, error: ParseError | TokenError, position: Position) -> None:
-        details = error.errors[0] if isinstance(error, ParseError) and error.errors else {}
-        near = str(details.get("highlight") or "")
-        message = str(details.get("description") or error).split(" for <class")[0].rstrip(".")
-        text = f"this SQL expression cannot be read: {message}" + (f" near '{near}'" if near else "")
+        problem = syntax_problem(error)
+        line = f" (line {problem.line} of it)" if "\n" in sql.strip() else ""
+        text = f"this SQL expression cannot be read: {problem.message}{line}"
         self.compilation.problem("sql-syntax", text, position, found=sql)
 
     def _problem(self, code: str, message: str, path: tuple[str, ...]) -> None:

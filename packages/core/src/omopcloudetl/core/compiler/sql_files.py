@@ -7,12 +7,14 @@ from sqlglot.errors import ParseError, TokenError
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
-from omopcloudetl.core.compiler.scope import AUTHOR_DIALECT
+from omopcloudetl.core.compiler.scope import AUTHOR_DIALECT, TEMPLATE_PROBLEM, how_to_give
+from omopcloudetl.core.compiler.sql_errors import is_template, syntax_problem
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
 from omopcloudetl.core.models.workflow import SqlStep
 
 _WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Create, exp.Merge)
+_CREATED = {"TABLE", "VIEW"}
 
 
 def sql_step(compilation: Compilation, step: SqlStep, index: int) -> None:
@@ -22,13 +24,12 @@ def sql_step(compilation: Compilation, step: SqlStep, index: int) -> None:
     try:
         statements = [tree for tree in parse(text, read=AUTHOR_DIALECT) if tree is not None]
     except (ParseError, TokenError) as error:
-        details = error.errors[0] if isinstance(error, ParseError) and error.errors else {}
-        position = Position(file, int(details.get("line") or 1), int(details.get("col") or 1))
-        compilation.problem(
-            "sql-syntax",
-            f"this SQL cannot be read: {details.get('description') or error}",
-            position,
-        )
+        problem = syntax_problem(error)
+        where = Position(file, problem.line, problem.column)
+        compilation.problem("sql-syntax", f"this SQL cannot be read: {problem.message}", where)
+        return
+    if is_template(text):
+        compilation.problem("sql-statements", TEMPLATE_PROBLEM, Position(file))
         return
     if not _allowed(compilation, step, statements):
         return
@@ -47,6 +48,12 @@ def sql_step(compilation: Compilation, step: SqlStep, index: int) -> None:
         draft.statements = [
             DraftStatement(tree, f"{step.creates} becomes the query's result") for tree in trees_
         ]
+        if step.creates in draft.reads:
+            message = f"{step.creates} cannot be made from itself"
+            compilation.problem("sql-statements", message, Position(file))
+        _check_specified(
+            compilation, step.creates, compilation.project.workflow_document.at("steps", index, "creates")
+        )
         draft.writes.add(step.creates)
     else:
         draft.statements = [
@@ -61,11 +68,18 @@ def _allowed(compilation: Compilation, step: SqlStep, statements: list[exp.Expr]
         message = f"the file must hold one SELECT, whose result becomes {step.creates}"
         compilation.problem("sql-statements", message, position, found=f"{len(statements)} statements")
         return False
+    if not statements:
+        compilation.problem("sql-statements", "the file holds no statement", position)
     for tree in () if step.creates else statements:
-        if not isinstance(tree, _WRITES):
-            message = "a statement must be INSERT, UPDATE, DELETE, MERGE or CREATE TABLE"
-            help_ = "for a SELECT, name the table it makes with `creates:`"
-            compilation.problem("sql-statements", message, position, found=tree.key.upper(), help=help_)
+        if not isinstance(tree, _WRITES) or (isinstance(tree, exp.Create) and tree.kind not in _CREATED):
+            message = "a statement must be INSERT, UPDATE, DELETE, MERGE, CREATE TABLE or CREATE VIEW"
+            found = tree.sql(dialect=AUTHOR_DIALECT).partition("\n")[0][:60]
+            help_ = (
+                "for a SELECT, name the table it makes with `creates:`"
+                if isinstance(tree, exp.Query)
+                else None
+            )
+            compilation.problem("sql-statements", message, _place(tree, step.file), found=found, help=help_)
             return False
     return True
 
@@ -76,7 +90,7 @@ def _bind(compilation: Compilation, tree: exp.Expr, file: str, draft: DraftStep)
     for name in tree.find_all(exp.Identifier):
         name.set("this", name.name.lower())
         name.set("quoted", True)
-    written = tree.find(exp.Table) if isinstance(tree, _WRITES) else None
+    written = tree.this.find(exp.Table) if isinstance(tree, _WRITES) else None
     for node in list(tree.find_all(exp.Placeholder, exp.Parameter)):
         node.replace(_variable(compilation, node, file))
     for table in tree.find_all(exp.Table):
@@ -86,13 +100,40 @@ def _bind(compilation: Compilation, tree: exp.Expr, file: str, draft: DraftStep)
             compilation.problem(
                 "unknown-schema",
                 "a table in SQL is written schema.table over the logical schemas",
-                Position(file),
-                found=table.sql(),
+                _place(table, file),
+                found=table.sql(identify=False).replace('"', ""),
                 allowed=LOGICAL_SCHEMAS,
             )
             continue
-        (draft.writes if table is written else draft.reads).add(f"{table.db}.{table.name}")
+        logical = f"{table.db}.{table.name}"
+        _check_specified(compilation, logical, _place(table, file))
+        (draft.writes if table is written else draft.reads).add(logical)
     _need_columns(compilation, tree, file)
+
+
+def _check_specified(compilation: Compilation, logical: str, position: Position) -> None:
+    """A table of the CDM or the vocabulary must be one of the specification."""
+    schema, _, name = logical.partition(".")
+    known = [table.name for table in compilation.specification.in_schema(schema)]
+    if schema in {"cdm", "vocab"} and name not in known:
+        compilation.problem(
+            "unknown-table",
+            f"the CDM {compilation.specification.version} has no table {logical}",
+            position,
+            found=name,
+            allowed=known,
+            help="a table of your own belongs in the schema work",
+        )
+
+
+def _place(node: exp.Expr, file: str) -> Position:
+    """Where the first name in a tree stands, as far as sqlglot tells."""
+    places = [name.meta for name in node.find_all(exp.Identifier) if "line" in name.meta]
+    if not places:
+        return Position(file)
+    first = min(places, key=lambda place: int(place["start"]))
+    length = int(first["end"]) - int(first["start"])
+    return Position(file, int(first["line"]), max(int(first["col"]) - length, 1))
 
 
 def _need_columns(compilation: Compilation, tree: exp.Expr, file: str) -> None:
@@ -105,14 +146,18 @@ def _need_columns(compilation: Compilation, tree: exp.Expr, file: str) -> None:
         if not node.table and len(tables) == 1 and not others and node.name not in outputs:
             logical = next(iter(tables.values()))
         if logical and isinstance(node.this, exp.Identifier):
-            compilation.need(logical, node.name, Position(file))
+            compilation.need(logical, node.name, _place(node, file))
 
 
 def _variable(compilation: Compilation, node: exp.Expr, file: str) -> exp.Expr:
     values = compilation.project.variables
-    if values.get(node.name) is None:
-        code = "missing-variable" if node.name in values else "unknown-variable"
-        message = f"the variable '{node.name}' has no value"
-        compilation.problem(code, message, Position(file), found=node.name, allowed=tuple(values))
+    name = str(node.name)
+    if name not in values:
+        message = f"the workflow has no variable '{name}'"
+        compilation.problem("unknown-variable", message, Position(file), found=name, allowed=tuple(values))
         return exp.Null()
-    return trees.literal(values[node.name])
+    if values[name] is None:
+        message = f"the variable '{name}' has no value"
+        compilation.problem("missing-variable", message, Position(file), help=how_to_give(name))
+        return exp.Null()
+    return trees.literal(values[name])

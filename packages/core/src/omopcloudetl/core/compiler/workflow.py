@@ -160,7 +160,9 @@ def _has_mappings(compilation: Compilation) -> bool:
 def _stop_at_problems(compilation: Compilation) -> None:
     if compilation.problems:
         ordered = dict.fromkeys(compilation.problems)
-        raise ProjectError(sorted(ordered, key=lambda d: (d.position.file, d.position.line, d.position.column)))
+        raise ProjectError(
+            sorted(ordered, key=lambda d: (d.position.file, d.position.line, d.position.column))
+        )
 
 
 def _planned(

@@ -80,7 +80,7 @@ def _is_below(place: tuple[int | str, ...], parent: tuple[int | str, ...]) -> bo
 def _diagnostic(
     document: YamlDocument, detail: ErrorDetails, allowed_keys: Mapping[int, tuple[str, ...]]
 ) -> Diagnostic:
-    path = (*_path_in(document.data, detail["loc"]), *detail.get("ctx", {}).get(AT, ()))
+    path = _path_in(document.data, (*detail["loc"], *detail.get("ctx", {}).get(AT, ())))
     last = str(detail["loc"][-1]) if detail["loc"] else ""
     if detail["type"] == "extra_forbidden":
         allowed = allowed_keys.get(id(_value_at(document.data, path[:-1])), ())

@@ -68,6 +68,8 @@ class DdlStep(StepBase):
 
     kind: Literal["ddl"]
     schema_: Annotated[Literal["cdm", "vocab"], Field(alias="schema")]
+    primary_keys: bool = False
+    """Whether the database itself enforces primary keys; without, a query checks them after each write."""
 
 
 class BulkLoadStep(StepBase):
@@ -121,6 +123,8 @@ class WorkflowConfig(StrictModel):
             if step.name in names[:i]:
                 raise _at(("steps", i, "name"), "is the name of an earlier step, too")
             for j, other in enumerate(step.depends_on):
+                if other == step.name:
+                    raise _at(("steps", i, "depends_on", j), "is the step itself")
                 if other not in names:
                     raise _at(("steps", i, "depends_on", j), "is the name of no step", names)
         return self

@@ -1,0 +1,60 @@
+"""Says what is wrong with an author's SQL: sqlglot's complaints in plain words, and what no rule may hold."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sqlglot import exp
+from sqlglot.errors import ParseError, TokenError
+
+_MISSING = re.compile(r"Missing (?P<mark>\S+) from (?P<line>\d+):(?P<column>\d+)")
+_TEXT = re.compile(r"'[^']*'")
+_TEMPLATE = re.compile(r"\{\{|\{%")
+
+
+@dataclass(frozen=True)
+class SqlProblem:
+    """A mistake in SQL and where it is in its text; lines and columns count from 1."""
+
+    message: str
+    line: int = 1
+    column: int = 1
+
+
+def syntax_problem(error: ParseError | TokenError) -> SqlProblem:
+    """What sqlglot could not read."""
+    if isinstance(error, TokenError):
+        # The cause is only in the error that sqlglot replaces by one without a place.
+        missing = _MISSING.search(str(error.__context__ or ""))
+        if missing is None:
+            return SqlProblem("a comment, text or name is not closed")
+        message = f"what begins with {missing['mark']} is not closed"
+        return SqlProblem(message, int(missing["line"]), int(missing["column"]) + 1)
+    details = error.errors[0] if error.errors else {}
+    near = str(details.get("highlight") or "")
+    message = str(details.get("description") or error)
+    message = message.partition(" for <class")[0].partition(" but got <Token")[0].rstrip(".")
+    if message.startswith("Required keyword"):
+        message = "something is missing"
+    elif message.startswith("Invalid expression"):
+        message = "this is not expected here"
+    end = int(details.get("col") or 1)
+    column = max(end - len(near) + 1, 1)
+    return SqlProblem(f"{message}, near '{near}'" if near else message, int(details.get("line") or 1), column)
+
+
+def is_template(sql: str) -> bool:
+    """Whether the text has marks of a template language, which would otherwise be read as a struct."""
+    return _TEMPLATE.search(_TEXT.sub("", sql)) is not None
+
+
+def row_level_problem(tree: exp.Expr) -> str | None:
+    """What a rule for one row may not hold: all columns at once, or an aggregate of many rows."""
+    for star in tree.find_all(exp.Star):
+        if not isinstance(star.parent, exp.Count) and star.find_ancestor(exp.Query) is None:
+            return "a rule names its columns; '*' is all of them"
+    for aggregate in tree.find_all(exp.AggFunc):
+        if aggregate.find_ancestor(exp.Query, exp.Window) is None:
+            return "a rule is about one row; an aggregate needs a subquery or OVER (…)"
+    return None

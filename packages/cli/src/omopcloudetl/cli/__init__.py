@@ -1,0 +1,1 @@
+"""The command `omopcloudetl`, the only package that prints or exits."""

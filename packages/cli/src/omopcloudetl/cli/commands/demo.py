@@ -1,0 +1,102 @@
+"""`omopcloudetl demo`: a project with demo data, made and run in one go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from omopcloudetl.cli.errors import FAILED
+from omopcloudetl.cli.options import (
+    ProjectOptions,
+    RunOptions,
+    State,
+    format_option,
+    run_options,
+)
+from omopcloudetl.cli.output import emit, shown, typed
+
+if TYPE_CHECKING:
+    from omopcloudetl.core.plan import CompiledWorkflowPlan
+    from omopcloudetl.core.runs import RunRecord
+    from omopcloudetl.core.session import Session
+
+TEMPLATE = "synthea"
+VARIABLES = {"source_uri": "data/source", "vocabulary_uri": "data/vocabulary"}
+
+
+@click.command
+@click.argument("directory", metavar="[DIR]", type=click.Path(path_type=Path), default=Path("omop-demo"))
+@run_options
+@format_option
+@click.pass_context
+def demo(context: click.Context, directory: Path, watch: RunOptions, as_json: bool) -> None:
+    """Make a project with demo data, run it, show what came out.
+
+    DIR is omop-demo unless it is given. A project that is there already is run again. The CDM
+    is a DuckDB file in DIR; nothing but DIR is touched.
+    """
+    from omopcloudetl.cli.commands.compile import write_plan
+    from omopcloudetl.cli.commands.run import run_plan
+    from omopcloudetl.cli.projects import open_session
+
+    context.ensure_object(State).project = directory
+    new = prepare(directory)
+    if not watch.quiet:
+        made = "made from" if new else "was there already:"
+        click.echo(f"project {shown(directory)} {made} template {TEMPLATE}", err=True)
+    session = open_session(ProjectOptions(directory, target=None, variables={}))
+    plan = session.compile()
+    plan_file = directory / "plan.json"
+    write_plan(plan, plan_file)
+    record = run_plan(session, plan, watch)
+    places = _places(session, plan, plan_file)
+    emit(
+        as_json,
+        lambda: {**places, "run": record.model_dump(mode="json")},
+        lambda: _show(record, directory, places),
+    )
+    if record.state == "failed":
+        context.exit(FAILED)
+
+
+def prepare(directory: Path) -> bool:
+    """Make the demo's project and data unless they are there; returns whether it was made."""
+    from omopcloudetl.cli.commands.init import make_project
+    from omopcloudetl.core.plugins import load_plugins
+    from omopcloudetl.core.templates import copy_demo_data
+
+    new = not (directory / "project.yaml").is_file()
+    if new:
+        make_project(directory, TEMPLATE, VARIABLES, base=directory)
+    if not (directory / "data").exists():
+        copy_demo_data(load_plugins().resources(), directory)
+    return new
+
+
+def _places(session: Session, plan: CompiledWorkflowPlan, plan_file: Path) -> dict[str, str]:
+    """Where a user finds what was made; of the connection's settings only a path is shown."""
+    path = session.project.target.connection.get("path")
+    place = f" ({shown(session.root / path)})" if isinstance(path, str) and "$" not in path else ""
+    return {
+        "project": shown(session.root),
+        "database": f"{plan.provider}{place}",
+        "schemas": ", ".join(sorted(set(plan.schemas.values()))),
+        "plan": shown(plan_file),
+    }
+
+
+def _show(record: RunRecord, directory: Path, places: dict[str, str]) -> None:
+    from omopcloudetl.cli.tables import show_result, show_table, summary
+
+    show_result(record)
+    click.echo(f"\n{summary(record)}")
+    show_table("Where things are", ("", ""), list(places.items()))
+    project = typed(directory)
+    edit = f"edit {shown(directory / 'mappings')}, then omopcloudetl run --project {project}"
+    click.secho("\nNext", bold=True)
+    click.echo(f"see the SQL    omopcloudetl compile --project {project} --sql")
+    click.echo(f"see the runs   omopcloudetl runs --project {project}")
+    click.echo(f"change a rule  {edit}")
+    click.echo(f"use your data  omopcloudetl init my-cdm --template {TEMPLATE}")

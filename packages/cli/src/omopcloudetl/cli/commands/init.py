@@ -1,0 +1,62 @@
+"""`omopcloudetl init`: makes a project from a template."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from omopcloudetl.cli.options import format_option, variables_option
+from omopcloudetl.cli.output import emit, plural, shown, typed
+
+if TYPE_CHECKING:
+    from omopcloudetl.core.templates import NewProject
+
+
+@click.command
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--template", required=True, metavar="NAME", help="The template to start from.")
+@variables_option
+@format_option
+def init(directory: Path, template: str, variables: dict[str, str], as_json: bool) -> None:
+    """Make a project in DIR from a template.
+
+    A relative path given with --var is relative to the current folder.
+    """
+    made = make_project(directory, template, variables, base=Path.cwd())
+
+    def document() -> dict[str, object]:
+        return {
+            "project": str(made.directory),
+            "files": [path.relative_to(made.directory).as_posix() for path in made.files],
+            "unset": {name: variable.description for name, variable in made.unset.items()},
+        }
+
+    emit(as_json, document, lambda: _show(made, template))
+
+
+def make_project(directory: Path, template: str, variables: dict[str, str], *, base: Path) -> NewProject:
+    """Make a project; a template or a folder that cannot be used is a wrong argument."""
+    from omopcloudetl.core.plugins import load_plugins
+    from omopcloudetl.core.templates import TemplateError, create_project
+
+    resources = load_plugins().resources()
+    try:
+        return create_project(resources, template, directory, variables, base=base)
+    except TemplateError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _show(made: NewProject, template: str) -> None:
+    where = shown(made.directory)
+    click.echo(f"made {where} from template {template}: {plural(len(made.files), 'file')}")
+    if made.unset:
+        click.echo(f"\nset these under variables: in {shown(made.directory / 'project.yaml')},")
+        click.echo("or with --var NAME=VALUE at each command:")
+        for name, variable in made.unset.items():
+            about = f"  {variable.description}" if variable.description else ""
+            click.echo(f"  {name} ({variable.type}){about}")
+    project = typed(made.directory)
+    click.echo(f"\nnext: omopcloudetl validate --project {project}")
+    click.echo(f"      omopcloudetl run --project {project}")

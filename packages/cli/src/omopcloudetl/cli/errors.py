@@ -1,0 +1,77 @@
+"""What becomes of errors: a text for people, a document for programs, and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from omopcloudetl.cli.options import State
+from omopcloudetl.cli.output import one_line, printable, write_json
+from omopcloudetl.core.errors import Diagnostic, OmopCloudEtlError, ProjectError
+
+FAILED = 1
+WRONG_FILES = 2
+INTERRUPTED = 130
+BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ended
+
+
+def report_error(error: OmopCloudEtlError, state: State) -> int:
+    """Tell the user about an error; returns the exit code."""
+    if isinstance(error, ProjectError):
+        _report_diagnostics(error.diagnostics, state)
+        return WRONG_FILES
+    if state.as_json:
+        write_json({"error": {"kind": type(error).__name__, "message": printable(str(error))}})
+    click.echo(f"error: {one_line(str(error))}", err=True)
+    return FAILED
+
+
+def _report_diagnostics(diagnostics: tuple[Diagnostic, ...], state: State) -> None:
+    if state.as_json:
+        write_json({"diagnostics": [diagnostic.to_json() for diagnostic in diagnostics]})
+        return
+    for diagnostic in diagnostics:
+        click.echo(printable(str(_seen_from_here(diagnostic, state.project))), err=True)
+    errors = sum(diagnostic.severity == "error" for diagnostic in diagnostics)
+    click.echo(f"{errors} error{'' if errors == 1 else 's'}", err=True)
+
+
+def _seen_from_here(diagnostic: Diagnostic, project: Path) -> Diagnostic:
+    """With a path that a terminal or an editor can open from the current folder."""
+    file = (project / diagnostic.position.file).as_posix()
+    return replace(diagnostic, position=replace(diagnostic.position, file=file))
+
+
+def flush_stdout(code: int | None) -> int | None:
+    """Write what is left to stdout; returns the exit code, another one if nobody reads any more."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is in the buffer must go somewhere, or Python complains about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    return code
+
+
+def show_warnings_in_one_line() -> None:
+    """Let a warning be one line on stderr, without the place in our code that it came from."""
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        with suppress(OSError):
+            print(f"warning: {one_line(str(message))}", file=file or sys.stderr)
+
+    warnings.showwarning = show

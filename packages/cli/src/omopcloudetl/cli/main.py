@@ -1,0 +1,91 @@
+"""The command `omopcloudetl`: its commands and those of plugins."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from omopcloudetl.cli import errors
+from omopcloudetl.cli.commands.compile import compile_command
+from omopcloudetl.cli.commands.demo import demo
+from omopcloudetl.cli.commands.init import init
+from omopcloudetl.cli.commands.plugins import plugins
+from omopcloudetl.cli.commands.run import run
+from omopcloudetl.cli.commands.runs import runs
+from omopcloudetl.cli.commands.spec import spec
+from omopcloudetl.cli.commands.validate import validate
+from omopcloudetl.cli.options import State
+from omopcloudetl.cli.output import tolerate_any_encoding
+from omopcloudetl.core.errors import OmopCloudEtlError, PluginError
+from omopcloudetl.core.plugins import load_plugins
+
+COMMANDS = (demo, init, validate, compile_command, run, runs, plugins, spec)
+
+
+class CommandLine(click.Group):
+    """Built-in commands first; plugins are loaded when help or an unknown command asks for them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The built-in commands in the order of use, then those of plugins by name."""
+        return [*self.commands, *self._plugin_commands()]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name, if there is one."""
+        return super().get_command(ctx, cmd_name) or self._plugin_commands().get(cmd_name)
+
+    def _plugin_commands(self) -> dict[str, click.Command]:
+        commands = {command.name or "": command for command in load_plugins().commands()}
+        taken = sorted(commands.keys() & self.commands.keys())
+        if taken:
+            raise PluginError(f"a plugin registers the built-in command '{taken[0]}'")
+        return commands
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Run a command; what it returns is no exit code."""
+        try:
+            super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(errors.INTERRUPTED)
+        except BrokenPipeError:
+            ctx.exit(errors.BROKEN_PIPE)
+
+    def main(  # type: ignore[override]  # click's overloads tell apart what is never passed here
+        self, args: Sequence[str] | None = None, **extra: Any
+    ) -> NoReturn:
+        """Run the command line and exit."""
+        state = State()
+        extra |= {"standalone_mode": False, "obj": state}
+        try:
+            code = super().main(args, **extra)
+        except click.Abort:
+            code = errors.INTERRUPTED
+        except click.ClickException as error:
+            error.show()
+            code = error.exit_code
+        except OmopCloudEtlError as error:
+            code = errors.report_error(error, state)
+        sys.exit(errors.flush_stdout(code))
+
+
+@click.group(
+    cls=CommandLine,
+    commands={command.name or "": command for command in COMMANDS},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="omopcloudetl", prog_name="omopcloudetl", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Compile YAML mappings into SQL plans for the OMOP CDM, and run them.
+
+    Start with `omopcloudetl demo`: it makes a project, runs it and shows what came out.
+    """
+
+
+def main() -> None:
+    """Entry point of the command."""
+    tolerate_any_encoding()
+    errors.show_warnings_in_one_line()
+    cli(prog_name="omopcloudetl")

@@ -1,0 +1,195 @@
+"""Tables for people: plans, runs and ledgers as aligned text, folded only on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from omopcloudetl.cli.ledger import LedgerRow, pivot_ledger, quarantine_reasons
+from omopcloudetl.cli.output import one_line, plural, printable
+
+if TYPE_CHECKING:
+    from omopcloudetl.core.plan import CompiledWorkflowPlan
+    from omopcloudetl.core.runs import LedgerEntry, RunRecord, StepRecord
+
+Cell = str | int | float | None
+UNBOUNDED = 10_000  # a file or a pipe has no width; lines stay whole for grep
+WIDE_LEDGER = 115
+FATES = ("source", "fan-out", "excluded", "merged", "quarantined")
+STATE_STYLES = {"failed": "bold red", "skipped": "yellow"}
+
+
+def show_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[Cell]], *, gap: int = 2) -> None:
+    """Print a table to stdout; columns of numbers are aligned to the right."""
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
+    table.show_header = any(headers)
+    for index, header in enumerate(headers):
+        numbers = not any(isinstance(row[index], str) and row[index] for row in rows)
+        table.add_column(header, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(_cell, row))
+    console = _console()
+    with console.capture() as captured:
+        if title:
+            console.print(Text(f"\n{title}", style="bold"))
+        console.print(table)
+    lines = (line.rstrip() for line in captured.get().splitlines())  # cells are padded
+    click.echo("\n".join(lines), color=True)  # the console knows where colours may be
+
+
+def _console() -> Console:
+    width = None if sys.stdout.isatty() else UNBOUNDED
+    return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
+
+
+def _cell(value: Cell) -> Text:
+    match value:
+        case None:
+            return Text("")
+        case float():
+            return Text(f"{value:,.2f}")
+        case int():
+            return Text(f"{value:,}")
+        case str():
+            return Text(printable(value), style=STATE_STYLES.get(value, ""))
+
+
+def show_plan(plan: CompiledWorkflowPlan) -> None:
+    """The steps of a plan in an order in which they could run."""
+    rows = [
+        (
+            index,
+            step.name,
+            len(step.statements) if step.kind == "sql" else None,
+            f"{step.origin.file}:{step.origin.line}",
+            step.summary,
+        )
+        for index, step in enumerate(plan.steps, 1)
+    ]
+    show_table("", ("#", "step", "statements", "from", "what it does"), rows)
+
+
+def show_result(record: RunRecord) -> None:
+    """The CDM tables, the ledger, and what failed."""
+    if record.table_rows:
+        filled = [(table, count) for table, count in record.table_rows.items() if count]
+        show_table("CDM tables", ("table", "rows"), filled)
+        empty = len(record.table_rows) - len(filled)
+        if empty:
+            click.echo(f"and {plural(empty, 'empty table')}")
+    if record.ledger:
+        show_ledger(record.ledger)
+    show_failures(record)
+
+
+def show_ledger(entries: Sequence[LedgerEntry]) -> None:
+    """What became of the rows of each mapping, then the reasons for quarantine."""
+    lines = pivot_ledger(entries)
+    if _console().width < WIDE_LEDGER:
+        _show_narrow_ledger(lines)
+    else:
+        _show_wide_ledger(lines)
+    reasons = quarantine_reasons(entries)
+    if reasons:
+        show_table("Quarantined", ("mapping", "reason", "rows"), reasons)
+
+
+def _show_wide_ledger(lines: Sequence[LedgerRow]) -> None:
+    """One line for each mapping and table that it wrote."""
+    rows: list[tuple[Cell, ...]] = []
+    for line in lines:
+        first: tuple[Cell, ...] = (line.mapping, *_fates(line))
+        for table in _tables_of(line) or [""]:
+            written = (line.written.get(table, 0), table, line.unmapped.get(table, 0))
+            rows.append((*first, *written))
+            first = (None,) * len(first)
+    show_table("Ledger", ("mapping", *FATES, "written", "to", "concept 0"), rows)
+
+
+def _show_narrow_ledger(lines: Sequence[LedgerRow]) -> None:
+    """One line for each mapping, and below it one for each table that it wrote."""
+    rows: list[tuple[Cell, ...]] = []
+    nothing = (None,) * len(FATES)
+    for line in lines:
+        tables = _tables_of(line)
+        alone = tables == [line.mapping]  # person writes person: one line says it all
+        unmapped = line.unmapped.get(line.mapping, 0) if alone else None
+        rows.append((line.mapping, *_fates(line), sum(line.written.values()), unmapped))
+        for table in () if alone else tables:
+            written = (line.written[table], line.unmapped.get(table, 0))
+            rows.append((f" {table}", *nothing, *written))
+    headers = ("mapping", *FATES, "written", "concept 0")
+    folded = [header.replace("-", "-\n").replace(" ", "\n") for header in headers]
+    show_table("Ledger", folded, rows, gap=1)
+
+
+def _fates(line: LedgerRow) -> tuple[int, ...]:
+    return (line.source, line.fan_out, line.excluded, line.merged, line.quarantined)
+
+
+def _tables_of(line: LedgerRow) -> list[str]:
+    return sorted(line.written, key=lambda name: (-line.written[name], name))
+
+
+def show_failures(record: RunRecord) -> None:
+    """Each step that failed, with the whole of its error, and how many waited for it."""
+    console = _console()
+    for step in record.failed:
+        console.print(Text(f"\nfailed: {step.name}", style="bold red"))
+        console.print(Text(printable(f"  {step.error or 'no reason was given'}")))
+    if record.error and not record.failed:
+        console.print(Text(printable(f"\n{record.error}"), style="bold red"))
+
+
+def show_steps(steps: Sequence[StepRecord]) -> None:
+    """What happened to each step."""
+    rows = [
+        (step.name, step.state, step_rows(step), step.seconds, one_line(step.error or "")) for step in steps
+    ]
+    show_table("Steps", ("step", "state", "rows", "seconds", "error"), rows)
+
+
+def show_runs(records: Sequence[RunRecord]) -> None:
+    """One line for each run."""
+    rows = [
+        (
+            record.run_id,
+            f"{record.started_at:%Y-%m-%d %H:%M:%S %Z}",
+            record.state,
+            record.target,
+            count_done(record),
+            record.seconds,
+            record.plan_hash[:12],
+        )
+        for record in records
+    ]
+    show_table("", ("run", "started", "state", "target", "steps", "seconds", "plan"), rows)
+
+
+def step_rows(step: StepRecord) -> int | None:
+    """The rows a step loaded or wrote, as far as the engine counted them."""
+    return step.rows_loaded if step.rows_loaded is not None else step.rows_affected
+
+
+def count_done(record: RunRecord) -> str:
+    """`12 of 14`."""
+    done = sum(step.state == "done" for step in record.steps)
+    return f"{done} of {len(record.steps)}"
+
+
+def summary(record: RunRecord) -> str:
+    """The outcome of a run in one line."""
+    if record.state == "dry_run":
+        return f"dry run: {plural(len(record.steps), 'step')}, nothing was touched"
+    counts = [f"{count_done(record)} steps"]
+    for state in ("failed", "skipped"):
+        count = sum(step.state == state for step in record.steps)
+        counts += [f"{count} {state}"] if count else []
+    counts += [f"{record.seconds:.1f} s"] if record.seconds is not None else []
+    return f"run {record.run_id} {record.state}: {', '.join(counts)}"

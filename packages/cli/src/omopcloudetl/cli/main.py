@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -86,6 +87,8 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point of the command."""
+    # A compilation makes many small objects and few that are garbage: look for it less often.
+    gc.set_threshold(50_000, 20, 100)
     tolerate_any_encoding()
     errors.show_warnings_in_one_line()
     cli(prog_name="omopcloudetl")

@@ -62,6 +62,7 @@ class Compilation:
     entities: dict[str, int] = field(default_factory=dict)
     """CDM table with registry ids → number of parts of its natural key."""
     steps: list[DraftStep] = field(default_factory=list)
+    _types: dict[str, exp.DataType] = field(default_factory=dict)
 
     def problem(
         self,
@@ -92,8 +93,10 @@ class Compilation:
         self.needs.setdefault(table, {}).setdefault(column, f"{position.file}:{position.line}")
 
     def type(self, name: str) -> exp.DataType:
-        """The engine's type for a specification type or a logical type."""
-        return self.generator.data_type(name)
+        """The engine's type for a specification type or a logical type; the tree is shared, never changed."""
+        if name not in self._types:
+            self._types[name] = self.generator.data_type(name)
+        return self._types[name]
 
 
 def text_tables(project: LoadedProject) -> frozenset[str]:

@@ -221,6 +221,6 @@ def _used_with(
 
 @lru_cache(maxsize=8)
 def _template(sql: str) -> exp.Query:
-    tree = parse_one(sql, read="duckdb")
+    tree = trees.without_places(parse_one(sql, read="duckdb"))
     assert isinstance(tree, exp.Query)
     return tree

@@ -91,7 +91,7 @@ class Scope:
         if problem is not None:
             self.compilation.problem("sql-expression", problem, position, found=sql)
             return Parsed(exp.Null())
-        tree = self._bind(tree, position)
+        tree = trees.without_places(self._bind(tree, position))
         if isinstance(tree, exp.Column):
             return Parsed(tree, self._text_type(tree)) if as_delivered else self._bare_column(tree)
         return self._typed(tree)

@@ -143,25 +143,26 @@ def _read_mappings(
                 problems.extend(error.diagnostics)
                 continue
             for file in files:
-                _add_mapping(root, file, step.name, found, problems)
+                try:
+                    loaded = LoadedMapping(*_read(root, file, _MAPPING, where), step.name)
+                except ProjectError as error:
+                    problems.extend(error.diagnostics)
+                else:
+                    _add_mapping(loaded, found, problems)
     return list(found.values())
 
 
-def _add_mapping(
-    root: Path, file: str, step: str, found: dict[str, LoadedMapping], problems: list[Diagnostic]
-) -> None:
-    try:
-        model, document = _read(root, file, _MAPPING)
-    except ProjectError as error:
-        problems.extend(error.diagnostics)
+def _add_mapping(loaded: LoadedMapping, found: dict[str, LoadedMapping], problems: list[Diagnostic]) -> None:
+    """Names are unique; the same file may be named twice in one step."""
+    name, document = loaded.model.name, loaded.document
+    first = found.setdefault(name, loaded)
+    if first.document.file != document.file:
+        message = f"the mapping name '{name}' is already used in {first.document.at('name')}"
+    elif first.step != loaded.step:
+        message = f"the mapping is run by two steps, {first.step} and {loaded.step}"
+    else:
         return
-    first = found.setdefault(model.name, LoadedMapping(model, document, step))
-    if first.document.file != file:
-        message = f"the mapping name '{model.name}' is already used in {first.document.at('name')}"
-        problems.append(Diagnostic("duplicate-name", message, document.at("name"), found=model.name))
-    elif first.step != step:
-        message = f"the mapping is run by two steps, {first.step} and {step}"
-        problems.append(Diagnostic("duplicate-name", message, document.at("name"), found=model.name))
+    problems.append(Diagnostic("duplicate-name", message, document.at("name"), found=name))
 
 
 def _read_sql_files(

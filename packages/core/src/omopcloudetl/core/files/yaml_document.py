@@ -62,7 +62,7 @@ def parse_yaml(file: str, text: str) -> YamlDocument:
     if len(text) > MAX_BYTES:
         raise _problem(file, "yaml-too-large", f"the file is larger than {MAX_BYTES:,} characters")
     try:
-        root = YAML(typ="safe", pure=True).compose(text)
+        root = _compose(text)
     except MarkedYAMLError as error:
         raise _syntax_error(file, text, error) from None
     except ReaderError as error:
@@ -74,6 +74,14 @@ def parse_yaml(file: str, text: str) -> YamlDocument:
     reader = _Reader(file)
     data = reader.value(root, (), 0) if root is not None else None
     return YamlDocument(file, data, reader.positions, reader.keys)
+
+
+def _compose(text: str) -> Node | None:
+    """The document's nodes: by the parser in C where it is there, by the one in Python for its error texts."""
+    try:
+        return YAML(typ="safe").compose(text)
+    except (YAMLError, ValueError, RecursionError):
+        return YAML(typ="safe", pure=True).compose(text)
 
 
 def _syntax_error(file: str, text: str, error: MarkedYAMLError) -> ProjectError:

@@ -51,3 +51,7 @@ pins-check:
 # Show the longest modules, classes, functions and argument lists.
 tail:
     uv run python -m tools.tail
+
+# Measure the budgets: `just bench help demo --quick`; docs/benchmarks.md says what each prints.
+bench *args:
+    uv run python -m tools.bench {{args}}

@@ -167,9 +167,12 @@ def _distribution_of(module: str, owners: Mapping[str, list[str]]) -> str | None
     if top != NAMESPACE:
         return names[0] if names else None
     portion = rest.partition(".")[0]
-    wanted = {f"{NAMESPACE}-{portion.replace('_', '-')}", NAMESPACE if portion == "cli" else ""}
-    known = (name for name in names if name.lower().replace("_", "-") in wanted)
-    return next(known, None) or next((name for name in names if _ships(name, f"{top}/{portion}/")), None)
+    ours = NAMESPACE if portion == "cli" else f"{NAMESPACE}-{portion.replace('_', '-')}"
+    try:
+        metadata.distribution(ours)  # an editable install lists no files, so it is asked for by name
+    except (metadata.PackageNotFoundError, ValueError):
+        return next((name for name in names if _ships(name, f"{top}/{portion}/")), None)
+    return ours
 
 
 def _ships(distribution: str, folder: str) -> bool:

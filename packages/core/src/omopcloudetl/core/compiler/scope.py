@@ -82,12 +82,15 @@ class Scope:
         cannot be read still tells one row from another.
         """
         position = self.at(*path)
+        if is_template(sql):
+            self.compilation.problem("sql-expression", TEMPLATE_PROBLEM, position, found=sql)
+            return Parsed(exp.Null())
         try:
             tree: exp.Expr = parse_one(sql, read=AUTHOR_DIALECT, into=exp.Condition)
         except (ParseError, TokenError) as error:
             self._syntax_problem(sql, error, position)
             return Parsed(exp.Null())
-        problem = TEMPLATE_PROBLEM if is_template(sql) else row_level_problem(tree)
+        problem = row_level_problem(tree)
         if problem is not None:
             self.compilation.problem("sql-expression", problem, position, found=sql)
             return Parsed(exp.Null())
@@ -278,7 +281,7 @@ class Scope:
                     self._problem("unknown-alias", message, ("joins", alias, "on"))
 
     def _syntax_problem(self, sql: str, error: ParseError | TokenError, position: Position) -> None:
-        problem = syntax_problem(error)
+        problem = syntax_problem(error, sql)
         line = f" (line {problem.line} of it)" if "\n" in sql.strip() else ""
         text = f"this SQL expression cannot be read: {problem.message}{line}"
         self.compilation.problem("sql-syntax", text, position, found=sql)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 
-_MISSING = re.compile(r"Missing (?P<mark>\S+) from (?P<line>\d+):(?P<column>\d+)")
+_MISSING = re.compile(r"Missing (?P<mark>\S+) from \d+:(?P<start>\d+)")
 _TEXT = re.compile(r"'[^']*'")
 _TEMPLATE = re.compile(r"\{\{|\{%")
 
@@ -22,15 +22,10 @@ class SqlProblem:
     column: int = 1
 
 
-def syntax_problem(error: ParseError | TokenError) -> SqlProblem:
+def syntax_problem(error: ParseError | TokenError, sql: str) -> SqlProblem:
     """What sqlglot could not read."""
     if isinstance(error, TokenError):
-        # The cause is only in the error that sqlglot replaces by one without a place.
-        missing = _MISSING.search(str(error.__context__ or ""))
-        if missing is None:
-            return SqlProblem("a comment, text or name is not closed")
-        message = f"what begins with {missing['mark']} is not closed"
-        return SqlProblem(message, int(missing["line"]), int(missing["column"]) + 1)
+        return _token_problem(error, sql)
     details = error.errors[0] if error.errors else {}
     near = str(details.get("highlight") or "")
     message = str(details.get("description") or error)
@@ -42,6 +37,17 @@ def syntax_problem(error: ParseError | TokenError) -> SqlProblem:
     end = int(details.get("col") or 1)
     column = max(end - len(near) + 1, 1)
     return SqlProblem(f"{message}, near '{near}'" if near else message, int(details.get("line") or 1), column)
+
+
+def _token_problem(error: TokenError, sql: str) -> SqlProblem:
+    # The cause is only in the error that sqlglot replaces by one without a place: the mark that is
+    # never closed, and how many characters stand before it.
+    missing = _MISSING.search(str(error.__context__ or ""))
+    mark = missing["mark"] if missing else "/*"
+    start = int(missing["start"]) if missing else max(sql.rfind(mark), 0)
+    before = sql[:start]
+    message = f"what begins with {mark} is not closed"
+    return SqlProblem(message, before.count("\n") + 1, start - before.rfind("\n"))
 
 
 def is_template(sql: str) -> bool:

@@ -21,15 +21,15 @@ def sql_step(compilation: Compilation, step: SqlStep, index: int) -> None:
     """Add the step of a SQL file."""
     file = step.file
     text = compilation.project.sql_files[file]
+    if is_template(text):
+        compilation.problem("sql-statements", TEMPLATE_PROBLEM, Position(file))
+        return
     try:
         statements = [tree for tree in parse(text, read=AUTHOR_DIALECT) if tree is not None]
     except (ParseError, TokenError) as error:
-        problem = syntax_problem(error)
+        problem = syntax_problem(error, text)
         where = Position(file, problem.line, problem.column)
         compilation.problem("sql-syntax", f"this SQL cannot be read: {problem.message}", where)
-        return
-    if is_template(text):
-        compilation.problem("sql-statements", TEMPLATE_PROBLEM, Position(file))
         return
     if not _allowed(compilation, step, statements):
         return

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +19,8 @@ Path = tuple[str | int, ...]
 MAX_BYTES = 4_000_000
 MAX_NODES = 200_000  # a document of aliases that expands without end stops here
 MAX_DEPTH = 60
+MAX_OPENINGS = 1_000
+_DEEP_BLOCKS = re.compile(r"^[ ?:-]{200}", re.MULTILINE)
 _PLAIN_TAGS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 
 _ABOUT_TABS = "indent with spaces; YAML does not allow tabs"
@@ -77,11 +81,16 @@ def parse_yaml(file: str, text: str) -> YamlDocument:
 
 
 def _compose(text: str) -> Node | None:
-    """The document's nodes: by the parser in C where it is there, by the one in Python for its error texts."""
-    try:
-        return YAML(typ="safe").compose(text)
-    except (YAMLError, ValueError, RecursionError):
-        return YAML(typ="safe", pure=True).compose(text)
+    """The document's nodes, by the parser in C where it is there; that in Python has the better errors."""
+    if not _may_be_deep(text):
+        with suppress(YAMLError, ValueError):
+            return YAML(typ="safe").compose(text)
+    return YAML(typ="safe", pure=True).compose(text)
+
+
+def _may_be_deep(text: str) -> bool:
+    """Whether a document could be nested so deeply that the parser in C would overflow the stack."""
+    return text.count("[") + text.count("{") > MAX_OPENINGS or _DEEP_BLOCKS.search(text) is not None
 
 
 def _syntax_error(file: str, text: str, error: MarkedYAMLError) -> ProjectError:
@@ -125,7 +134,7 @@ class _Reader:
     def value(self, node: Node, path: Path, depth: int) -> Any:
         self.nodes += 1
         position = self._place(node)
-        if isinstance(node, ScalarNode) and node.value == "" and node.style is None:
+        if isinstance(node, ScalarNode) and node.value == "" and not node.style:
             position = self.keys.get(path, position)  # an empty value is marked where the next token is
         self.positions[path] = position
         if self.nodes > MAX_NODES or depth > MAX_DEPTH:
@@ -147,7 +156,7 @@ class _Reader:
             if not isinstance(key_node, ScalarNode):
                 raise ProjectError([Diagnostic("yaml-key", "a key must be a plain value", where)])
             key = str(key_node.value)
-            if key == "<<" and key_node.style is None:
+            if key == "<<" and not key_node.style:
                 message = "merge keys ('<<') are not part of YAML 1.2"
                 raise ProjectError([Diagnostic("yaml-key", message, where, help="write the keys out")])
             if key in result:

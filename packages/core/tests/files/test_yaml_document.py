@@ -1,0 +1,151 @@
+"""Promises of the YAML reader: values, positions, and what it refuses."""
+
+from __future__ import annotations
+
+import pytest
+
+from omopcloudetl.core.errors import Diagnostic, Position, ProjectError
+from omopcloudetl.core.files.yaml_document import MAX_BYTES, MAX_DEPTH, parse_yaml
+
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{name}: &{name} [{','.join(['*' + before] * 9)}]\n"
+    for before, name in zip("abcdefghi", "bcdefghij", strict=True)
+)
+
+
+def refusal(text: str) -> Diagnostic:
+    """The one mistake in a text."""
+    with pytest.raises(ProjectError) as caught:
+        parse_yaml("f.yaml", text)
+    (found,) = caught.value.diagnostics
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        pytest.param("no", "no", id="no-is-text"),
+        pytest.param("on", "on", id="on-is-text"),
+        pytest.param("Yes", "Yes", id="yes-is-text"),
+        pytest.param("true", True, id="true"),
+        pytest.param("False", False, id="false"),
+        pytest.param("null", None, id="null"),
+        pytest.param("~", None, id="tilde"),
+        pytest.param("", None, id="nothing"),
+        pytest.param("8507", 8507, id="integer"),
+        pytest.param("-3", -3, id="negative"),
+        pytest.param("1.5", 1.5, id="float"),
+        pytest.param("1e3", 1000.0, id="exponent"),
+        pytest.param("0x1F", 31, id="hexadecimal"),
+        pytest.param("2020-01-31", "2020-01-31", id="a-date-stays-text"),
+        pytest.param("1:30", "1:30", id="no-base-60"),
+        pytest.param("'007'", "007", id="quoted-digits"),
+        pytest.param("=", "=", id="equals-sign"),
+        pytest.param("!!str 5", "5", id="str-tag"),
+        pytest.param("é😀", "é😀", id="unicode"),
+    ],
+)
+def test_a_scalar_is_read_as_yaml_1_2_reads_it(text: str, value: object) -> None:
+    """A plain value has the type that YAML 1.2 gives it, and no more than that."""
+    found = parse_yaml("f.yaml", f"key: {text}").data["key"]
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_a_directive_does_not_bring_back_yaml_1_1() -> None:
+    """A file that says it is YAML 1.1 has no other booleans than any file."""
+    assert parse_yaml("f.yaml", "%YAML 1.1\n---\na: no\nb: on\n").data == {"a": "no", "b": "on"}
+
+
+def test_keys_are_the_text_that_was_written() -> None:
+    """A key is text, whatever it looks like, so that codes keep their zeros."""
+    data = parse_yaml("f.yaml", "{1: a, true: b, null: c, 1.50: d, 007: e, no: f}").data
+    assert list(data) == ["1", "true", "null", "1.50", "007", "no"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# nothing\n", "---\n", "\n\n"], ids=["empty", "comment", "dashes", "lines"]
+)
+def test_an_empty_file_holds_nothing(text: str) -> None:
+    """A file without a value is no error to the reader."""
+    assert parse_yaml("f.yaml", text).data is None
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_key() -> None:
+    """What Windows puts before a text is not read."""
+    assert parse_yaml("f.yaml", "\ufeffa: 1").data == {"a": 1}
+
+
+def test_every_key_and_value_has_its_position() -> None:
+    """Lines and columns count from 1 and point to the value, or to the key where that is asked for."""
+    document = parse_yaml("f.yaml", "a: 1\nb:\n  - x\n  - c: {d: 5}\n")
+    assert document.at("a") == Position("f.yaml", 1, 4)
+    assert document.at("b", 1, "c", "d") == Position("f.yaml", 4, 12)
+    assert document.at_key("b", 1, "c", "d") == Position("f.yaml", 4, 9)
+    assert document.at_key("b", 1) == document.at("b", 1) == Position("f.yaml", 4, 5)
+    assert document.at("a", "missing", 3) == document.at("a")
+
+
+def test_an_empty_value_is_where_its_key_is() -> None:
+    """A value that is not written has the position of its key, not of whatever comes next."""
+    assert parse_yaml("f.yaml", "a:\n\n\nb: 1\n").at("a") == Position("f.yaml", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "place", "words"),
+    [
+        pytest.param("a: 1\nb: 2\na: 3", "duplicate-key", (3, 1), "first in line 1", id="duplicate"),
+        pytest.param("a: {b: 1, b: 2}", "duplicate-key", (1, 11), "'b'", id="duplicate-in-flow"),
+        pytest.param("'1': a\n1: b", "duplicate-key", (2, 1), "'1'", id="duplicate-as-text"),
+        pytest.param("a: !foo 1", "yaml-tag", (1, 4), "'!foo'", id="tag-on-scalar"),
+        pytest.param("a: !foo {b: 1}", "yaml-tag", (1, 4), "'!foo'", id="tag-on-mapping"),
+        pytest.param("a: !foo [1]", "yaml-tag", (1, 4), "'!foo'", id="tag-on-list"),
+        pytest.param("a: !!set {x}", "yaml-tag", (1, 4), "'!!set'", id="set"),
+        pytest.param("a: !!python/name:os.system x", "yaml-tag", (1, 4), "python", id="python-object"),
+        pytest.param("? [a]\n: b", "yaml-key", (1, 3), "plain value", id="list-as-key"),
+        pytest.param("a: &a {x: 1}\nb:\n  <<: *a", "yaml-key", (3, 3), "merge", id="merge-key"),
+        pytest.param(BOMB, "yaml-too-large", None, "200,000", id="alias-bomb"),
+        pytest.param("a: &a [*a]", "yaml-too-large", (1, 4), f"{MAX_DEPTH}", id="alias-to-itself"),
+        pytest.param("[" * 70 + "]" * 70, "yaml-too-large", None, f"{MAX_DEPTH}", id="deep"),
+        pytest.param("[" * 100_000, "yaml-too-large", (1, 1), f"{MAX_DEPTH}", id="too-deep-to-parse"),
+        pytest.param("- " * 100_000 + "x", "yaml-too-large", (1, 1), f"{MAX_DEPTH}", id="deep-block"),
+        pytest.param("? " * 100_000 + "x", "yaml-too-large", (1, 1), f"{MAX_DEPTH}", id="deep-keys"),
+        pytest.param("{a: " * 50_000, "yaml-too-large", (1, 1), f"{MAX_DEPTH}", id="deep-mappings"),
+        pytest.param("#" * (MAX_BYTES + 1), "yaml-too-large", (1, 1), "4,000,000", id="too-long"),
+    ],
+)
+def test_what_yaml_allows_and_a_project_does_not_is_refused(
+    text: str, code: str, place: tuple[int, int] | None, words: str
+) -> None:
+    """Duplicate keys, tags, merges and bombs are refused where they stand."""
+    found = refusal(text)
+    assert found.code == code
+    assert words in found.message
+    if place is not None:
+        assert (found.position.line, found.position.column) == place
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words", "advice"),
+    [
+        pytest.param("a:\n\tb: 1\n", (2, 1), "cannot start any token", "tabs", id="tab"),
+        pytest.param("a: 1\nb: 'x\nc: 2", (2, 4), "begins here is never closed", None, id="open-quote"),
+        pytest.param("a: b: c", (1, 5), "mapping values", "quotes", id="colon-in-text"),
+        pytest.param("a: @b", (1, 4), "cannot start any token", "quotes", id="special-character"),
+        pytest.param("a: *", (1, 5), "alias", "quotes", id="star"),
+        pytest.param("a: *b", (1, 4), "undefined alias 'b'", None, id="unknown-alias"),
+        pytest.param("a:\n  b: 1\n c: 2", (3, 2), "indentation", "line the entries up", id="indentation"),
+        pytest.param("a: 1\nb\nc: 2", (3, 1), "':'", "key: value", id="no-colon"),
+        pytest.param("a: [x", (1, 6), "the end of the file", None, id="open-bracket"),
+        pytest.param("a: 1\n---\nb: 2", (2, 1), "two documents", "---", id="two-documents"),
+        pytest.param("a: 1\nb: x\x07", (2, 5), "U+0007", "remove", id="control-character"),
+    ],
+)
+def test_a_syntax_error_says_where_and_what_to_do(
+    text: str, place: tuple[int, int], words: str, advice: str | None
+) -> None:
+    """A file that is not YAML is refused at the place, in words, with advice where there is any."""
+    found = refusal(text)
+    assert (found.code, found.position.line, found.position.column) == ("yaml-syntax", *place)
+    assert words in found.message
+    assert (found.help is None) == (advice is None)
+    assert advice is None or advice in (found.help or "")

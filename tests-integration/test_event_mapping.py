@@ -166,12 +166,8 @@ def test_a_route_overrides_the_domain(etl: Etl) -> None:
 def test_the_vocabulary_may_differ_by_row(etl: Etl) -> None:
     """A value_map names the vocabulary of each row, so one code can mean two things."""
     vocabulary = Vocabulary().concept(1, "7", vocabulary="SNOMED").concept(2, "7", vocabulary="RxNorm")
-    rows = [
-        {"patient": "p1", "code": "7", "start": "2020-01-02", "system": system} for system in ("rx", "sct", "")
-    ]
-    mapping = EVENT.replace(
-        "vocabulary: SNOMED", "vocabulary: {value_map: e.system, map: {rx: RxNorm}, else: SNOMED}"
-    )
+    rows = [{"patient": "p1", "code": "7", "start": "2020-01-02", "system": system} for system in ("rx", "sct", "")]
+    mapping = EVENT.replace("vocabulary: SNOMED", "vocabulary: {value_map: e.system, map: {rx: RxNorm}, else: SNOMED}")
     ran = etl.write([PERSON, mapping], {"patients": patients("p1"), "events": rows}, vocabulary=vocabulary).run()
     assert ran.query("SELECT condition_concept_id FROM cdm.condition_occurrence ORDER BY 1") == [(1,), (1,), (2,)]
 

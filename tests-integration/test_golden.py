@@ -48,7 +48,9 @@ def own_steps(plan: CompiledWorkflowPlan) -> list[SqlStep]:
     stage = next(step.name for step in plan.steps if step.name.startswith("stage_") and step.name != "stage_person")
     found = [step for step in plan.steps if step.name == stage or stage.replace("stage_", "work.stage_") in step.reads]
     kept = [step for step in found if isinstance(step, SqlStep) and step.name != "ledger"]
-    return [step for step in kept if step.name not in {"write_specimen", "write_device_exposure", "write_drug_exposure"}]
+    return [
+        step for step in kept if step.name not in {"write_specimen", "write_device_exposure", "write_drug_exposure"}
+    ]
 
 
 def as_sql(steps: list[SqlStep]) -> str:

@@ -41,11 +41,7 @@ def test_every_portion_is_typed_and_described(package: Path) -> None:
     assert (portion / "py.typed").is_file()
     assert (portion / "__init__.py").read_text("utf-8").startswith('"""')
     assert (package / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
-    assert (
-        (package / "README.md")
-        .read_text("utf-8")
-        .startswith(f"# {_config(package)['project']['name']}\n")
-    )
+    assert (package / "README.md").read_text("utf-8").startswith(f"# {_config(package)['project']['name']}\n")
 
 
 @each_package
@@ -80,9 +76,7 @@ def test_no_driver_is_imported(portion: str) -> None:
         "        importlib.import_module(found.name)\n"
         f"print(*sorted({DRIVERS!r} & sys.modules.keys()))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
 
 

@@ -32,11 +32,7 @@ def check_members(members: list[str], module: str) -> list[str]:
         for name in files
         if not name.startswith(portion) and ".dist-info/" not in name
     ]
-    problems += [
-        f"lacks {portion}{name}"
-        for name in ("__init__.py", "py.typed")
-        if f"{portion}{name}" not in files
-    ]
+    problems += [f"lacks {portion}{name}" for name in ("__init__.py", "py.typed") if f"{portion}{name}" not in files]
     if not any(name.endswith(".dist-info/licenses/LICENSE") for name in files):
         problems.append("lacks its LICENSE")
     return problems

@@ -23,9 +23,7 @@ EXPORT = (
 LOCK_NEWEST = ("uv", "lock", "--quiet", "--upgrade")
 
 _BLOCK = re.compile(r"^constraint-dependencies = \[\n.*?^\]\n", re.MULTILINE | re.DOTALL)
-_PIN = re.compile(
-    r"(?P<name>[A-Za-z0-9._-]+)(\[.*?\])?==(?P<version>[^\s;]+)\s*(;\s*(?P<marker>.+))?"
-)
+_PIN = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(\[.*?\])?==(?P<version>[^\s;]+)\s*(;\s*(?P<marker>.+))?")
 
 
 class PinsError(Exception):

@@ -27,9 +27,7 @@ class Measure:
     def __str__(self) -> str:
         """Say what it is and what was aimed at, on one line."""
         limit = f", limit {LIMITS[self.kind]}" if self.kind in LIMITS else ""
-        return (
-            f"{self.kind:9} {self.size:4} (aim {AIMS[self.kind]}{limit})  {self.where} {self.name}"
-        )
+        return f"{self.kind:9} {self.size:4} (aim {AIMS[self.kind]}{limit})  {self.where} {self.name}"
 
 
 def measure_source(source: str, where: str) -> Iterator[Measure]:

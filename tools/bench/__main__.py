@@ -88,12 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="keep the copies of the source data here, or find them here"
     )
-    parser.add_argument(
-        "--source", choices=["parquet", "csv"], default="parquet", help="format of the source data"
-    )
-    parser.add_argument(
-        "--copies", type=int, default=100, metavar="N", help="by_hand: copies of the patients"
-    )
+    parser.add_argument("--source", choices=["parquet", "csv"], default="parquet", help="format of the source data")
+    parser.add_argument("--copies", type=int, default=100, metavar="N", help="by_hand: copies of the patients")
     return parser
 
 

@@ -17,4 +17,4 @@ def measure(options: Options) -> Iterator[Result]:
     command = [COMMAND, "compile", "--project", str(project)]
     run_process(command)
     ran = repeat(lambda: run_process(command), 3 if options.quick else REPEATS)
-    yield Result("compile_synthea", least(ran), BUDGET, "s", spread([one.seconds for one in ran]))
+    yield Result("compile_synthea", least(ran), BUDGET, "s", spread(ran))

@@ -21,4 +21,4 @@ def measure(options: Options) -> Iterator[Result]:
     run()
     ran = repeat(run, 2 if options.quick else REPEATS)
     peak = max(one.peak for one in ran) / MIB
-    yield Result("demo", least(ran), BUDGET, "s", f"{spread([one.seconds for one in ran])}; {peak:,.0f} MiB")
+    yield Result("demo", least(ran), BUDGET, "s", f"{spread(ran)}; {peak:,.0f} MiB")

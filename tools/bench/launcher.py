@@ -1,4 +1,4 @@
-"""Runs a command and prints its seconds and its peak memory in bytes; a program of its own, and tiny.
+"""Runs a command and prints its seconds and its peak memory; a program of its own, and tiny.
 
 The peak that the system reports for a child is never below what the parent held when it started the
 child. The benchmarks hold a lot, so they start this file (`python -I -S`), which holds next to nothing.
@@ -19,7 +19,12 @@ def main() -> None:
     seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     unit = 1 if sys.platform == "darwin" else 1024
-    report = {"code": process.returncode, "seconds": seconds, "peak": usage.ru_maxrss * unit}
+    report = {
+        "code": process.returncode,
+        "seconds": seconds,
+        "cpu": usage.ru_utime + usage.ru_stime,
+        "peak": usage.ru_maxrss * unit,
+    }
     print(json.dumps(report))
 
 

@@ -59,9 +59,7 @@ class Result:
         measured, budget = f"{_short(self.measured)} {self.unit}", f"{_short(self.budget)} {self.unit}"
         words = "  ".join(filter(None, (self.broken, self.detail)))
         state = "ok" if self.ok else "over"
-        return (
-            f"{self.name:34} {measured:>10}  budget {budget:>9}  ratio {self.ratio:5.2f}  {state:4}  {words}"
-        )
+        return f"{self.name:34} {measured:>10}  budget {budget:>9}  ratio {self.ratio:5.2f}  {state:4}  {words}"
 
     def as_json(self) -> dict[str, object]:
         """The result with what follows from it."""
@@ -77,6 +75,8 @@ class Ran:
     """A process that came to its end."""
 
     seconds: float
+    cpu: float
+    """Seconds of all processors together, which other work on the machine changes less."""
     peak: int
     """The most memory it had in RAM at one time, in bytes; of the process itself, not of its children."""
 
@@ -89,13 +89,11 @@ def run_process(command: Sequence[str]) -> Ran:
     """
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     launcher = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launcher.py"))]
-    done = subprocess.run(
-        [*launcher, *command], capture_output=True, text=True, check=True, env=environment, cwd=ROOT
-    )
+    done = subprocess.run([*launcher, *command], capture_output=True, text=True, check=True, env=environment, cwd=ROOT)
     report = json.loads(done.stdout)
     if report["code"] != 0:
         raise RuntimeError(f"{' '.join(command)} ended with {report['code']}:\n{done.stderr[-2000:]}")
-    return Ran(report["seconds"], report["peak"])
+    return Ran(report["seconds"], report["cpu"], report["peak"])
 
 
 def repeat(measure: Callable[[], Ran], times: int, *, enough: float = 60) -> list[Ran]:
@@ -112,8 +110,7 @@ def least(ran: Sequence[Ran]) -> float:
     return min(one.seconds for one in ran)
 
 
-def spread(seconds: Sequence[float], scale: float = 1.0, unit: str = "s") -> str:
-    """How much the repeats differ, in words: `least of 5, most 1.2 s`."""
-    if len(seconds) == 1:
-        return "1 run"
-    return f"least of {len(seconds)}, most {_short(max(seconds) * scale)} {unit}"
+def spread(ran: Sequence[Ran]) -> str:
+    """How much the repeats differ, in words: `least of 5, most 1.2 s, CPU 0.9 s`."""
+    times = f"least of {len(ran)}, most {_short(max(one.seconds for one in ran))} s" if ran[1:] else "1 run"
+    return f"{times}, CPU {_short(min(one.cpu for one in ran))} s"

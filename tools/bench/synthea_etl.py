@@ -48,7 +48,7 @@ def _measure(options: Options, reference: Reference) -> Iterator[Result]:
 
     ran = repeat(run, REPEATS)
     name = f"synthea_etl {reference.copies * PATIENTS:,} {source.format}"
-    detail = f"{spread([one.seconds for one in ran])}; dbt-duckdb {reference.seconds} s"
+    detail = f"{spread(ran)}; dbt-duckdb {reference.seconds} s"
     budget = reference.seconds * SHARE_OF_TIME
     yield Result(f"{name} time", least(ran), budget, "s", _noted(detail, source))
     peak = max(one.peak for one in ran) / MIB

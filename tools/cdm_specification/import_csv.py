@@ -91,9 +91,7 @@ class Row:
 
     def refuse(self, column: str, allowed: str) -> SpecificationError:
         """Build the error for a cell that isn't one of the allowed values."""
-        return SpecificationError(
-            f"{self.place}: {column} is {self.cells[column]!r}; allowed: {allowed}."
-        )
+        return SpecificationError(f"{self.place}: {column} is {self.cells[column]!r}; allowed: {allowed}.")
 
 
 class Oddities(list[str]):
@@ -115,8 +113,7 @@ def find_files(folder: Path) -> dict[str, dict[str, Path]]:
             other = levels.setdefault(match["level"], path)
             if other != path:
                 raise SpecificationError(
-                    f"{folder}: {other.name} and {path.name} are the same file by two names;"
-                    " keep one of them."
+                    f"{folder}: {other.name} and {path.name} are the same file by two names; keep one of them."
                 )
     return found
 
@@ -133,9 +130,7 @@ def choose_versions(folder: Path, wanted: Sequence[str]) -> dict[str, dict[str, 
     for version in versions:
         for level in LEVELS:
             if level not in found.get(version, {}):
-                raise SpecificationError(
-                    f"{folder}: OMOP_CDMv{version}_{level}_Level.csv is missing."
-                )
+                raise SpecificationError(f"{folder}: OMOP_CDMv{version}_{level}_Level.csv is missing.")
     return {version: found[version] for version in versions}
 
 
@@ -148,16 +143,13 @@ def read_rows(path: Path, level: str) -> Iterator[Row]:
             missing = [name for name in REQUIRED_COLUMNS[level] if name not in header]
             if missing:
                 raise SpecificationError(
-                    f"{path.name}: missing column {', '.join(missing)};"
-                    f" found: {', '.join(header) or 'an empty file'}."
+                    f"{path.name}: missing column {', '.join(missing)}; found: {', '.join(header) or 'an empty file'}."
                 )
             line = reader.line_num + 1
             for cells in reader:
                 place, line = f"{path.name}:{line}", reader.line_num + 1
                 if len(cells) not in (0, len(header)):
-                    raise SpecificationError(
-                        f"{place}: {len(cells)} cells; the header has {len(header)}."
-                    )
+                    raise SpecificationError(f"{place}: {len(cells)} cells; the header has {len(header)}.")
                 if cells:
                     yield Row(place, dict(zip(header, cells, strict=True)))
     except (UnicodeDecodeError, csv.Error) as error:
@@ -190,9 +182,7 @@ def read_type(row: Row) -> str:
     """Read a data type in lower case and without blanks."""
     name = re.sub(r"\s+", "", row.cells["cdmDatatype"]).lower()
     if not TYPE.fullmatch(name):
-        raise row.refuse(
-            "cdmDatatype", "integer, bigint, float, date, datetime, text, varchar(n), varchar(max)"
-        )
+        raise row.refuse("cdmDatatype", "integer, bigint, float, date, datetime, text, varchar(n), varchar(max)")
     return name
 
 
@@ -234,9 +224,7 @@ def read_fields(path: Path, oddities: Oddities) -> dict[str, dict[str, Field]]:
     return tables
 
 
-def read_tables(
-    path: Path, fields: dict[str, dict[str, Field]], oddities: Oddities
-) -> dict[str, Table]:
+def read_tables(path: Path, fields: dict[str, dict[str, Field]], oddities: Oddities) -> dict[str, Table]:
     """Read the table-level file, which decides what tables there are; give them their fields."""
     tables: dict[str, Table] = {}
     for row in read_rows(path, "Table"):
@@ -259,9 +247,7 @@ def read_tables(
 
 def check_foreign_keys(tables: dict[str, Table], file: str, oddities: Oddities) -> list[Table]:
     """Drop foreign keys without an existing target; report those to no primary key."""
-    targets = {
-        (table.name, field.name): field for table in tables.values() for field in table.fields
-    }
+    targets = {(table.name, field.name): field for table in tables.values() for field in table.fields}
 
     def check(table: Table, field: Field) -> Field:
         key = field.foreign_key
@@ -276,10 +262,7 @@ def check_foreign_keys(tables: dict[str, Table], file: str, oddities: Oddities) 
             oddities.append(f"{text}: the target is not a primary key; key kept.")
         return field
 
-    return [
-        replace(table, fields=tuple(check(table, field) for field in table.fields))
-        for table in tables.values()
-    ]
+    return [replace(table, fields=tuple(check(table, field) for field in table.fields)) for table in tables.values()]
 
 
 def read_specification(files: dict[str, Path], oddities: Oddities) -> list[Table]:
@@ -318,9 +301,7 @@ def format_table(table: Table) -> str:
     if table.required:
         facts["required"] = True
     head = json.dumps(facts, ensure_ascii=False).removesuffix("}")
-    fields = ",\n".join(
-        "    " + json.dumps(field_facts(field), ensure_ascii=False) for field in table.fields
-    )
+    fields = ",\n".join("    " + json.dumps(field_facts(field), ensure_ascii=False) for field in table.fields)
     return f'  {head}, "fields": [\n{fields}\n  ]}}'
 
 

@@ -112,19 +112,13 @@ AMLODIPINE_5 = Drug("197361", "Amlodipine 5 MG Oral Tablet", 2205, 365)
 SIMVASTATIN_10 = Drug("314231", "Simvastatin 10 MG Oral Tablet", 1912, 365)
 SIMVASTATIN_20 = Drug("312961", "Simvastatin 20 MG Oral Tablet", 2011, 365)
 ATORVASTATIN = Drug("259255", "Atorvastatin 80 MG Oral Tablet", 3490, 365)
-METFORMIN = Drug(
-    "860975", "24 HR Metformin hydrochloride 500 MG Extended Release Oral Tablet", 1105, 90
-)
+METFORMIN = Drug("860975", "24 HR Metformin hydrochloride 500 MG Extended Release Oral Tablet", 1105, 90)
 CLOPIDOGREL = Drug("309362", "Clopidogrel 75 MG Oral Tablet", 3120, 365)
 NITROGLYCERIN = Drug("705129", "Nitroglycerin 0.4 MG/ACTUAT Mucosal Spray", 9811, 180)
 CARVEDILOL = Drug("200033", "carvedilol 25 MG Oral Tablet", 2710, 365)
 FUROSEMIDE = Drug("1719286", "10 ML Furosemide 10 MG/ML Injection", 890, 1)
-ALBUTEROL = Drug(
-    "2123111", "NDA020503 200 ACTUAT Albuterol 0.09 MG/ACTUAT Metered Dose Inhaler", 5300, 90
-)
-FLUTICASONE = Drug(
-    "895994", "120 ACTUAT Fluticasone propionate 0.044 MG/ACTUAT Metered Dose Inhaler", 17210, 180
-)
+ALBUTEROL = Drug("2123111", "NDA020503 200 ACTUAT Albuterol 0.09 MG/ACTUAT Metered Dose Inhaler", 5300, 90)
+FLUTICASONE = Drug("895994", "120 ACTUAT Fluticasone propionate 0.044 MG/ACTUAT Metered Dose Inhaler", 17210, 180)
 FERROUS_SULFATE = Drug("310325", "ferrous sulfate 325 MG Oral Tablet", 740, 180)
 NAPROXEN = Drug("849574", "Naproxen sodium 220 MG Oral Tablet", 910, 30)
 IBUPROFEN = Drug("198405", "Ibuprofen 100 MG Oral Tablet", 520, 14)
@@ -147,9 +141,7 @@ AZITHROMYCIN = Drug("308460", "Azithromycin 250 MG Oral Tablet", 1780, 5)
 ENOXAPARIN = Drug("854235", "0.4 ML Enoxaparin sodium 100 MG/ML Prefilled Syringe", 8810, 5)
 ALTEPLASE = Drug("1804799", "Alteplase 100 MG Injection", 640000, 1)
 DULOXETINE = Drug("596926", "duloxetine 20 MG Delayed Release Oral Capsule", 4110, 365)
-MEDROXYPROGESTERONE = Drug(
-    "1000126", "1 ML medroxyPROGESTERone acetate 150 MG/ML Injection", 5690, 90
-)
+MEDROXYPROGESTERONE = Drug("1000126", "1 ML medroxyPROGESTERone acetate 150 MG/ML Injection", 5690, 90)
 # Mapped nowhere: the code is in no vocabulary of the stub.
 HERBAL_TEA = Drug("demo-rx-001", "Chamomile tea blend (local formulary)", 350, 30)
 
@@ -197,9 +189,7 @@ ALANINE = Measure(
     650,
     "U/L",
 )
-FILTRATION = Measure(
-    "laboratory", "33914-3", "Glomerular filtration rate/1.73 sq M.predicted", 240, 980, "mL/min"
-)
+FILTRATION = Measure("laboratory", "33914-3", "Glomerular filtration rate/1.73 sq M.predicted", 240, 980, "mL/min")
 LUNG_RATIO = Measure("procedure", "19926-5", "FEV1/FVC", 420, 800, "%")
 PHQ2 = Measure(
     "survey",
@@ -244,9 +234,7 @@ URINE_PROTEIN = Answer(
     "Protein [Presence] in Urine by Test strip",
     ("Negative", "Negative", "Positive", "LA6577-6"),
 )
-URINE_COLOR = Answer(
-    "laboratory", "5778-6", "Color of Urine", ("Yellow", "Amber", "Reddish color of urine")
-)
+URINE_COLOR = Answer("laboratory", "5778-6", "Color of Urine", ("Yellow", "Amber", "Reddish color of urine"))
 VIRUS = Answer(
     "laboratory",
     "94531-1",

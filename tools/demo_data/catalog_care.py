@@ -166,9 +166,7 @@ ACUTE: tuple[Illness, ...] = (
     Illness(Code("65363002", "Otitis media"), 0, 12, 12, (c.AMOXICILLIN,), (), (c.TEMPERATURE,)),
     Illness(Code("38822007", "Cystitis"), 15, 99, 7, (c.CEFUROXIME,), (URINE_CULTURE,)),
     Illness(Code("44465007", "Sprain of ankle"), 6, 80, 21, (c.IBUPROFEN,), (IMMOBILIZATION,)),
-    Illness(
-        Code("283371005", "Laceration of forearm"), 3, 85, 14, (c.ACETAMINOPHEN_325,), (SUTURE,)
-    ),
+    Illness(Code("283371005", "Laceration of forearm"), 3, 85, 14, (c.ACETAMINOPHEN_325,), (SUTURE,)),
     Illness(
         Code("33737001", "Fracture of rib"),
         18,
@@ -271,9 +269,7 @@ SUPPLIES: tuple[Code, ...] = (
     Code("261352009", "Face mask (physical object)"),
     Code("409526008", "Personal protective equipment (physical object)"),
     # The rest is in no vocabulary of the stub.
-    Code(
-        "713779008", "Nitrile examination/treatment glove  non-powdered  sterile (physical object)"
-    ),
+    Code("713779008", "Nitrile examination/treatment glove  non-powdered  sterile (physical object)"),
     Code("469673003", "Isolation gown  single-use (physical object)"),
 )
 TEST_STRIPS = Code("337388004", "Blood glucose testing strips (physical object)")

@@ -87,9 +87,7 @@ class Chart:
         start = self.at(day, self.dice.between(8, 16))
         return self.encounter(kind, start, start + minutes * 60, reason)
 
-    def encounter(
-        self, kind: Kind, start: int, stop: int, reason: Code = NO_REASON, *, started: str = ""
-    ) -> Encounter:
+    def encounter(self, kind: Kind, start: int, stop: int, reason: Code = NO_REASON, *, started: str = "") -> Encounter:
         """Record an encounter; `started` overrides what is written as its start."""
         place, dice = self.person.place, self.dice
         if kind.klass in ("emergency", "inpatient", "snf", "hospice", "urgentcare"):
@@ -122,9 +120,7 @@ class Chart:
     def condition(self, what: Code, seen: Encounter, start: int, stop: int = 0) -> None:
         """Record a condition; without a stop it goes on."""
         end = iso(stop) if start <= stop <= self.person.end else ""
-        self.rows["conditions"].append(
-            f"{iso(start)},{end},{self.person.id},{seen.id},{what.code},{what.text}"
-        )
+        self.rows["conditions"].append(f"{iso(start)},{end},{self.person.id},{seen.id},{what.code},{what.text}")
 
     def procedure(self, what: Code, seen: Encounter, reason: Code = NO_REASON) -> None:
         """Record a procedure during an encounter."""
@@ -136,9 +132,7 @@ class Chart:
             f"{what.text},{money(cents)},{reason.code},{reason.text}"
         )
 
-    def medication(
-        self, drug: Drug, seen: Encounter, start: int, days: int, reason: Code = NO_REASON
-    ) -> None:
+    def medication(self, drug: Drug, seen: Encounter, start: int, days: int, reason: Code = NO_REASON) -> None:
         """Record a prescription of so many days; with none, or beyond the end, it is open."""
         until = start + days * DAY
         stop = stamp(until) if days and until // DAY <= self.person.end else ""
@@ -191,15 +185,11 @@ class Chart:
         dice = self.dice
         number, lot, serial = dice.bits(46), dice.bits(32), dice.bits(32)
         udi = f"(01){number:014d}(11){iso(seen.day)[2:].replace('-', '')}(10){lot}(21){serial}"
-        self.rows["devices"].append(
-            f"{stamp(seen.start)},,{self.person.id},{seen.id},{what.code},{what.text},{udi}"
-        )
+        self.rows["devices"].append(f"{stamp(seen.start)},,{self.person.id},{seen.id},{what.code},{what.text},{udi}")
 
     def supply(self, what: Code, seen: Encounter, quantity: int) -> None:
         """Record supplies that were used."""
-        self.rows["supplies"].append(
-            f"{iso(seen.day)},{self.person.id},{seen.id},{what.code},{what.text},{quantity}"
-        )
+        self.rows["supplies"].append(f"{iso(seen.day)},{self.person.id},{seen.id},{what.code},{what.text},{quantity}")
 
     def allergy(self, what: Allergen, seen: Encounter) -> None:
         """Record an allergy, often with a reaction."""

@@ -64,15 +64,11 @@ def _write(file: TextIO, rows: Sequence[str]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line and make what it asks for."""
-    parser = argparse.ArgumentParser(
-        prog="make.py", description="Make up patients in Synthea 3.0's CSV format."
-    )
+    parser = argparse.ArgumentParser(prog="make.py", description="Make up patients in Synthea 3.0's CSV format.")
     parser.add_argument("--patients", type=int, default=100, metavar="N", help="how many")
     parser.add_argument("--seed", type=int, default=42, metavar="S", help="decides every byte")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to fill")
-    parser.add_argument(
-        "--vocabulary-out", type=Path, metavar="DIR", help="folder for the vocabulary stub"
-    )
+    parser.add_argument("--vocabulary-out", type=Path, metavar="DIR", help="folder for the vocabulary stub")
     asked = parser.parse_args(argv)
     if asked.patients < 0:
         parser.error(f"--patients is {asked.patients}; it must be 0 or more")

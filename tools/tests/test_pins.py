@@ -65,9 +65,7 @@ def test_differences_are_named_both_ways() -> None:
     ]
 
 
-def test_a_failed_refresh_leaves_the_file_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_refresh_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What uv can't resolve costs nobody the pins they had."""
     (tmp_path / "pyproject.toml").write_text(PYPROJECT)
     monkeypatch.setattr(pins, "LOCK_NEWEST", ("python3", "-c", "raise SystemExit('no such host')"))
@@ -76,9 +74,7 @@ def test_a_failed_refresh_leaves_the_file_as_it_was(
     assert (tmp_path / "pyproject.toml").read_text() == PYPROJECT
 
 
-def test_a_refresh_writes_what_was_resolved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refresh_writes_what_was_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The newest versions are locked with no pin in the way, then pinned."""
     (tmp_path / "pyproject.toml").write_text(PYPROJECT)
     unpinned = "assert 'duckdb' not in open('pyproject.toml').read()"

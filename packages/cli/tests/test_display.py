@@ -26,9 +26,7 @@ STEPS = tuple(
     )
     for name in ("one", "two")
 )
-PLAN = CompiledWorkflowPlan(
-    name="p", cdm_version="5.4", provider="duckdb", dialect="duckdb", schemas={}, steps=STEPS
-)
+PLAN = CompiledWorkflowPlan(name="p", cdm_version="5.4", provider="duckdb", dialect="duckdb", schemas={}, steps=STEPS)
 RUN = RunRecord(
     run_id="r1",
     name="p",

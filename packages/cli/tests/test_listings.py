@@ -48,6 +48,5 @@ def test_lines_of_a_pipe_are_not_folded_or_padded(call) -> None:
     for line in call("plugins").stdout.splitlines():
         assert line == line.rstrip()
     assert all(
-        line.startswith("omopcloudetl.") or "omopcloudetl_" not in line
-        for line in call("plugins").stdout.splitlines()
+        line.startswith("omopcloudetl.") or "omopcloudetl_" not in line for line in call("plugins").stdout.splitlines()
     )

@@ -138,9 +138,7 @@ def acme(monkeypatch: pytest.MonkeyPatch, fresh_modules: None) -> ModuleType:
 def compile_project(acme: ModuleType, project: Callable[..., Path]) -> Callable[..., CompiledWorkflowPlan]:
     """Compile the clinic's project, with some of its files replaced."""
 
-    def compile_(
-        files: Mapping[str, str | bytes | None] | None = None, **variables: str
-    ) -> CompiledWorkflowPlan:
+    def compile_(files: Mapping[str, str | bytes | None] | None = None, **variables: str) -> CompiledWorkflowPlan:
         return Session.open(project(files), variables=variables).compile()
 
     return compile_

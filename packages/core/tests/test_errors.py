@@ -20,9 +20,7 @@ FULL = Diagnostic(
     help="keys are lower case",
 )
 ALL_ERRORS = [
-    error
-    for error in vars(errors).values()
-    if isinstance(error, type) and issubclass(error, OmopCloudEtlError)
+    error for error in vars(errors).values() if isinstance(error, type) and issubclass(error, OmopCloudEtlError)
 ]
 
 

@@ -14,9 +14,7 @@ from omopcloudetl.core.plugins import load_plugins
 from omopcloudetl.core.runs import RunRecord, StepRecord
 
 STEP = SqlStep(name="s", summary="s", statements=(), origin=Origin(file="f", line=1))
-PLAN = CompiledWorkflowPlan(
-    name="p", cdm_version="5.4", provider="x", dialect="duckdb", schemas={}, steps=(STEP,)
-)
+PLAN = CompiledWorkflowPlan(name="p", cdm_version="5.4", provider="x", dialect="duckdb", schemas={}, steps=(STEP,))
 RECORD = StepRecord(name="s", kind="sql", fingerprint="")
 RUN = RunRecord(
     run_id="1",
@@ -99,9 +97,7 @@ def test_a_listener_that_fails_is_a_warning_and_the_others_still_hear(event: str
     for name, listener in {"first": first, "broken": broken, "last": last}.items():
         plugins.manager.register(listener, name)
     tell, arguments = TELL[event]
-    with pytest.warns(
-        RuntimeWarning, match=rf"broken, a listener to omopcloudetl_{event}, failed: .*no more"
-    ):
+    with pytest.warns(RuntimeWarning, match=rf"broken, a listener to omopcloudetl_{event}, failed: .*no more"):
         tell(RunEvents(plugins.manager))
     assert first.heard == broken.heard == last.heard == [(event, arguments)]
 

@@ -16,9 +16,7 @@ from omopcloudetl.core.plugins import load_plugins
 PARTS = ["When", "Arguments", "Returns", "Order and failure", "Example"]
 NAME = re.compile(r"omopcloudetl_(register_[a-z_]+|(run|step)_(started|finished))")
 HOOKS: dict[str, FunctionType] = {
-    name: function
-    for name, function in vars(hookspecs).items()
-    if hasattr(function, f"{hookspecs.PROJECT_NAME}_spec")
+    name: function for name, function in vars(hookspecs).items() if hasattr(function, f"{hookspecs.PROJECT_NAME}_spec")
 }
 every_hook = pytest.mark.parametrize("name", HOOKS)
 

@@ -58,18 +58,14 @@ PLAN = CompiledWorkflowPlan(
 
 def leaves(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
     """The path of every plain value in a JSON document."""
-    items = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
-    )
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
     if items is None:
         return [path]
     return [leaf for key, item in items for leaf in leaves(item, (*path, key))]
 
 
 DOCUMENT = json.loads(PLAN.to_json())
-CONTENT = [
-    p for p in leaves(DOCUMENT) if p[-1] not in {"plan_version", "content_hash", "kind", "format", "mode"}
-]
+CONTENT = [p for p in leaves(DOCUMENT) if p[-1] not in {"plan_version", "content_hash", "kind", "format", "mode"}]
 
 
 def changed(path: tuple[str | int, ...], change: Callable[[Any], Any]) -> str:

@@ -188,10 +188,7 @@ def test_a_plugin_may_register_nothing(install: Write) -> None:
 
 def test_resources_are_searched_in_the_order_of_registration(install: Write) -> None:
     """The plugin that is named first is asked first, after those of the namespace."""
-    source = (
-        HEAD
-        + "from pathlib import Path\n@hookimpl\ndef omopcloudetl_register_resources(): return Path('{0}')\n"
-    )
+    source = HEAD + "from pathlib import Path\n@hookimpl\ndef omopcloudetl_register_resources(): return Path('{0}')\n"
     install({f"{name}.py": source.format(name) for name in ("zebra", "ant")})
     assert [str(folder) for folder in load_plugins(["zebra", "ant"]).resources()][-2:] == ["zebra", "ant"]
 
@@ -199,9 +196,7 @@ def test_resources_are_searched_in_the_order_of_registration(install: Write) -> 
 def test_an_unknown_name_is_answered_with_the_names_there_are(acme: ModuleType) -> None:
     """A provider or orchestrator that is misspelt is answered with the nearest and with all."""
     plugins = load_plugins(["acme"])
-    with pytest.raises(
-        PluginError, match=r"there is no provider 'acne'; did you mean 'acme'\? There are: .*acme"
-    ):
+    with pytest.raises(PluginError, match=r"there is no provider 'acne'; did you mean 'acme'\? There are: .*acme"):
         plugins.provider("acne")
     with pytest.raises(PluginError, match=r"there is no orchestrator 'zzz'\. There are: .*acme"):
         plugins.orchestrator("zzz")

@@ -49,9 +49,7 @@ def test_an_unknown_secret_is_an_error_with_those_asked() -> None:
         resolve_settings({"p": "${secret:nope}"}, [vault("b", 2), vault("a", 1)])
 
 
-@pytest.mark.parametrize(
-    "text", ["${secret:}", "${secret:a b}", "${secret x}", "a${secret:x", "${secret:../x}"]
-)
+@pytest.mark.parametrize("text", ["${secret:}", "${secret:a b}", "${secret x}", "a${secret:x", "${secret:../x}"])
 def test_a_reference_that_is_misspelt_is_not_sent_to_the_database(text: str) -> None:
     """What looks like a secret and is none is refused rather than taken as the password."""
     with pytest.raises(SecretError, match=r"the setting 'password' .* not written \$\{secret:NAME\}"):
@@ -91,9 +89,7 @@ def test_without_a_folder_there_are_no_files(monkeypatch: pytest.MonkeyPatch, tm
     assert from_environment("NO_SUCH_VARIABLE_HERE") is None
 
 
-def test_a_file_that_is_no_text_does_not_show_its_bytes(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_file_that_is_no_text_does_not_show_its_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An unreadable file is an error that names the secret only."""
     monkeypatch.setenv("OMOPCLOUDETL_SECRETS_DIR", str(tmp_path))
     (tmp_path / "x").write_bytes(b"hunter2\xff")

@@ -72,9 +72,7 @@ def test_a_run_tells_every_event_to_every_listener(acme: ModuleType, project: Pr
     assert session.run(plan, listeners=[Listener()]).state == "done"
     assert session.run(plan).state == "done"
     assert heard == ["done"]
-    steps = [
-        f"{event} {step.name} pending" for step in plan.steps for event in ("step_started", "step_finished")
-    ]
+    steps = [f"{event} {step.name} pending" for step in plan.steps for event in ("step_started", "step_finished")]
     assert ["run_started clinic here", *steps, "run_finished clinic done"] * 2 == acme.EVENTS
 
 

@@ -76,9 +76,7 @@ def test_the_first_folder_that_has_a_version_wins(tmp_path: Path) -> None:
 
 def test_a_specification_tells_tables_and_keys(tmp_path: Path) -> None:
     """Tables are found by name and schema; a key that points elsewhere is not the table's own id."""
-    specification = SpecificationManager([folder(tmp_path, v5_4=[PERSON, DEATH, CONCEPT, COHORT])]).load(
-        "5.4"
-    )
+    specification = SpecificationManager([folder(tmp_path, v5_4=[PERSON, DEATH, CONCEPT, COHORT])]).load("5.4")
     person, death, cohort = (specification.by_name[name] for name in ("person", "death", "cohort"))
     assert [t.name for t in specification.in_schema("vocab")] == ["concept"]
     assert [t.name for t in specification.in_schema("cdm")] == ["person", "death", "cohort"]
@@ -93,9 +91,7 @@ def test_a_specification_tells_tables_and_keys(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("version", "message"),
     [
-        pytest.param(
-            "5.5", "there is no CDM specification 5.5; did you mean 5.4? There are: 5.4, 6.0", id="near"
-        ),
+        pytest.param("5.5", "there is no CDM specification 5.5; did you mean 5.4? There are: 5.4, 6.0", id="near"),
         pytest.param("x", "there is no CDM specification x. There are: 5.4, 6.0", id="far"),
         pytest.param("../a/specifications/5.4", "There are: 5.4, 6.0", id="path"),
         pytest.param("", "There are: 5.4, 6.0", id="empty"),

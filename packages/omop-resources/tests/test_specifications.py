@@ -19,9 +19,7 @@ TABLES_BY_SCHEMA = {
 }
 FIELD_COUNTS = {"5.3": 396, "5.4": 432, "6.0": 426}
 # Foreign keys that OHDSI publishes although their target is no primary key, with the reason.
-NOT_TO_A_PRIMARY_KEY = {
-    ("6.0", "cohort_definition", "cohort_definition_id"): "the official file has it backwards"
-}
+NOT_TO_A_PRIMARY_KEY = {("6.0", "cohort_definition", "cohort_definition_id"): "the official file has it backwards"}
 PERSON_FIELDS = """
     person_id gender_concept_id year_of_birth month_of_birth day_of_birth birth_datetime
     race_concept_id ethnicity_concept_id location_id provider_id care_site_id person_source_value
@@ -168,7 +166,5 @@ def test_plugin_imports_no_core() -> None:
         "print([m for m in ('omopcloudetl.core', 'pydantic', 'sqlglot', 'duckdb', 'httpx')"
         " if m in sys.modules])"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

@@ -38,9 +38,7 @@ class SqliteConnection(BaseConnection):
     def connect(self) -> None:
         """Open the file."""
         try:
-            self.session = sqlite3.connect(
-                self.path, isolation_level=None, check_same_thread=False, timeout=self.wait
-            )
+            self.session = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=self.wait)
             self.session.execute("PRAGMA journal_mode=wal")
         except sqlite3.Error as error:
             raise DatabaseConnectionError(str(error)) from error
@@ -157,9 +155,7 @@ class Lab:
     base: Path
     functions: dict[str, Function] = field(default_factory=dict)
     opened: list[SqliteConnection] = field(default_factory=list)
-    manager: pluggy.PluginManager = field(
-        default_factory=lambda: pluggy.PluginManager(hookspecs.PROJECT_NAME)
-    )
+    manager: pluggy.PluginManager = field(default_factory=lambda: pluggy.PluginManager(hookspecs.PROJECT_NAME))
     wait: float = 20.0
 
     @property

@@ -318,10 +318,7 @@ def test_interrupt_ends_the_run_cleanly(lab: Lab, step: Make, listener: Listener
         return 1
 
     lab.functions["interrupt"] = interrupt
-    endless = (
-        "WITH RECURSIVE r(i) AS (SELECT interrupt() UNION ALL SELECT i + 1 FROM r) "
-        "INSERT INTO t SELECT i FROM r"
-    )
+    endless = "WITH RECURSIVE r(i) AS (SELECT interrupt() UNION ALL SELECT i + 1 FROM r) INSERT INTO t SELECT i FROM r"
     steps = [
         step("make", "CREATE TABLE t (i)"),
         step("endless", endless, after=["make"]),
@@ -376,9 +373,7 @@ def test_two_thousand_short_steps(lab: Lab, step: Make) -> None:
         ([("DELETE FROM t", 9)], None),
     ],
 )
-def test_rows_written_leave_out_deleted_and_intermediate_rows(
-    counts: list[tuple[str, int]], rows: int | None
-) -> None:
+def test_rows_written_leave_out_deleted_and_intermediate_rows(counts: list[tuple[str, int]], rows: int | None) -> None:
     """A table that is replaced counts its rows once."""
     assert rows_written(counts) == rows
 

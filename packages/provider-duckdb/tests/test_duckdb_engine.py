@@ -128,9 +128,7 @@ def test_conflict_of_two_transactions_is_transient(open_database: Open) -> None:
     assert first.fetch("SELECT * FROM t") == [(1,)]
 
 
-@pytest.mark.parametrize(
-    "name", ["person", "Select", "two words", 'say "hi"', "âge", "a.b", "x; DROP TABLE y --"]
-)
+@pytest.mark.parametrize("name", ["person", "Select", "two words", 'say "hi"', "âge", "a.b", "x; DROP TABLE y --"])
 def test_catalogue_knows_odd_names(db: DuckDBConnection, name: str) -> None:
     """Tables are found by names of one, two and three parts, whatever the letters."""
     quoted = '"' + name.replace('"', '""') + '"'
@@ -194,9 +192,7 @@ def test_closed_connection_says_so(db: DuckDBConnection) -> None:
 def test_lock_of_another_process_is_named(tmp_path: Path) -> None:
     """A file that another process keeps open gives a clear error after a few attempts."""
     path = tmp_path / "held.duckdb"
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD_THE_LOCK, str(path), "60"], stdout=subprocess.PIPE
-    ) as holder:
+    with subprocess.Popen([sys.executable, "-c", HOLD_THE_LOCK, str(path), "60"], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         try:
@@ -211,9 +207,7 @@ def test_lock_of_another_process_is_named(tmp_path: Path) -> None:
 def test_lock_that_is_let_go_is_waited_for(tmp_path: Path) -> None:
     """A process that is just ending does not fail a run."""
     path = tmp_path / "held.duckdb"
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD_THE_LOCK, str(path), "0.3"], stdout=subprocess.PIPE
-    ) as holder:
+    with subprocess.Popen([sys.executable, "-c", HOLD_THE_LOCK, str(path), "0.3"], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         with DuckDBConnection(DuckDBConfig(path="held.duckdb"), tmp_path) as connection:

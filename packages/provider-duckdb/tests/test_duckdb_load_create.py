@@ -131,9 +131,7 @@ def test_values_over_many_lines_in_a_big_file(db: DuckDBConnection, write: Write
 
 
 @pytest.mark.parametrize("name", ["ID", "Two Words", 'say ""hi""', "select", "größe", "x';--", "a.b"])
-def test_header_names_become_lower_case_columns(
-    db: DuckDBConnection, write: Write, load: Load, name: str
-) -> None:
+def test_header_names_become_lower_case_columns(db: DuckDBConnection, write: Write, load: Load, name: str) -> None:
     """Any text names a column; its case does not matter and it is never run as SQL."""
     write("x.csv", f'"{name}", other \n1,2\n')
     load("x.csv")
@@ -165,9 +163,7 @@ def test_tsv_and_athena_differ_in_quotes(db: DuckDBConnection, write: Write, loa
 def test_parquet_keeps_its_types(db: DuckDBConnection, write: Write, load: Load) -> None:
     """Parquet columns arrive with their own types and lower-case names."""
     folder = write("x.csv", "").parent
-    db.execute(
-        f"COPY (SELECT 1 AS \"Id\", DATE '2020-01-02' AS \"Start\", 1.5::DOUBLE AS v) TO '{folder}/x.parquet'"
-    )
+    db.execute(f"COPY (SELECT 1 AS \"Id\", DATE '2020-01-02' AS \"Start\", 1.5::DOUBLE AS v) TO '{folder}/x.parquet'")
 
     metrics = load("x.parquet")
 
@@ -176,9 +172,7 @@ def test_parquet_keeps_its_types(db: DuckDBConnection, write: Write, load: Load)
     assert metrics.bytes_read == (folder / "x.parquet").stat().st_size
 
 
-def test_parquet_names_that_differ_in_case_only_are_refused(
-    db: DuckDBConnection, tmp_path: Path, load: Load
-) -> None:
+def test_parquet_names_that_differ_in_case_only_are_refused(db: DuckDBConnection, tmp_path: Path, load: Load) -> None:
     """Two columns that would become one are an error, in Parquet too."""
     db.execute("CREATE TABLE p AS SELECT 1 AS a, 2 AS x")
     db.execute(f"COPY p TO '{tmp_path}/x.parquet'")
@@ -198,9 +192,7 @@ def test_broken_parquet_is_named(write: Write, load: Load) -> None:
         load("x.parquet")
 
 
-def test_files_of_a_glob_may_order_their_columns_differently(
-    db: DuckDBConnection, write: Write, load: Load
-) -> None:
+def test_files_of_a_glob_may_order_their_columns_differently(db: DuckDBConnection, write: Write, load: Load) -> None:
     """Values follow their column's name, not its place; what a file lacks is NULL there."""
     sizes = [
         len(write(f"p/{name}.csv", content).read_bytes())

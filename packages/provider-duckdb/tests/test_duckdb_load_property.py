@@ -14,9 +14,7 @@ from omopcloudetl.provider_duckdb.engine import DuckDBConnection
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 SPECIAL = st.sampled_from(["", '"', ",", "\n", "\r\n", "\r", " ", "'", "#", "\\", "\t", '""', "NULL"])
 VALUE = st.lists(TEXT | SPECIAL, max_size=3).map("".join)
-ROWS = st.integers(1, 3).flatmap(
-    lambda width: st.lists(st.lists(VALUE, min_size=width, max_size=width), max_size=6)
-)
+ROWS = st.integers(1, 3).flatmap(lambda width: st.lists(st.lists(VALUE, min_size=width, max_size=width), max_size=6))
 
 
 @settings(max_examples=120, deadline=None)

@@ -97,9 +97,7 @@ def test_unreadable_value_is_named(
     assert concept.fetch("SELECT concept_name FROM t") == [("before",)]
 
 
-def test_unreadable_value_is_found_in_the_right_file(
-    concept: DuckDBConnection, write: Write, load: Load
-) -> None:
+def test_unreadable_value_is_found_in_the_right_file(concept: DuckDBConnection, write: Write, load: Load) -> None:
     """Of several files, with columns in any order, the one at fault is named."""
     write("a [1].csv", "concept_id,concept_name,valid_start_date\n1,a,2020-01-01\n")
     write("a [2].csv", "concept_name,concept_id,valid_start_date\na,one,2020-01-01\n")
@@ -139,9 +137,7 @@ def test_parquet_fills_a_typed_table(concept: DuckDBConnection, tmp_path: Path, 
     assert concept.fetch("SELECT concept_id, valid_start_date FROM t") == [(1, date(2020, 1, 1))]
 
 
-def test_columns_that_the_table_requires_must_be_there(
-    concept: DuckDBConnection, write: Write, load: Load
-) -> None:
+def test_columns_that_the_table_requires_must_be_there(concept: DuckDBConnection, write: Write, load: Load) -> None:
     """A missing required column is said before anything is deleted."""
     write("x.csv", "concept_id\n1\n")
 
@@ -153,9 +149,7 @@ def test_columns_that_the_table_requires_must_be_there(
     ]
 
 
-def test_required_value_that_is_missing_is_refused(
-    concept: DuckDBConnection, write: Write, load: Load
-) -> None:
+def test_required_value_that_is_missing_is_refused(concept: DuckDBConnection, write: Write, load: Load) -> None:
     """NULL in a required number is the engine's constraint, told as a load error."""
     write("x.csv", "concept_id,concept_name,valid_start_date\n,a,2020-01-01\n")
 

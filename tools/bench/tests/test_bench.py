@@ -34,9 +34,7 @@ def test_generated_projects_are_the_same_every_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("measured", "broken", "ok"), [(10.0, "", True), (10.1, "", False), (1.0, "imports duckdb", False)]
 )
-def test_a_result_is_over_above_its_budget_or_without_its_promise(
-    measured: float, broken: str, ok: bool
-) -> None:
+def test_a_result_is_over_above_its_budget_or_without_its_promise(measured: float, broken: str, ok: bool) -> None:
     """The budget itself is kept, anything above is over, and a broken promise is over at any number."""
     result = Result("x", measured, 10.0, "ms", broken=broken)
     assert result.ok is ok

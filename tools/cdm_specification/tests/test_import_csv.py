@@ -172,9 +172,7 @@ def test_refuses_without_primary_key(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("column", ["isPrimaryKey", "cdmDatatype", "fkClass"])
-def test_refuses_missing_column(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], column: str
-) -> None:
+def test_refuses_missing_column(tmp_path: Path, capsys: pytest.CaptureFixture[str], column: str) -> None:
     """A file without a column that is needed is refused by the column's name."""
     folder = write_folder(tmp_path)
     at = FIELD_COLUMNS.index(column)
@@ -216,9 +214,7 @@ def test_refuses_ragged_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     ],
     ids=["duplicate field", "table in one file"],
 )
-def test_reports_extra_row(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], extra: list[str], note: str
-) -> None:
+def test_reports_extra_row(tmp_path: Path, capsys: pytest.CaptureFixture[str], extra: list[str], note: str) -> None:
     """A field given twice and a table of the field-level file only are noted and left out."""
     assert import_folder(write_folder(tmp_path, [*FIELDS, extra])) == EXPECTED.encode()
     assert note in capsys.readouterr().err
@@ -251,9 +247,7 @@ def test_keeps_denied_foreign_key(tmp_path: Path, capsys: pytest.CaptureFixture[
     [("CODE_ID", "concept.code_id: there is no such field"), ("NA", "no complete foreign-key")],
     ids=["unknown", "absent"],
 )
-def test_drops_broken_foreign_key(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], target: str, note: str
-) -> None:
+def test_drops_broken_foreign_key(tmp_path: Path, capsys: pytest.CaptureFixture[str], target: str, note: str) -> None:
     """A foreign key without an existing target is noted and dropped; its field stays."""
     folder = write_folder(tmp_path, replaced(FIELDS, "CONCEPT_ID", target))
     gender = json.loads(import_folder(folder))["tables"][0]["fields"][1]
@@ -265,16 +259,11 @@ def test_reports_foreign_key_to_no_key(tmp_path: Path, capsys: pytest.CaptureFix
     """A foreign key to a field that is no primary key is kept and noted."""
     plain = [*CONCEPT_ID[:5], "No", *CONCEPT_ID[6:]]
     folder = write_folder(tmp_path, [PERSON_ID, GENDER, BIRTH, plain])
-    assert (
-        json.loads(import_folder(folder))["tables"][0]["fields"][1]["foreign_key"]["field"]
-        == "concept_id"
-    )
+    assert json.loads(import_folder(folder))["tables"][0]["fields"][1]["foreign_key"]["field"] == "concept_id"
     assert "the target is not a primary key; key kept." in capsys.readouterr().err
 
 
-@pytest.mark.skipif(
-    not OFFICIAL.is_dir(), reason="OHDSI's CSV files are not at ../shared/data/cdm of the root"
-)
+@pytest.mark.skipif(not OFFICIAL.is_dir(), reason="OHDSI's CSV files are not at ../shared/data/cdm of the root")
 def test_shipped_files_are_current(tmp_path: Path) -> None:
     """The shipped JSON is byte for byte what the official CSV files give."""
     assert program.main([str(OFFICIAL), "--output", str(tmp_path)]) == 0

@@ -60,9 +60,7 @@ def gaps(source: Source, name: str, code: str) -> set[int]:
     rows = [r for r in source[name] if r["CODE"] == code and r["STOP"] and r["START"]]
     rows.sort(key=lambda r: (r["PATIENT"], r["START"]))
     pairs = itertools.pairwise(rows)
-    return {
-        (day(b["START"]) - day(a["STOP"])).days for a, b in pairs if a["PATIENT"] == b["PATIENT"]
-    }
+    return {(day(b["START"]) - day(a["STOP"])).days for a, b in pairs if a["PATIENT"] == b["PATIENT"]}
 
 
 def inside_stay(source: Source) -> bool:
@@ -77,9 +75,7 @@ def inside_stay(source: Source) -> bool:
 
 def same_day(source: Source, klass: str, then: str) -> bool:
     """Say whether a patient has encounters of both classes that start on one day."""
-    first, second = (
-        Counter((e["PATIENT"], e["START"][:10]) for e in of_class(source, k)) for k in (klass, then)
-    )
+    first, second = (Counter((e["PATIENT"], e["START"][:10]) for e in of_class(source, k)) for k in (klass, then))
     return any(n + second[key] > 1 and second[key] for key, n in first.items())
 
 
@@ -109,21 +105,15 @@ CASES: dict[str, Callable[[Source], bool]] = {
     "unknown ethnicity": lambda s: "unknown" in {p["ETHNICITY"] for p in s["patients"]},
     "missing postal code": lambda s: any(not p["ZIP"] for p in s["patients"]),
     "shared address": lambda s: max(Counter(p["ADDRESS"] for p in s["patients"]).values()) == 2,
-    "no events": lambda s: (
-        len({p["Id"] for p in s["patients"]} - {e["PATIENT"] for e in s["encounters"]}) == 1
-    ),
-    "no payer": lambda s: (
-        len({p["Id"] for p in s["patients"]} - {t["PATIENT"] for t in s["payer_transitions"]}) == 2
-    ),
+    "no events": lambda s: len({p["Id"] for p in s["patients"]} - {e["PATIENT"] for e in s["encounters"]}) == 1,
+    "no payer": lambda s: len({p["Id"] for p in s["patients"]} - {t["PATIENT"] for t in s["payer_transitions"]}) == 2,
     "readmission": lambda s: stay_gaps(s)[1] > 1 and stay_gaps(s)[0] > 0 and stay_gaps(s)[2] > 0,
     "overlapping stays": lambda s: any(gap < 0 for gap in stay_gaps(s)),
     "inside a stay": inside_stay,
     "emergency becomes inpatient": lambda s: same_day(s, "emergency", "inpatient"),
     "urgent care becomes inpatient": lambda s: same_day(s, "urgentcare", "inpatient"),
     "two emergencies": lambda s: same_day(s, "emergency", "emergency"),
-    "long outpatient": lambda s: any(
-        e["START"][:10] < e["STOP"][:10] for e in of_class(s, "outpatient")
-    ),
+    "long outpatient": lambda s: any(e["START"][:10] < e["STOP"][:10] for e in of_class(s, "outpatient")),
     "nursing home": lambda s: any(e["START"][:10] < e["STOP"][:10] for e in of_class(s, "snf")),
     "no length": lambda s: any(e["START"] == e["STOP"] for e in s["encounters"]),
     "drug gap": lambda s: {30, 31} <= gaps(s, "medications", "197361"),
@@ -139,8 +129,7 @@ CASES: dict[str, Callable[[Source], bool]] = {
     "after death": lambda s: after_death(s) == [30, 90],
     "before birth": lambda s: before_birth(s) == 1,
     "unknown encounter": lambda s: (
-        len({r["ENCOUNTER"] for r in s["procedures"]} - {e["Id"] for e in s["encounters"]} - {""})
-        == 1
+        len({r["ENCOUNTER"] for r in s["procedures"]} - {e["Id"] for e in s["encounters"]} - {""}) == 1
     ),
 }
 

@@ -69,9 +69,7 @@ def test_no_patients_is_a_header(tmp_path: Path) -> None:
     assert (tmp_path / "patients.csv").read_text("utf-8") == COLUMNS["patients"] + "\n"
 
 
-def test_fewer_than_no_patients_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_fewer_than_no_patients_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A negative number is an error that says what is allowed."""
     with pytest.raises(SystemExit):
         main(["--patients", "-1", "--out", str(tmp_path)])

@@ -52,9 +52,7 @@ def concepts(stub: Stub) -> dict[str, dict[str, str]]:
 def targets(stub: Stub, name: str = "Maps to") -> dict[tuple[str, str], list[str]]:
     """Return what each (vocabulary, code) of the stub is related to, as ids."""
     known = concepts(stub)
-    found: dict[tuple[str, str], list[str]] = {
-        (c["vocabulary_id"], c["concept_code"]): [] for c in known.values()
-    }
+    found: dict[tuple[str, str], list[str]] = {(c["vocabulary_id"], c["concept_code"]): [] for c in known.values()}
     for row in stub["CONCEPT_RELATIONSHIP"]:
         if row["relationship_id"] == name:
             one = known[row["concept_id_1"]]
@@ -127,10 +125,7 @@ def test_every_concept_s_place_exists(stub: Stub, column: str, name: str) -> Non
 def test_relationships_come_in_pairs(stub: Stub) -> None:
     """Every relationship is there once, and so is its reverse."""
     reverse = {r["relationship_id"]: r["reverse_relationship_id"] for r in stub["RELATIONSHIP"]}
-    rows = [
-        (r["concept_id_1"], r["relationship_id"], r["concept_id_2"])
-        for r in stub["CONCEPT_RELATIONSHIP"]
-    ]
+    rows = [(r["concept_id_1"], r["relationship_id"], r["concept_id_2"]) for r in stub["CONCEPT_RELATIONSHIP"]]
     assert len(set(rows)) == len(rows)
     assert {(b, reverse[name], a) for a, name, b in rows} == set(rows)
 

@@ -92,9 +92,7 @@ def test_the_right_project_compiles(compile_project: Compile) -> None:
             None,
             id="reference",
         ),
-        pytest.param(
-            person_and("  location_id: {id: p.id}"), "misplaced-id", "11:16", None, id="id-elsewhere"
-        ),
+        pytest.param(person_and("  location_id: {id: p.id}"), "misplaced-id", "11:16", None, id="id-elsewhere"),
         pytest.param(
             person("year_of_birth: 1970", "year_of_birth: {constant: x}"),
             "constant-type",
@@ -167,9 +165,7 @@ def test_a_mistake_in_a_mapping_is_reported_at_its_place(
             id="key-of-another-length",
         ),
         pytest.param("SNOMED", "{expression: x.y}", "unknown-alias", "6:37", "no alias 'x'", id="vocabulary"),
-        pytest.param(
-            "start: c.start", "start: c.start +", "sql-syntax", "7:8", "cannot be read", id="syntax"
-        ),
+        pytest.param("start: c.start", "start: c.start +", "sql-syntax", "7:8", "cannot be read", id="syntax"),
     ],
 )
 def test_a_mistake_in_an_event_is_reported_at_its_place(
@@ -205,10 +201,7 @@ def test_a_column_without_an_alias_must_be_the_only_table_s(problem: Problem) ->
     """With two tables in sight, a column says which one it is of."""
     join = "joins: {q: {table: source.conditions, on: q.patient = p.id, cardinality: many}}\n"
     found = problem(
-        {
-            "mappings/person.yaml": PERSON.replace("person_source_value: p.id", "person_source_value: id")
-            + join
-        }
+        {"mappings/person.yaml": PERSON.replace("person_source_value: p.id", "person_source_value: id") + join}
     )
     assert (found.code, str(found.position)) == ("ambiguous-column", "mappings/person.yaml:10:24")
     assert found.allowed == ("p.id", "q.id")

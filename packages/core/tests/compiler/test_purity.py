@@ -121,9 +121,7 @@ def test_the_place_of_a_project_leaves_no_trace_in_its_plan(
     assert str(moved).encode() not in reference
 
 
-def test_compiling_asks_neither_for_the_time_nor_for_luck(
-    reference: bytes, project: Project, support: Path
-) -> None:
+def test_compiling_asks_neither_for_the_time_nor_for_luck(reference: bytes, project: Project, support: Path) -> None:
     """With every clock and every source of chance taken away, the plan is the same."""
     root = project()
     found = run(STOPPED_CLOCK + COMPILE, str(root), support=support, cwd=root)
@@ -133,9 +131,7 @@ def test_compiling_asks_neither_for_the_time_nor_for_luck(
 def test_no_module_on_the_way_to_a_plan_can_ask() -> None:
     """What compiles imports no clock, no chance and no name of a machine."""
     folder = Path(core.__path__[0])
-    files = [path for part in PURE for path in (folder / part).glob("**/*.py")] + [
-        folder / p for p in PURE if "." in p
-    ]
+    files = [path for part in PURE for path in (folder / part).glob("**/*.py")] + [folder / p for p in PURE if "." in p]
     assert len(files) > 25
     for file in files:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

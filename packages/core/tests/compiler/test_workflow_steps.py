@@ -94,9 +94,7 @@ def test_a_file_of_a_load_is_below_its_folder(problem: Problem, folder: str, fil
     ("folder", "code", "near"),
     [(":foldr", "unknown-variable", "folder"), (":unset", "missing-variable", None)],
 )
-def test_the_variable_of_a_load_must_have_a_value(
-    problem: Problem, folder: str, code: str, near: str | None
-) -> None:
+def test_the_variable_of_a_load_must_have_a_value(problem: Problem, folder: str, code: str, near: str | None) -> None:
     """A load from a variable that is unknown or has no value is reported at the load, once."""
     found = problem(load(folder))
     assert (found.code, str(found.position), found.suggestion) == (code, "workflow.yaml:6:59", near)
@@ -105,9 +103,7 @@ def test_the_variable_of_a_load_must_have_a_value(
 def test_mistakes_of_loads_and_mappings_are_reported_together(problems: Problems) -> None:
     """A load is checked before the mappings are, not after they are right."""
     broken = "name: x\nkind: table\ntarget: cdm.nope\nkey: '1'\ncolumns: {a: 1}\n"
-    files = {
-        "workflow.yaml": HEAD + LOAD.format("..", "a.csv") + "  - {name: m, kind: dml, mappings: x.yaml}\n"
-    }
+    files = {"workflow.yaml": HEAD + LOAD.format("..", "a.csv") + "  - {name: m, kind: dml, mappings: x.yaml}\n"}
     assert {d.code for d in problems({**files, "x.yaml": broken})} == {"outside-project", "unknown-table"}
 
 
@@ -143,9 +139,7 @@ def test_a_load_demands_the_columns_that_rules_read(compile_project: Compile) ->
         pytest.param("", "sql-statements", "1:1", "holds no statement", id="empty"),
         pytest.param("-- nothing", "sql-statements", "1:1", "holds no statement", id="comment"),
         pytest.param("delete from {{ x }}.y", "sql-statements", "1:1", "no text templates", id="template"),
-        pytest.param(
-            "delete from cdm.person\nwhere (", "sql-syntax", "2:7", "something is missing", id="syntax"
-        ),
+        pytest.param("delete from cdm.person\nwhere (", "sql-syntax", "2:7", "something is missing", id="syntax"),
         pytest.param("delete from\n  'x", "sql-syntax", "2:3", "begins with ' is not closed", id="quote"),
         pytest.param(
             "delete from cdm.person\nwhere x in (select y from z)",
@@ -155,12 +149,8 @@ def test_a_load_demands_the_columns_that_rules_read(compile_project: Compile) ->
             id="schema",
         ),
         pytest.param("delete from\n  cdm.persn", "unknown-table", "2:3", "no table cdm.persn", id="table"),
-        pytest.param(
-            "delete from cdm.person where x = :nope", "unknown-variable", "1:1", "'nope'", id="variable"
-        ),
-        pytest.param(
-            "delete from cdm.person where x = :unset", "missing-variable", "1:1", "'unset'", id="no-value"
-        ),
+        pytest.param("delete from cdm.person where x = :nope", "unknown-variable", "1:1", "'nope'", id="variable"),
+        pytest.param("delete from cdm.person where x = :unset", "missing-variable", "1:1", "'unset'", id="no-value"),
         pytest.param(
             "insert into cdm.person select * from read_csv('/x')",
             "unknown-schema",
@@ -180,9 +170,7 @@ def test_a_mistake_in_a_sql_file_is_reported_in_that_file(
     assert "<" not in found.message
 
 
-@pytest.mark.parametrize(
-    "text", ["", "select 1; select 2", "delete from work.s"], ids=["none", "two", "no-select"]
-)
+@pytest.mark.parametrize("text", ["", "select 1; select 2", "delete from work.s"], ids=["none", "two", "no-select"])
 def test_a_table_is_created_from_one_select(problem: Problem, text: str) -> None:
     """With `creates`, the file is the query of that table and nothing else."""
     found = problem(sql(text, ", creates: work.s"))
@@ -192,18 +180,12 @@ def test_a_table_is_created_from_one_select(problem: Problem, text: str) -> None
 
 def test_a_created_table_cannot_be_its_own_source(problem: Problem) -> None:
     """Such a table would be another one after every run."""
-    assert (
-        problem(sql("select * from work.s", ", creates: work.s")).message
-        == "work.s cannot be made from itself"
-    )
+    assert problem(sql("select * from work.s", ", creates: work.s")).message == "work.s cannot be made from itself"
 
 
 def test_a_sql_file_knows_what_it_reads_and_writes(compile_project: Compile) -> None:
     """Reads and writes are taken from the SQL; names of its own WITH are neither."""
-    text = (
-        "with t as (select id from source.patients where d > :since) insert into work.y"
-        " select * from t, work.x"
-    )
+    text = "with t as (select id from source.patients where d > :since) insert into work.y select * from t, work.x"
     files = workflow("name: s, kind: sql, file: s.sql", "name: x, kind: sql, file: x.sql, creates: work.x")
     plan = compile_project({**files, "s.sql": text, "x.sql": "select 1 as a"})
     step = next(step for step in plan.steps if step.name == "s")
@@ -242,10 +224,7 @@ def test_a_cycle_is_printed(problem: Problem) -> None:
         "name: b, kind: sql, file: b.sql, creates: work.b",
         "name: c, kind: sql, file: c.sql, creates: work.c",
     )
-    texts = {
-        name: f"select * from work.{other}"
-        for name, other in (("a.sql", "b"), ("b.sql", "c"), ("c.sql", "a"))
-    }
+    texts = {name: f"select * from work.{other}" for name, other in (("a.sql", "b"), ("b.sql", "c"), ("c.sql", "a"))}
     found = problem({**files, **texts})
     assert (found.code, str(found.position)) == ("cycle", "workflow.yaml:6:1")
     assert found.message == "these steps wait for each other: a → b → c → a"
@@ -285,9 +264,7 @@ def test_a_table_of_ours_that_no_step_makes_is_reported(problem: Problem) -> Non
 
 
 @pytest.mark.parametrize("name", ["stage_person", "write_person", "schemas", "source_patients"])
-def test_a_step_cannot_have_the_name_of_a_generated_one(
-    project_workflow: str, problem: Problem, name: str
-) -> None:
+def test_a_step_cannot_have_the_name_of_a_generated_one(project_workflow: str, problem: Problem, name: str) -> None:
     """Steps of the plan are told apart by their names, those of the compiler too."""
     step = f"  - {{name: {name}, kind: sql, file: s.sql, creates: work.z}}\n"
     found = problem({"workflow.yaml": project_workflow + step, "s.sql": "select 1 as x"})

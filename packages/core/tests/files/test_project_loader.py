@@ -217,9 +217,7 @@ def test_two_mappings_of_one_name_are_refused(project: Project) -> None:
 
 def test_a_mapping_belongs_to_one_step(project: Project) -> None:
     """A mapping that two steps run is refused, with the names of both."""
-    steps = (
-        ONE_MAPPING.format("mappings/*.yaml") + "  - {name: n, kind: dml, mappings: mappings/person.yaml}\n"
-    )
+    steps = ONE_MAPPING.format("mappings/*.yaml") + "  - {name: n, kind: dml, mappings: mappings/person.yaml}\n"
     found = mistake(project({"workflow.yaml": steps}))
     assert found.message == "the mapping is run by two steps, m and n"
 

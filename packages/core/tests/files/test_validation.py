@@ -17,9 +17,7 @@ ADAPTERS: dict[str, TypeAdapter[object]] = {
     "workflow": TypeAdapter(WorkflowConfig),
     "project": TypeAdapter(ProjectConfig),
 }
-TABLE = (
-    "name: person\nkind: table\ntarget: cdm.person\nfrom: {p: source.patients}\nkey: p.id\ncolumns: {a: 1}\n"
-)
+TABLE = "name: person\nkind: table\ntarget: cdm.person\nfrom: {p: source.patients}\nkey: p.id\ncolumns: {a: 1}\n"
 EVENT = (
     "name: c\nkind: event\nfrom: {c: source.conditions}\nkey: c.id\nperson: c.patient\n"
     "concept: {code: c.code, vocabulary: SNOMED}\nstart: c.start\ntype_concept_id: 1\n"
@@ -58,17 +56,11 @@ def place(found: Diagnostic) -> tuple[int, int]:
     [
         pytest.param("mapping", TABLE + "colums: 1\n", (7, 1), "columns", id="in-a-mapping"),
         pytest.param("mapping", TABLE + "joins:\n  q: {tabel: x}\n", (8, 7), "table", id="in-a-join"),
-        pytest.param(
-            "mapping", column("{value_map: p.g, map: {M: 1}, els: 0}"), (7, 36), "else", id="in-a-column"
-        ),
+        pytest.param("mapping", column("{value_map: p.g, map: {M: 1}, els: 0}"), (7, 36), "else", id="in-a-column"),
         pytest.param("mapping", EVENT + "value: {nmber: c.v}\n", (10, 9), "number", id="in-an-event"),
-        pytest.param(
-            "mapping", EVENT + "unit: {code: c.u, vocabulry: U}\n", (10, 19), "vocabulary", id="in-a-unit"
-        ),
+        pytest.param("mapping", EVENT + "unit: {code: c.u, vocabulry: U}\n", (10, 19), "vocabulary", id="in-a-unit"),
         pytest.param("workflow", WORKFLOW + "concurency: 2\n", (4, 1), "concurrency", id="in-a-workflow"),
-        pytest.param(
-            "workflow", WORKFLOW.replace("schema: cdm", "schema: cdm, frm: x"), (3, 39), None, id="in-a-step"
-        ),
+        pytest.param("workflow", WORKFLOW.replace("schema: cdm", "schema: cdm, frm: x"), (3, 39), None, id="in-a-step"),
         pytest.param("project", PROJECT + "variabls: {}\n", (4, 1), "variables", id="in-a-project"),
         pytest.param(
             "project",
@@ -94,9 +86,7 @@ def test_an_unknown_key_is_shown_with_what_is_allowed(
 @pytest.mark.parametrize(
     ("kind", "text", "where", "message"),
     [
-        pytest.param(
-            "mapping", TABLE.replace("key: p.id\n", ""), (1, 1), "the file needs the key 'key'", id="file"
-        ),
+        pytest.param("mapping", TABLE.replace("key: p.id\n", ""), (1, 1), "the file needs the key 'key'", id="file"),
         pytest.param(
             "mapping",
             TABLE + "joins:\n  q: {table: source.x, 'on': a}\n",
@@ -104,15 +94,9 @@ def test_an_unknown_key_is_shown_with_what_is_allowed(
             "joins.q needs the key 'cardinality'",
             id="join",
         ),
-        pytest.param(
-            "mapping", column("{value_map: p.g}"), (7, 6), "columns.a needs the key 'map'", id="value-map"
-        ),
-        pytest.param(
-            "mapping", column("{concept: p.g}"), (7, 6), "columns.a needs the key 'vocabulary'", id="concept"
-        ),
-        pytest.param(
-            "mapping", column("{reference: person}"), (7, 6), "columns.a needs the key 'key'", id="reference"
-        ),
+        pytest.param("mapping", column("{value_map: p.g}"), (7, 6), "columns.a needs the key 'map'", id="value-map"),
+        pytest.param("mapping", column("{concept: p.g}"), (7, 6), "columns.a needs the key 'vocabulary'", id="concept"),
+        pytest.param("mapping", column("{reference: person}"), (7, 6), "columns.a needs the key 'key'", id="reference"),
         pytest.param(
             "workflow",
             WORKFLOW.replace(", schema: cdm", ""),
@@ -136,9 +120,7 @@ def test_an_unknown_key_is_shown_with_what_is_allowed(
         ),
     ],
 )
-def test_a_missing_key_is_named_with_its_owner(
-    kind: str, text: str, where: tuple[int, int], message: str
-) -> None:
+def test_a_missing_key_is_named_with_its_owner(kind: str, text: str, where: tuple[int, int], message: str) -> None:
     """What lacks a key is pointed at, and called as the user calls it."""
     found = mistake(kind, text)
     assert (found.code, place(found), found.message) == ("missing-key", where, message)
@@ -147,16 +129,10 @@ def test_a_missing_key_is_named_with_its_owner(
 @pytest.mark.parametrize(
     ("kind", "text", "where", "given", "near"),
     [
-        pytest.param(
-            "mapping", TABLE.replace("kind: table", "kind: tabel"), (2, 7), "tabel", "table", id="mapping"
-        ),
+        pytest.param("mapping", TABLE.replace("kind: table", "kind: tabel"), (2, 7), "tabel", "table", id="mapping"),
         pytest.param("mapping", TABLE.replace("kind: table\n", ""), (1, 1), None, None, id="mapping-without"),
-        pytest.param(
-            "mapping", TABLE.replace("kind: table", "kind:"), (1, 1), None, None, id="mapping-empty"
-        ),
-        pytest.param(
-            "workflow", WORKFLOW.replace("kind: ddl", "kind: ddll"), (3, 21), "ddll", "ddl", id="step"
-        ),
+        pytest.param("mapping", TABLE.replace("kind: table", "kind:"), (1, 1), None, None, id="mapping-empty"),
+        pytest.param("workflow", WORKFLOW.replace("kind: ddl", "kind: ddll"), (3, 21), "ddll", "ddl", id="step"),
         pytest.param("workflow", WORKFLOW.replace("kind: ddl, ", ""), (3, 5), None, None, id="step-without"),
     ],
 )
@@ -166,9 +142,7 @@ def test_an_unknown_kind_is_shown_with_the_kinds_there_are(
     """A mapping or step of no kind that exists gets one report, which lists the kinds."""
     found = mistake(kind, text)
     assert (found.code, place(found), found.found, found.suggestion) == ("unknown-kind", where, given, near)
-    assert (
-        found.allowed == {"mapping": ("table", "event"), "workflow": ("ddl", "bulk_load", "dml", "sql")}[kind]
-    )
+    assert found.allowed == {"mapping": ("table", "event"), "workflow": ("ddl", "bulk_load", "dml", "sql")}[kind]
 
 
 @pytest.mark.parametrize(
@@ -190,15 +164,11 @@ def test_a_column_must_be_filled_in_exactly_one_way(value: str, near: str | None
 @pytest.mark.parametrize(
     ("value", "where", "message"),
     [
-        pytest.param(
-            "{direct: a b}", (7, 15), "columns.a.direct must be one column, such as p.id", id="direct"
-        ),
+        pytest.param("{direct: a b}", (7, 15), "columns.a.direct must be one column, such as p.id", id="direct"),
         pytest.param("''", (7, 6), "columns.a must not be empty", id="bare"),
         pytest.param("{expression: 5}", (7, 19), "columns.a.expression must be text", id="expression"),
         pytest.param("{constant: [1]}", (7, 17), "columns.a.constant must be one plain value", id="constant"),
-        pytest.param(
-            "{constant: 1e999}", (7, 17), "columns.a.constant must be a finite number", id="infinite"
-        ),
+        pytest.param("{constant: 1e999}", (7, 17), "columns.a.constant must be a finite number", id="infinite"),
         pytest.param("{value_map: p.g, map: {}}", (7, 28), "columns.a.map must not be empty", id="value-map"),
         pytest.param(
             "{value_map: p.g, map: {M: [1]}}",
@@ -231,17 +201,11 @@ def test_a_column_must_be_filled_in_exactly_one_way(value: str, near: str | None
             id="take",
         ),
         pytest.param("{id: []}", (7, 11), "columns.a.id must not be empty", id="id"),
-        pytest.param(
-            "{id: p.id, strategy: x}", (7, 27), "columns.a.strategy is none of the words", id="strategy"
-        ),
-        pytest.param(
-            "{reference: Person, key: p.id}", (7, 18), "columns.a.reference must be a name", id="reference"
-        ),
+        pytest.param("{id: p.id, strategy: x}", (7, 27), "columns.a.strategy is none of the words", id="strategy"),
+        pytest.param("{reference: Person, key: p.id}", (7, 18), "columns.a.reference must be a name", id="reference"),
     ],
 )
-def test_a_wrong_column_value_is_reported_at_the_very_place(
-    value: str, where: tuple[int, int], message: str
-) -> None:
+def test_a_wrong_column_value_is_reported_at_the_very_place(value: str, where: tuple[int, int], message: str) -> None:
     """The report names the part of the column value that is wrong and points at it, not at its parent."""
     found = mistake("mapping", column(value))
     assert place(found) == where
@@ -368,9 +332,7 @@ def test_a_wrong_column_value_is_reported_at_the_very_place(
             None,
             id="boolean-for-number",
         ),
-        pytest.param(
-            "workflow", "name: w\nsteps: []\n", (2, 8), "steps must not be empty", "[]", None, id="no-steps"
-        ),
+        pytest.param("workflow", "name: w\nsteps: []\n", (2, 8), "steps must not be empty", "[]", None, id="no-steps"),
         pytest.param(
             "workflow",
             "name: w\nsteps: [x]\n",

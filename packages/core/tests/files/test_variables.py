@@ -22,16 +22,12 @@ Read = Callable[..., tuple[Mapping[str, object], list[Diagnostic]]]
 def read() -> Read:
     """Read one declared variable, with a value in the project file or from outside."""
 
-    def run(
-        declared: str, in_project: str = "{}", **given: str
-    ) -> tuple[Mapping[str, object], list[Diagnostic]]:
+    def run(declared: str, in_project: str = "{}", **given: str) -> tuple[Mapping[str, object], list[Diagnostic]]:
         workflow = parse_yaml(
             "workflow.yaml",
             f"name: w\nvariables:\n  x: {declared}\nsteps: [{{name: a, kind: ddl, schema: cdm}}]\n",
         )
-        project = parse_yaml(
-            "project.yaml", f"name: p\nvariables: {in_project}\ntargets: {{t: {{provider: x}}}}\n"
-        )
+        project = parse_yaml("project.yaml", f"name: p\nvariables: {in_project}\ntargets: {{t: {{provider: x}}}}\n")
         problems: list[Diagnostic] = []
         values = read_variables(
             validate_document(workflow, TypeAdapter(WorkflowConfig)),

@@ -8,8 +8,7 @@ from omopcloudetl.core.errors import Diagnostic, Position, ProjectError
 from omopcloudetl.core.files.yaml_document import MAX_BYTES, MAX_DEPTH, parse_yaml
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
-    f"{name}: &{name} [{','.join(['*' + before] * 9)}]\n"
-    for before, name in zip("abcdefghi", "bcdefghij", strict=True)
+    f"{name}: &{name} [{','.join(['*' + before] * 9)}]\n" for before, name in zip("abcdefghi", "bcdefghij", strict=True)
 )
 
 
@@ -62,9 +61,7 @@ def test_keys_are_the_text_that_was_written() -> None:
     assert list(data) == ["1", "true", "null", "1.50", "007", "no"]
 
 
-@pytest.mark.parametrize(
-    "text", ["", "# nothing\n", "---\n", "\n\n"], ids=["empty", "comment", "dashes", "lines"]
-)
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "\n\n"], ids=["empty", "comment", "dashes", "lines"])
 def test_an_empty_file_holds_nothing(text: str) -> None:
     """A file without a value is no error to the reader."""
     assert parse_yaml("f.yaml", text).data is None

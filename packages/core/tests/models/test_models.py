@@ -73,9 +73,7 @@ def test_a_column_value_may_be_written_in_each_of_its_forms(text: str, value: ob
         pytest.param("SNOMED", ("SNOMED",), id="one"),
         pytest.param("[RxNorm, CVX]", ("RxNorm", "CVX"), id="in-order-of-preference"),
         pytest.param("{expression: c.system}", ExpressionValue(expression="c.system"), id="by-row"),
-        pytest.param(
-            "{value_map: c.system, map: {a: B}}", ValueMap(value_map="c.system", map={"a": "B"}), id="mapped"
-        ),
+        pytest.param("{value_map: c.system, map: {a: B}}", ValueMap(value_map="c.system", map={"a": "B"}), id="mapped"),
     ],
 )
 def test_a_vocabulary_may_be_written_in_each_of_its_forms(text: str, vocabulary: object) -> None:
@@ -86,9 +84,7 @@ def test_a_vocabulary_may_be_written_in_each_of_its_forms(text: str, vocabulary:
 
 def test_a_table_mapping_has_defaults() -> None:
     """What a mapping does not say is: no joins, no condition, and a row too many is set aside."""
-    text = (
-        "{name: x, kind: table, target: CDM.Person, key: p.id, columns: {a: 1}, from: {p: source.Patients}}"
-    )
+    text = "{name: x, kind: table, target: CDM.Person, key: p.id, columns: {a: 1}, from: {p: source.Patients}}"
     found = MAPPING.validate_python(parse_yaml("f.yaml", text).data)
     assert isinstance(found, TableMapping)
     assert (found.target, found.from_, found.key) == ("cdm.person", {"p": "source.patients"}, ("p.id",))
@@ -155,9 +151,7 @@ def test_an_optional_column_says_true_or_false() -> None:
 
 def test_a_target_may_have_schemas_of_its_own() -> None:
     """A physical schema is the target's, else the project's, else it has the logical name."""
-    text = (
-        "{name: p, schemas: {cdm: omop, work: tmp}, targets: {t: {provider: x, schemas: {work: db.scratch}}}}"
-    )
+    text = "{name: p, schemas: {cdm: omop, work: tmp}, targets: {t: {provider: x, schemas: {work: db.scratch}}}}"
     config = ProjectConfig.model_validate(parse_yaml("f.yaml", text).data)
     assert config.physical_schemas(config.targets["t"]) == {
         "source": "source",

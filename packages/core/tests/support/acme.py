@@ -95,13 +95,9 @@ class AcmeConnection(BaseConnection):
 class AcmeOrchestrator(BaseOrchestrator):
     """Walks the plan in its order and tells the events."""
 
-    def execute_plan(
-        self, plan: CompiledWorkflowPlan, *, dry_run: bool = False, resume: bool = False
-    ) -> RunRecord:
+    def execute_plan(self, plan: CompiledWorkflowPlan, *, dry_run: bool = False, resume: bool = False) -> RunRecord:
         """Every step is done; with `dry_run` none is begun."""
-        records = [
-            StepRecord(name=step.name, kind=step.kind, fingerprint=step.fingerprint) for step in plan.steps
-        ]
+        records = [StepRecord(name=step.name, kind=step.kind, fingerprint=step.fingerprint) for step in plan.steps]
         run = RunRecord(
             run_id="1",
             name=plan.name,

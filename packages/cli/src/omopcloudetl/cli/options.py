@@ -86,9 +86,7 @@ project_option = click.option(
     is_eager=True,
     help="The folder that holds project.yaml.",
 )
-target_option = click.option(
-    "--target", metavar="NAME", help="One of the project's targets; its default without this."
-)
+target_option = click.option("--target", metavar="NAME", help="One of the project's targets; its default without this.")
 variables_option = click.option(
     "--var",
     "variables",
@@ -98,9 +96,7 @@ variables_option = click.option(
     help="Set a variable of the workflow; may be given several times.",
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Only the result, no progress.")
-verbose_option = click.option(
-    "-v", "--verbose", count=True, help="A log in place of the progress; -vv logs more."
-)
+verbose_option = click.option("-v", "--verbose", count=True, help="A log in place of the progress; -vv logs more.")
 
 
 def _bundle(name: str, kind: type[Any], *options: Callable[[Any], Any]) -> Decorator[Any]:

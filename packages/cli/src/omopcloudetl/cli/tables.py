@@ -149,9 +149,7 @@ def show_failures(record: RunRecord) -> None:
 
 def show_steps(steps: Sequence[StepRecord]) -> None:
     """What happened to each step."""
-    rows = [
-        (step.name, step.state, step_rows(step), step.seconds, one_line(step.error or "")) for step in steps
-    ]
+    rows = [(step.name, step.state, step_rows(step), step.seconds, one_line(step.error or "")) for step in steps]
     show_table("Steps", ("step", "state", "rows", "seconds", "error"), rows)
 
 

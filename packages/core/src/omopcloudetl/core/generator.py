@@ -53,9 +53,7 @@ class BaseSQLGenerator(ABC):
 
     def write_full(self, table: exp.Table, columns: Sequence[str], query: exp.Query) -> list[exp.Expr]:
         """Make an existing table hold exactly the query's rows; the statements run in one transaction."""
-        target = exp.Schema(
-            this=table.copy(), expressions=[exp.to_identifier(c, quoted=True) for c in columns]
-        )
+        target = exp.Schema(this=table.copy(), expressions=[exp.to_identifier(c, quoted=True) for c in columns])
         return [exp.Delete(this=table), exp.Insert(this=target, expression=query)]
 
     def render(self, statement: exp.Expr, schemas: Mapping[str, str]) -> str:

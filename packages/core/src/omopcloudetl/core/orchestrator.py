@@ -36,9 +36,7 @@ class BaseOrchestrator(ABC):
         self.context = context
 
     @abstractmethod
-    def execute_plan(
-        self, plan: CompiledWorkflowPlan, *, dry_run: bool = False, resume: bool = False
-    ) -> RunRecord:
+    def execute_plan(self, plan: CompiledWorkflowPlan, *, dry_run: bool = False, resume: bool = False) -> RunRecord:
         """Run every step and return the record; a failed step is in the record, not an exception.
 
         Args:

@@ -132,9 +132,7 @@ class CompiledWorkflowPlan(PlanModel):
             where = ".".join(map(str, first["loc"])) or "the text"
             raise PlanError(f"this is not a plan: {where}: {first['msg']}") from None
         if plan.content_hash != plan._hash():
-            raise PlanError(
-                f"the plan's content does not match its hash {plan.content_hash[:12]}; compile it again"
-            )
+            raise PlanError(f"the plan's content does not match its hash {plan.content_hash[:12]}; compile it again")
         return plan
 
 

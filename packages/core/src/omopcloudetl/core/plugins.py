@@ -93,9 +93,7 @@ class Plugins:
             try:
                 answer = implementation.function()
             except Exception as error:
-                raise PluginError(
-                    f"{hook} of the plugin {implementation.plugin_name} failed: {error!r}"
-                ) from error
+                raise PluginError(f"{hook} of the plugin {implementation.plugin_name} failed: {error!r}") from error
             if answer is not None:
                 found.append((implementation.plugin_name, answer))
         return found

@@ -43,9 +43,7 @@ class Session:
     provider: Provider
 
     @classmethod
-    def open(
-        cls, root: Path, *, target: str | None = None, variables: Mapping[str, str] | None = None
-    ) -> Session:
+    def open(cls, root: Path, *, target: str | None = None, variables: Mapping[str, str] | None = None) -> Session:
         """Read the project in `root`.
 
         Args:
@@ -96,9 +94,7 @@ class Session:
         from omopcloudetl.core.specification.manager import SpecificationManager
 
         try:
-            specification = SpecificationManager(self.plugins.resources()).load(
-                self.project.config.cdm_version
-            )
+            specification = SpecificationManager(self.plugins.resources()).load(self.project.config.cdm_version)
         except SpecificationError as error:
             where = self.project.config_document.at("cdm_version")
             raise ProjectError([Diagnostic("unknown-cdm-version", str(error), where)]) from None

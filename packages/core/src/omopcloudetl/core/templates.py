@@ -151,15 +151,10 @@ def relative_to_project(uri: str, project: Path, base: Path) -> str:
         return Path(path).as_posix()
 
 
-def place_uris(
-    given: Mapping[str, str], workflow: WorkflowConfig, project: Path, base: Path
-) -> dict[str, str]:
+def place_uris(given: Mapping[str, str], workflow: WorkflowConfig, project: Path, base: Path) -> dict[str, str]:
     """The given values of variables, with those of type `uri` made relative to the project."""
     uris = {name for name, variable in workflow.variables.items() if variable.type == "uri"}
-    return {
-        name: relative_to_project(value, project, base) if name in uris else value
-        for name, value in given.items()
-    }
+    return {name: relative_to_project(value, project, base) if name in uris else value for name, value in given.items()}
 
 
 def place_given_uris(root: Path, given: Mapping[str, str], base: Path) -> dict[str, str]:

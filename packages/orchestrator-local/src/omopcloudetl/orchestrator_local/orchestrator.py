@@ -36,9 +36,7 @@ class LocalOrchestrator(BaseOrchestrator):
     `skipped` without an error was completed by an earlier run and passed over by `resume`.
     """
 
-    def execute_plan(
-        self, plan: CompiledWorkflowPlan, *, dry_run: bool = False, resume: bool = False
-    ) -> RunRecord:
+    def execute_plan(self, plan: CompiledWorkflowPlan, *, dry_run: bool = False, resume: bool = False) -> RunRecord:
         """Run every step; see `BaseOrchestrator.execute_plan`."""
         run = _new_record(plan, self.context.target)
         schedule = Schedule(plan.steps)
@@ -76,9 +74,7 @@ class _Execution:
     def execute(self, connection: BaseConnection, *, resume: bool) -> RunRecord:
         """Run all steps, then read the outcome; the record is kept whatever happens."""
         passed_over = (
-            completed_steps(self._plan, self._context.state, self._context.target, connection)
-            if resume
-            else set()
+            completed_steps(self._plan, self._context.state, self._context.target, connection) if resume else set()
         )
         save_run(self._context.state, self._run)
         self._log.info("run_started", steps=len(self._plan.steps), passed_over=len(passed_over))
@@ -213,7 +209,5 @@ def _new_record(plan: CompiledWorkflowPlan, target: str) -> RunRecord:
         provider=plan.provider,
         cdm_version=plan.cdm_version,
         started_at=now,
-        steps=[
-            StepRecord(name=step.name, kind=step.kind, fingerprint=step.fingerprint) for step in plan.steps
-        ],
+        steps=[StepRecord(name=step.name, kind=step.kind, fingerprint=step.fingerprint) for step in plan.steps],
     )

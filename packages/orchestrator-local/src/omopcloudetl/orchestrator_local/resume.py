@@ -21,9 +21,7 @@ def physical_name(table: str, plan: CompiledWorkflowPlan) -> tuple[str, ...]:
     return (*plan.schemas.get(schema, schema).split("."), name)
 
 
-def completed_steps(
-    plan: CompiledWorkflowPlan, state: Path, target: str, connection: BaseConnection
-) -> set[str]:
+def completed_steps(plan: CompiledWorkflowPlan, state: Path, target: str, connection: BaseConnection) -> set[str]:
     """Names of the steps that the newest run of the target completed and that are still valid.
 
     A step is valid if its fingerprint is the same, the tables that it makes exist, and so is every

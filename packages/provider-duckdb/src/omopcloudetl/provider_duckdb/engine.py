@@ -178,9 +178,7 @@ class DuckDBConnection(BaseConnection):
             return duckdb.connect(_memory_name(self._base), config=settings)
         return self._open_file(settings)
 
-    def _open_file(
-        self, settings: dict[str, str | bool | int | float | list[str]]
-    ) -> duckdb.DuckDBPyConnection:
+    def _open_file(self, settings: dict[str, str | bool | int | float | list[str]]) -> duckdb.DuckDBPyConnection:
         path = self._file
         if not path.parent.is_dir():
             raise DatabaseConnectionError(f"cannot make {path}: the folder {path.parent} does not exist")

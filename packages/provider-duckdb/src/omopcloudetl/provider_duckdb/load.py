@@ -76,9 +76,7 @@ def _write(
         raise LoadError(problem or explained(error, labels)) from error
 
 
-def _is_read_to_its_end(
-    session: LoadSession, load: BulkLoadStep, groups: Sequence[FileGroup]
-) -> Iterator[bool]:
+def _is_read_to_its_end(session: LoadSession, load: BulkLoadStep, groups: Sequence[FileGroup]) -> Iterator[bool]:
     """For each group, whether one thread accounts for every line of its files."""
     for group in groups:
         if not all(file.is_plain for file in group.files):
@@ -166,9 +164,7 @@ def _refuse_other_table(
         raise LoadError(f"{found[0].label} has no column of the table {name}, which has {_listed(names)}")
 
 
-def _refuse_missing_columns(
-    load: BulkLoadStep, groups: Sequence[FileGroup], table: Sequence[TableColumn]
-) -> None:
+def _refuse_missing_columns(load: BulkLoadStep, groups: Sequence[FileGroup], table: Sequence[TableColumn]) -> None:
     """Raise one error for everything that is missing in any file."""
     required = [column.name.lower() for column in table if column.required]
     problems = [

@@ -44,9 +44,7 @@ def plugins(project: Path, as_json: bool) -> None:
     def text() -> None:
         from omopcloudetl.cli.tables import show_table
 
-        rows = [
-            (info.name, info.distribution or "", info.version or "", ", ".join(info.hooks)) for info in infos
-        ]
+        rows = [(info.name, info.distribution or "", info.version or "", ", ".join(info.hooks)) for info in infos]
         show_table("", ("plugin", "distribution", "version", "hooks"), rows)
         show_table("Provided", ("kind", "name", "summary"), provided)
 

@@ -28,10 +28,7 @@ def list_versions(project: Path, as_json: bool) -> None:
     """List the versions of the CDM that there are."""
     manager = _manager(project)
     versions = [manager.load(version) for version in manager.versions()]
-    rows = [
-        (found.version, len(found.tables), sum(len(table.fields) for table in found.tables))
-        for found in versions
-    ]
+    rows = [(found.version, len(found.tables), sum(len(table.fields) for table in found.tables)) for found in versions]
 
     def document() -> dict[str, object]:
         keys = ("version", "tables", "fields")
@@ -112,8 +109,7 @@ def _show_fields(table: CdmTable) -> None:
     from omopcloudetl.cli.tables import show_table
 
     rows = [
-        (field.name, field.type, "yes" if field.required else "", _key(field), _domain(field))
-        for field in table.fields
+        (field.name, field.type, "yes" if field.required else "", _key(field), _domain(field)) for field in table.fields
     ]
     show_table("", ("field", "type", "required", "key", "domain or class"), rows)
 

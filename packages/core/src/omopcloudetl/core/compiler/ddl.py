@@ -17,8 +17,7 @@ SCHEMAS_STEP = "schemas"
 def schemas_step(compilation: Compilation) -> None:
     """Add the step that makes the physical schemas; every other step comes after it."""
     physical = {
-        name: compilation.project.config.physical_schemas(compilation.project.target)[name]
-        for name in LOGICAL_SCHEMAS
+        name: compilation.project.config.physical_schemas(compilation.project.target)[name] for name in LOGICAL_SCHEMAS
     }
     statements = [
         DraftStatement(compilation.generator.create_schema(schema), f"the schema for {logical}")
@@ -56,9 +55,7 @@ def ddl_step(compilation: Compilation, step: DdlStep, index: int) -> None:
     )
 
 
-def create_table(
-    generator: BaseSQLGenerator, schema: str, table: CdmTable, *, primary_keys: bool = False
-) -> exp.Expr:
+def create_table(generator: BaseSQLGenerator, schema: str, table: CdmTable, *, primary_keys: bool = False) -> exp.Expr:
     """`CREATE TABLE IF NOT EXISTS` for a CDM table over the logical `schema`: fields, types, NOT NULL."""
     columns = []
     for field in table.fields:

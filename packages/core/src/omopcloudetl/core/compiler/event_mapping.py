@@ -70,9 +70,7 @@ def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventM
     builder = StageBuilder(compilation, scope, model.name)
     tables = _tables(compilation, loaded, model)
     code = scope.parse(model.concept.code, "concept", "code")
-    concept = builder.lookup(
-        "concept", code, model.concept.vocabulary, model.concept.domain, "concept", fans_out=True
-    )
+    concept = builder.lookup("concept", code, model.concept.vocabulary, model.concept.domain, "concept", fans_out=True)
     roles = [
         *_references(model, builder),
         FieldValue("concept_id", concept.concept_id(), nullable=False),
@@ -159,9 +157,7 @@ def _value(value: EventValue | None, builder: StageBuilder) -> list[FieldValue]:
     """A number, else the concept of a text, else the text; and the value as the source has it."""
     if value is None:
         return []
-    number = builder.scope.parse(
-        value.number or value.text or "", "value", "number" if value.number else "text"
-    )
+    number = builder.scope.parse(value.number or value.text or "", "value", "number" if value.number else "text")
     as_number = builder.fit("value_as_number", number, "float")
     found = [as_number]
     verbatim = [builder.text_of(number)]
@@ -178,9 +174,7 @@ def _value(value: EventValue | None, builder: StageBuilder) -> list[FieldValue]:
             ],
             as_text,
         )
-        found.append(
-            FieldValue("value_as_concept_id", exp.Nullif(this=concept.copy(), expression=trees.number(0)))
-        )
+        found.append(FieldValue("value_as_concept_id", exp.Nullif(this=concept.copy(), expression=trees.number(0))))
         found.append(FieldValue("value_as_string", only_text))
     source_value = verbatim[0] if len(verbatim) == 1 else trees.coalesce(verbatim[0], verbatim[1])
     found.append(FieldValue("value_source_value", source_value))
@@ -243,9 +237,7 @@ def _contribution(
 ) -> Contribution:
     """The rows routed to one table, each role in the field that holds it there."""
     fields = event_fields(table)
-    columns: dict[str, exp.Expr] = {
-        fields[role]: trees.column(role, "stage") for role in roles if role in fields
-    }
+    columns: dict[str, exp.Expr] = {fields[role]: trees.column(role, "stage") for role in roles if role in fields}
     for end, start in (("end_date", "start_date"), ("end_datetime", "start_datetime")):
         required = end in fields and table.by_name[fields["end_date"]].required
         if required and start in fields:

@@ -22,9 +22,7 @@ def infer_dependencies(compilation: Compilation) -> dict[str, set[str]]:
     explicit = _explicit(compilation)
     depends: dict[str, set[str]] = {}
     for step in steps:
-        needed = {
-            name for table in step.reads for name in (*creators.get(table, ()), *writers.get(table, ()))
-        }
+        needed = {name for table in step.reads for name in (*creators.get(table, ()), *writers.get(table, ()))}
         needed |= {name for table in step.writes for name in creators.get(table, ())}
         needed |= explicit.get(step.name, set())
         needed.discard(step.name)
@@ -112,9 +110,7 @@ def _check_own_tables(compilation: Compilation, made: Set[str]) -> None:
                 )
 
 
-def _check_writers(
-    compilation: Compilation, writers: Mapping[str, list[str]], depends: Mapping[str, set[str]]
-) -> None:
+def _check_writers(compilation: Compilation, writers: Mapping[str, list[str]], depends: Mapping[str, set[str]]) -> None:
     """Two steps that fill the same table must have an order."""
     for table, names in sorted(writers.items()):
         for i, first in enumerate(names):

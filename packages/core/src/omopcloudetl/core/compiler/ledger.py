@@ -49,9 +49,7 @@ def ledger_step(compilation: Compilation, staged: Sequence[StagedMapping]) -> No
         for contribution in mapping.contributions:
             if contribution.strategy == "registry":
                 earlier.setdefault(contribution.table, []).append(contribution)
-    statements.append(
-        DraftStatement(parse_one(_UNBALANCED), "every mapping balances", "the ledger does not balance")
-    )
+    statements.append(DraftStatement(parse_one(_UNBALANCED), "every mapping balances", "the ledger does not balance"))
     tables = sorted({c.table for mapping in staged for c in mapping.contributions})
     statements += [_table_check(table) for table in tables]
     reads = {contribution.stage for mapping in staged for contribution in mapping.contributions}
@@ -214,8 +212,7 @@ def _entries_of_table(
 def _exists_in(other: Contribution, contribution: Contribution) -> exp.Expr:
     conditions: list[exp.Expr] = [trees.equal(trees.column("row_fate", "other"), trees.text(WRITTEN))]
     conditions += [
-        trees.same(trees.column(name, "other"), trees.column(name, "stage"))
-        for name in contribution.key_names()
+        trees.same(trees.column(name, "other"), trees.column(name, "stage")) for name in contribution.key_names()
     ]
     query = trees.from_(trees.select(trees.number(1)), trees.table(other.stage, "other"))
     return exp.Exists(this=trees.where(query, trees.all_of(conditions)))
@@ -227,9 +224,7 @@ def _quarantined(mapping: StagedMapping) -> exp.Select:
     for i in range(1, mapping.keys + 1):
         part = trees.coalesce(trees.column(f"key_{i}", "stage"), trees.text("NULL"))
         key = (
-            part
-            if key is None
-            else exp.DPipe(this=exp.DPipe(this=key, expression=trees.text(" | ")), expression=part)
+            part if key is None else exp.DPipe(this=exp.DPipe(this=key, expression=trees.text(" | ")), expression=part)
         )
     assert key is not None
     base = mapping.scope.base
@@ -244,17 +239,13 @@ def _quarantined(mapping: StagedMapping) -> exp.Select:
 
 def _table_check(table: str) -> DraftStatement:
     """A row if the CDM table does not hold what the ledger says."""
-    said = parse_one(
-        "SELECT COALESCE(SUM(row_count), 0) AS row_count FROM work.ledger WHERE entry = 'written'"
-    )
+    said = parse_one("SELECT COALESCE(SUM(row_count), 0) AS row_count FROM work.ledger WHERE entry = 'written'")
     assert isinstance(said, exp.Select)
     said.args["where"].set(
         "this",
         trees.all_of([said.args["where"].this, trees.equal(trees.column("target_table"), trees.text(table))]),
     )
-    holds = trees.from_(
-        trees.select(trees.named(trees.count_rows(), "row_count")), trees.table(f"cdm.{table}")
-    )
+    holds = trees.from_(trees.select(trees.named(trees.count_rows(), "row_count")), trees.table(f"cdm.{table}"))
     query = trees.from_(
         trees.select(trees.column("row_count", "said"), trees.column("row_count", "holds")),
         trees.subquery(said, "said"),

@@ -24,9 +24,7 @@ def bulk_load_steps(compilation: Compilation, step: BulkLoadStep, index: int) ->
                 found=name,
                 allowed=tuple(sorted(vocabulary)),
             )
-        load_uri(
-            compilation, step, name, index
-        )  # now, so that what is wrong with it is reported with the rest
+        load_uri(compilation, step, name, index)  # now, so that what is wrong with it is reported with the rest
         compilation.steps.append(
             DraftStep(
                 name=f"{step.name}_{name}",

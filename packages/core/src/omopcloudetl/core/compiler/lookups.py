@@ -164,9 +164,7 @@ def codes_query(
     """
     query = _template(_RESOLVED).copy()
     ctes = {cte.alias: cte for cte in query.args["with_"].expressions}
-    ctes["used"].set(
-        "this", trees.union([q for lookup in lookups for q in _used(compilation, scope, lookup)])
-    )
+    ctes["used"].set("this", trees.union([q for lookup in lookups for q in _used(compilation, scope, lookup)]))
     if any(lookup.vocabulary is None and not lookup.vocabularies for lookup in lookups):
         standard = ctes["standard_concept"]
         standard.set("this", trees.union([standard.this, _template(_BY_NAME).copy()], distinct=True))
@@ -196,9 +194,7 @@ def _used(compilation: Compilation, scope: Scope, lookup: Lookup) -> list[exp.Qu
     ]
 
 
-def _used_with(
-    scope: Scope, lookup: Lookup, vocabulary: exp.Expr, preference: int, text: exp.DataType
-) -> exp.Query:
+def _used_with(scope: Scope, lookup: Lookup, vocabulary: exp.Expr, preference: int, text: exp.DataType) -> exp.Query:
     query = trees.select(
         trees.named(trees.text(lookup.role), "role"),
         trees.named(lookup.asked_vocabulary(), "vocabulary"),

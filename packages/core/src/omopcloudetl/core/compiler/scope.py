@@ -58,9 +58,7 @@ class Scope:
             self.tables[alias] = join.table
             self.reads.add(join.table)
         self._check_tables()
-        self.joins = {
-            alias: self.parse(join.on, "joins", alias, "on").node for alias, join in model.joins.items()
-        }
+        self.joins = {alias: self.parse(join.on, "joins", alias, "on").node for alias, join in model.joins.items()}
         self._check_joins()
         self.condition = self.parse(model.where, "where").node if model.where else None
 
@@ -179,9 +177,7 @@ class Scope:
     def _bind_column(self, node: exp.Column, position: Position) -> None:
         if node.args.get("db"):
             found = node.sql().replace('"', "")
-            self.compilation.problem(
-                "unknown-alias", "a column is written alias.column", position, found=found
-            )
+            self.compilation.problem("unknown-alias", "a column is written alias.column", position, found=found)
             return
         if not node.table:
             if len(self.tables) != 1:

@@ -45,20 +45,14 @@ def sql_step(compilation: Compilation, step: SqlStep, index: int) -> None:
         query = statements[0]
         assert isinstance(query, exp.Query)
         trees_ = compilation.generator.create_table_as(trees.table(step.creates), query)
-        draft.statements = [
-            DraftStatement(tree, f"{step.creates} becomes the query's result") for tree in trees_
-        ]
+        draft.statements = [DraftStatement(tree, f"{step.creates} becomes the query's result") for tree in trees_]
         if step.creates in draft.reads:
             message = f"{step.creates} cannot be made from itself"
             compilation.problem("sql-statements", message, Position(file))
-        _check_specified(
-            compilation, step.creates, compilation.project.workflow_document.at("steps", index, "creates")
-        )
+        _check_specified(compilation, step.creates, compilation.project.workflow_document.at("steps", index, "creates"))
         draft.writes.add(step.creates)
     else:
-        draft.statements = [
-            DraftStatement(tree, f"statement {i} of {file}") for i, tree in enumerate(statements, 1)
-        ]
+        draft.statements = [DraftStatement(tree, f"statement {i} of {file}") for i, tree in enumerate(statements, 1)]
     compilation.steps.append(draft)
 
 
@@ -74,11 +68,7 @@ def _allowed(compilation: Compilation, step: SqlStep, statements: list[exp.Expr]
         if not isinstance(tree, _WRITES) or (isinstance(tree, exp.Create) and tree.kind not in _CREATED):
             message = "a statement must be INSERT, UPDATE, DELETE, MERGE, CREATE TABLE or CREATE VIEW"
             found = tree.sql(dialect=AUTHOR_DIALECT).partition("\n")[0][:60]
-            help_ = (
-                "for a SELECT, name the table it makes with `creates:`"
-                if isinstance(tree, exp.Query)
-                else None
-            )
+            help_ = "for a SELECT, name the table it makes with `creates:`" if isinstance(tree, exp.Query) else None
             compilation.problem("sql-statements", message, _place(tree, step.file), found=found, help=help_)
             return False
     return True

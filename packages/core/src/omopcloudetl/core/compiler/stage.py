@@ -26,9 +26,7 @@ from omopcloudetl.core.models.values import (
     ValueMap,
 )
 
-AnyColumnValue = (
-    DirectValue | ExpressionValue | ConstantValue | ValueMap | ConceptValue | IdValue | ReferenceValue
-)
+AnyColumnValue = DirectValue | ExpressionValue | ConstantValue | ValueMap | ConceptValue | IdValue | ReferenceValue
 _LOGICAL = {
     "integer": "integer",
     "bigint": "integer",
@@ -75,8 +73,7 @@ class Reference:
         """Join the table of current keys to the mapping's rows."""
         compare = trees.equal if len(self.keys) == 1 else trees.same
         conditions = [
-            compare(trees.column(f"key_{i}", self.alias), key.copy())
-            for i, key in enumerate(self.keys, start=1)
+            compare(trees.column(f"key_{i}", self.alias), key.copy()) for i, key in enumerate(self.keys, start=1)
         ]
         trees.join(query, trees.table(f"work.key_{self.entity}", self.alias), trees.all_of(conditions))
 
@@ -108,17 +105,11 @@ class StageBuilder:
 
     def text_of(self, parsed: Parsed) -> exp.Expr:
         """An expression as text."""
-        return (
-            parsed.copy()
-            if parsed.type == "text"
-            else trees.cast(parsed.copy(), self.compilation.type("text"))
-        )
+        return parsed.copy() if parsed.type == "text" else trees.cast(parsed.copy(), self.compilation.type("text"))
 
     def key_columns(self, key: Sequence[str], *path: str | int) -> list[exp.Expr]:
         """The natural key as text columns `key_1` and so on."""
-        parts = [
-            self.text_of(self.scope.parse(part, *path, i, as_delivered=True)) for i, part in enumerate(key)
-        ]
+        parts = [self.text_of(self.scope.parse(part, *path, i, as_delivered=True)) for i, part in enumerate(key)]
         return [trees.named(part, f"key_{i}") for i, part in enumerate(parts, start=1)]
 
     def fit(self, name: str, parsed: Parsed, type_: str) -> FieldValue:
@@ -215,9 +206,7 @@ class StageBuilder:
             self.references[identity] = Reference(entity, self.scope.fresh(f"{entity}_key"), keys)
         found = self.references[identity]
         given = trees.any_of(trees.not_null(part.copy()) for part in keys)
-        return FieldValue(
-            name, trees.column(f"{entity}_id", found.alias), True, ((given, f"unknown {entity}"),)
-        )
+        return FieldValue(name, trees.column(f"{entity}_id", found.alias), True, ((given, f"unknown {entity}"),))
 
     def rows(self, projections: Sequence[exp.Expr]) -> exp.Select:
         """The mapping's rows with all the joins that its values need."""
@@ -274,9 +263,7 @@ class StageBuilder:
             ),
             None,
         )
-        lookup = known or self.lookup(
-            name.removesuffix("_concept_id"), code, value.vocabulary, value.domain, *path
-        )
+        lookup = known or self.lookup(name.removesuffix("_concept_id"), code, value.vocabulary, value.domain, *path)
         return FieldValue(name, lookup.concept_id(source=value.take == "source"), nullable=False)
 
 

@@ -97,17 +97,11 @@ def join_checks(scope: Scope, name: str, loaded: LoadedMapping) -> list[DraftSta
             continue
         others = scope.aliases_in(scope.joins[alias]) - {alias}
         without = scope.from_clause(trees.select(trees.named(trees.count_rows(), "row_count")), others)
-        with_it = scope.from_clause(
-            trees.select(trees.named(trees.count_rows(), "row_count")), {*others, alias}
-        )
-        extra = exp.Sub(
-            this=trees.column("row_count", "joined"), expression=trees.column("row_count", "alone")
-        )
+        with_it = scope.from_clause(trees.select(trees.named(trees.count_rows(), "row_count")), {*others, alias})
+        extra = exp.Sub(this=trees.column("row_count", "joined"), expression=trees.column("row_count", "alone"))
         query = trees.from_(trees.select(trees.named(extra, "extra_rows")), trees.subquery(with_it, "joined"))
         query.append("joins", exp.Join(this=trees.subquery(without, "alone"), kind="CROSS"))
-        different = exp.NEQ(
-            this=trees.column("row_count", "joined"), expression=trees.column("row_count", "alone")
-        )
+        different = exp.NEQ(this=trees.column("row_count", "joined"), expression=trees.column("row_count", "alone"))
         trees.where(query, different)
         where = loaded.document.at("joins", alias)
         message = (

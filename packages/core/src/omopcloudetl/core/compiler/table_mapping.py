@@ -29,9 +29,7 @@ from omopcloudetl.core.models.values import IdValue
 from omopcloudetl.core.specification.models import CdmTable
 
 
-def table_mapping(
-    compilation: Compilation, loaded: LoadedMapping, model: TableMapping
-) -> StagedMapping | None:
+def table_mapping(compilation: Compilation, loaded: LoadedMapping, model: TableMapping) -> StagedMapping | None:
     """Add the mapping's stage step; None when its target is no table of the CDM."""
     target = _target(compilation, loaded, model)
     if target is None:
@@ -93,9 +91,7 @@ def _target(compilation: Compilation, loaded: LoadedMapping, model: TableMapping
     return None
 
 
-def _own_id(
-    compilation: Compilation, loaded: LoadedMapping, model: TableMapping, target: CdmTable
-) -> IdValue | None:
+def _own_id(compilation: Compilation, loaded: LoadedMapping, model: TableMapping, target: CdmTable) -> IdValue | None:
     key = target.primary_key
     for name, value in model.columns.items():
         if isinstance(value, IdValue) and (key is None or name != key.name):

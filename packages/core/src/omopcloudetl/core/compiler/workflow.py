@@ -91,9 +91,7 @@ class WorkflowCompiler:
             concurrency=project.workflow.concurrency,
             schemas=schemas,
             steps=tuple(steps),
-            ledger=self.generator.render(parse_one(LEDGER_QUERY), schemas)
-            if _has_mappings(compilation)
-            else None,
+            ledger=self.generator.render(parse_one(LEDGER_QUERY), schemas) if _has_mappings(compilation) else None,
             counted_tables={t: self.generator.render(parse_one(count + t), schemas) for t in written},
         ).sealed()
 
@@ -160,14 +158,10 @@ def _has_mappings(compilation: Compilation) -> bool:
 def _stop_at_problems(compilation: Compilation) -> None:
     if compilation.problems:
         ordered = dict.fromkeys(compilation.problems)
-        raise ProjectError(
-            sorted(ordered, key=lambda d: (d.position.file, d.position.line, d.position.column))
-        )
+        raise ProjectError(sorted(ordered, key=lambda d: (d.position.file, d.position.line, d.position.column)))
 
 
-def _planned(
-    compilation: Compilation, draft: DraftStep, depends_on: list[str], schemas: dict[str, str]
-) -> PlanStep:
+def _planned(compilation: Compilation, draft: DraftStep, depends_on: list[str], schemas: dict[str, str]) -> PlanStep:
     """A draft as a step of the plan: rendered, with physical names."""
     if draft.load is not None and draft.load_table is not None:
         return _planned_load(compilation, draft, draft.load, draft.load_table, depends_on, schemas)

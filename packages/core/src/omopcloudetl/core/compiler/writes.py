@@ -119,9 +119,7 @@ def _from_stage(query: exp.Select, contribution: Contribution) -> exp.Select:
 # -- ids by registry
 
 
-def _registry(
-    compilation: Compilation, table: CdmTable, contributions: Sequence[Contribution]
-) -> list[DraftStatement]:
+def _registry(compilation: Compilation, table: CdmTable, contributions: Sequence[Contribution]) -> list[DraftStatement]:
     """Keep the registry, number the new keys in their own order, and list the keys of this run."""
     id_name = f"{table.name}_id"
     registry, keys = f"work.registry_{table.name}", contributions[0].key_names()
@@ -131,9 +129,7 @@ def _registry(
     columns.insert(0, exp.ColumnDef(this=trees.identifier(id_name), kind=big, constraints=[required]))
     create = compilation.generator.create_table(trees.table(registry), columns)
     new_key = exp.Insert(
-        this=exp.Schema(
-            this=trees.table(registry), expressions=[trees.identifier(n) for n in (id_name, *keys)]
-        ),
+        this=exp.Schema(this=trees.table(registry), expressions=[trees.identifier(n) for n in (id_name, *keys)]),
         expression=_new_keys(registry, id_name, keys, contributions),
     )
     current = trees.select(trees.column(id_name, "registry"), *columns_of("registry", keys))
@@ -147,9 +143,7 @@ def _registry(
     ]
 
 
-def _new_keys(
-    registry: str, id_name: str, keys: Sequence[str], contributions: Sequence[Contribution]
-) -> exp.Select:
+def _new_keys(registry: str, id_name: str, keys: Sequence[str], contributions: Sequence[Contribution]) -> exp.Select:
     last = trees.select(trees.coalesce(exp.Max(this=trees.column(id_name)), trees.number(0)))
     trees.from_(last, trees.table(registry))
     number = exp.Add(this=exp.Subquery(this=last), expression=trees.row_number(columns_of("present", keys)))
@@ -172,9 +166,7 @@ def _same_key(left: str, right: str, keys: Sequence[str]) -> exp.Expr:
     return trees.all_of(compare(trees.column(name, left), trees.column(name, right)) for name in keys)
 
 
-def _with_registry_ids(
-    compilation: Compilation, table: CdmTable, contributions: Sequence[Contribution]
-) -> exp.Select:
+def _with_registry_ids(compilation: Compilation, table: CdmTable, contributions: Sequence[Contribution]) -> exp.Select:
     id_name = f"{table.name}_id"
     fields = _fields(table, contributions)
     queries = []
@@ -219,9 +211,7 @@ def _first_of_each(queries: Sequence[exp.Query], id_name: str, fields: Sequence[
 # -- ids by ordinal, and ids that are given
 
 
-def _with_ordinal_ids(
-    compilation: Compilation, table: CdmTable, contributions: Sequence[Contribution]
-) -> exp.Select:
+def _with_ordinal_ids(compilation: Compilation, table: CdmTable, contributions: Sequence[Contribution]) -> exp.Select:
     """Number the rows by mapping, natural key and then every column, so that the order is total."""
     assert table.primary_key is not None
     fields = _fields(table, contributions)
@@ -230,9 +220,7 @@ def _with_ordinal_ids(
     queries = []
     for number, contribution in enumerate(contributions, start=1):
         key_columns = [
-            trees.column(name, "stage")
-            if name in contribution.key_names()
-            else trees.named(trees.null_of(text), name)
+            trees.column(name, "stage") if name in contribution.key_names() else trees.named(trees.null_of(text), name)
             for name in keys
         ]
         projections = [
@@ -249,9 +237,7 @@ def _with_ordinal_ids(
     return trees.from_(result, trees.subquery(trees.union(queries), "rows"))
 
 
-def _with_given_ids(
-    compilation: Compilation, table: CdmTable, contributions: Sequence[Contribution]
-) -> exp.Query:
+def _with_given_ids(compilation: Compilation, table: CdmTable, contributions: Sequence[Contribution]) -> exp.Query:
     fields = _fields(table, contributions)
     return trees.union(
         [_from_stage(trees.select(*_projections(compilation, table, c, fields)), c) for c in contributions]

@@ -63,9 +63,7 @@ def load_project_config(root: Path) -> tuple[ProjectConfig, YamlDocument]:
     return _read(root, PROJECT_FILE, _PROJECT)
 
 
-def load_project(
-    root: Path, *, target: str | None = None, variables: Mapping[str, str] | None = None
-) -> LoadedProject:
+def load_project(root: Path, *, target: str | None = None, variables: Mapping[str, str] | None = None) -> LoadedProject:
     """Read a project; the mistakes in its files are raised together as one `ProjectError`.
 
     Only `project.yaml` and then the workflow must be right before the files they name are looked at.
@@ -97,9 +95,7 @@ def load_project(
     )
 
 
-def _target_name(
-    config: ProjectConfig, document: YamlDocument, asked: str | None, problems: list[Diagnostic]
-) -> str:
+def _target_name(config: ProjectConfig, document: YamlDocument, asked: str | None, problems: list[Diagnostic]) -> str:
     names = tuple(config.targets)
     name = asked or config.default_target or (names[0] if len(names) == 1 else None)
     if name is None:
@@ -178,9 +174,7 @@ def _read_sql_files(
     return texts
 
 
-def _read(
-    root: Path, file: str, adapter: TypeAdapter[T], named_at: Position | None = None
-) -> tuple[T, YamlDocument]:
+def _read(root: Path, file: str, adapter: TypeAdapter[T], named_at: Position | None = None) -> tuple[T, YamlDocument]:
     document = parse_yaml(file, _text(root, file, named_at or Position(file)))
     return validate_document(document, adapter), document
 
@@ -209,9 +203,7 @@ def _inside(root: Path, file: str, named_at: Position) -> Path:
         inside = False
     if not inside:
         message = f"'{file}' is outside the project"
-        raise ProjectError(
-            [Diagnostic("outside-project", message, named_at, help="keep it below project.yaml")]
-        )
+        raise ProjectError([Diagnostic("outside-project", message, named_at, help="keep it below project.yaml")])
     return path
 
 

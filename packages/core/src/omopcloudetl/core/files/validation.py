@@ -109,16 +109,12 @@ def _kind_diagnostic(document: YamlDocument, path: Path, detail: ErrorDetails) -
         near = next(filter(None, (close_match(word, allowed) for word in words if word not in allowed)), None)
         message = f"{_label(document, path)} {detail['msg']}"
         where = document.at(*path)
-        return Diagnostic(
-            "unknown-kind", message, where, found=_shown(value), allowed=allowed, suggestion=near
-        )
+        return Diagnostic("unknown-kind", message, where, found=_shown(value), allowed=allowed, suggestion=near)
     allowed = tuple(part.strip(" '") for part in str(context.get("expected_tags", "")).split(","))
     found = str(context.get("tag") or "") or None
     owner = _label(document, path) or "the file"
     if found is None:
-        return Diagnostic(
-            "unknown-kind", f"{owner} needs the key 'kind'", document.at(*path), allowed=allowed
-        )
+        return Diagnostic("unknown-kind", f"{owner} needs the key 'kind'", document.at(*path), allowed=allowed)
     return Diagnostic(
         "unknown-kind",
         f"{owner} is of a kind that does not exist",
@@ -129,9 +125,7 @@ def _kind_diagnostic(document: YamlDocument, path: Path, detail: ErrorDetails) -
     )
 
 
-def _value_diagnostic(
-    document: YamlDocument, path: Path, detail: ErrorDetails, *, about_key: bool
-) -> Diagnostic:
+def _value_diagnostic(document: YamlDocument, path: Path, detail: ErrorDetails, *, about_key: bool) -> Diagnostic:
     kind, context, value = detail["type"], detail.get("ctx", {}), _value_at(document.data, path)
     message = detail["msg"].removeprefix("Value error, ")
     message = _PATTERNS.get(str(context.get("pattern")), message)

@@ -43,9 +43,7 @@ def read_variables(
                 where = workflow_document.at_key("variables")
             message = f"the workflow has no variable '{name}'" + _outside(name, given)
             near = close_match(name, names)
-            problems.append(
-                Diagnostic("unknown-variable", message, where, found=name, allowed=names, suggestion=near)
-            )
+            problems.append(Diagnostic("unknown-variable", message, where, found=name, allowed=names, suggestion=near))
     values: dict[str, bool | int | float | str | date | None] = {}
     for name, variable in workflow.variables.items():
         value = _value(name, variable, config, given)
@@ -53,9 +51,7 @@ def read_variables(
             values[name] = None if value is None else convert(value, variable.type)
         except ValueError:
             declared = name in given or name not in config.variables
-            where = (
-                workflow_document.at("variables", name) if declared else config_document.at("variables", name)
-            )
+            where = workflow_document.at("variables", name) if declared else config_document.at("variables", name)
             message = f"the variable '{name}' must be of type {variable.type}" + _outside(name, given)
             help_ = f"write {_EXAMPLES[variable.type]}"
             problems.append(Diagnostic("variable-type", message, where, found=str(value), help=help_))

@@ -17,9 +17,7 @@ AT, ALLOWED = "at", "allowed"
 class StrictModel(BaseModel):
     """Frozen, refuses unknown keys, and never turns one type into another without being told to."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -98,6 +98,4 @@ class EventMapping(MappingBase):
     """CDM table → further columns of the rows that are routed to it."""
 
 
-DMLDefinition = Annotated[
-    TableMapping | EventMapping, Field(discriminator="kind"), BeforeValidator(with_kind)
-]
+DMLDefinition = Annotated[TableMapping | EventMapping, Field(discriminator="kind"), BeforeValidator(with_kind)]

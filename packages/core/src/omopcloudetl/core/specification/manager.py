@@ -55,9 +55,7 @@ def _parse(file: Traversable) -> CdmSpecification:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise SpecificationError(
-            f"the specification {file.name} cannot be read: {where}: {first['msg']}"
-        ) from None
+        raise SpecificationError(f"the specification {file.name} cannot be read: {where}: {first['msg']}") from None
     except UnicodeDecodeError:
         raise SpecificationError(f"the specification {file.name} is not UTF-8") from None
     if not any(table.primary_key for table in specification.tables):

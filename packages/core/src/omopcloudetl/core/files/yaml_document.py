@@ -82,10 +82,13 @@ def parse_yaml(file: str, text: str) -> YamlDocument:
 
 def _compose(text: str) -> Node | None:
     """The document's nodes, by the parser in C where it is there; that in Python has the better errors."""
+    root: Node | None
     if not _may_be_deep(text):
         with suppress(YAMLError, ValueError):
-            return YAML(typ="safe").compose(text)
-    return YAML(typ="safe", pure=True).compose(text)
+            root = YAML(typ="safe").compose(text)
+            return root
+    root = YAML(typ="safe", pure=True).compose(text)
+    return root
 
 
 def _may_be_deep(text: str) -> bool:

@@ -3,6 +3,7 @@
 import pytest
 from small_project import PERSON, PROJECT, WORKFLOW, Etl, patients
 
+from omopcloudetl.core.errors import ProjectError
 from omopcloudetl.core.plugins import load_plugins
 from omopcloudetl.core.specification.manager import SpecificationManager
 
@@ -60,3 +61,27 @@ def test_a_run_that_would_break_a_primary_key_leaves_the_table_as_it_was(etl: Et
     assert failed.error is not None
     assert "cdm.person has rows with the same person_id" in failed.error
     assert ran.query("SELECT person_id FROM cdm.person ORDER BY 1") == [(7,), (8,)]
+
+
+@pytest.mark.parametrize(
+    "project",
+    [
+        PROJECT.replace("omop.duckdb", "cdm.duckdb"),
+        PROJECT + "schemas: {cdm: omop, source: src}\n",
+        PROJECT + 'schemas: {cdm: "Omop-Cdm", work: select}\n',
+    ],
+    ids=["file-named-like-a-schema", "schema-named-like-the-file", "odd-names"],
+)
+def test_names_of_files_and_schemas_are_the_users_choice(etl: Etl, project: str) -> None:
+    """Neither a database file nor a schema may have a name that breaks a run."""
+    etl.write([PERSON], {"patients": patients("p1")}, project=project)
+    assert etl.run().record.table_rows["cdm.person"] == 1
+
+
+def test_two_logical_tables_in_one_physical_table_are_refused(etl: Etl) -> None:
+    """Schemas that would let a load replace a CDM table are a mistake of the project, found before anything runs."""
+    project = PROJECT + "schemas: {cdm: main, source: MAIN}\n"
+    etl.write([PERSON.replace("source.patients", "source.person")], {"person": patients("p1")}, project=project)
+    with pytest.raises(ProjectError, match=r"cdm\.person and source\.person are both the table main\.person"):
+        etl.run()
+    assert not (etl.root / "omop.duckdb").exists()

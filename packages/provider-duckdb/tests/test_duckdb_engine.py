@@ -136,7 +136,7 @@ def test_catalogue_knows_odd_names(db: DuckDBConnection, name: str) -> None:
     db.execute(f"CREATE TABLE {quoted}.{quoted} ({quoted} INTEGER, b VARCHAR(5) NOT NULL)")
 
     assert db.table_exists((name, name))
-    assert db.table_exists(("test", name, name.upper()))
+    assert db.table_exists(("omop cloud etl", name, name.upper()))
     assert not db.table_exists((name,))
     assert not db.table_exists(("other", name, name))
     assert db.columns((name, name)) == [(name, "INTEGER"), ("b", "VARCHAR")]

@@ -171,8 +171,8 @@ FROM (
     32827 AS "type_concept_id",
     TRY_CAST(TRY_CAST("e"."start" AS TIMESTAMP) AS DATE) AS "start_date",
     TRY_CAST("e"."start" AS TIMESTAMP) AS "start_datetime",
-    TRY_CAST("e"."stop" AS DATE) AS "end_date",
-    TRY_CAST(TRY_CAST("e"."stop" AS DATE) AS TIMESTAMP) AS "end_datetime",
+    TRY_CAST(TRY_CAST("e"."stop" AS TIMESTAMP) AS DATE) AS "end_date",
+    TRY_CAST(TRY_CAST(TRY_CAST("e"."stop" AS TIMESTAMP) AS DATE) AS TIMESTAMP) AS "end_datetime",
     CASE
       WHEN "person_key"."person_id" IS NULL AND NOT "e"."patient" IS NULL
       THEN 'person_id: unknown person'

@@ -6,7 +6,7 @@ WITH "used" AS (
   SELECT
     'concept' AS "role",
     COALESCE(CASE "e"."system" WHEN 'loinc' THEN 'LOINC' ELSE 'SNOMED' END, '') AS "vocabulary",
-    CASE "e"."system" WHEN 'loinc' THEN 'LOINC' ELSE 'SNOMED' END AS "vocabulary_id",
+    COALESCE(CASE "e"."system" WHEN 'loinc' THEN 'LOINC' ELSE 'SNOMED' END, '') AS "vocabulary_id",
     1 AS "preference",
     CAST(NULL AS TEXT) AS "domain_id",
     "e"."code" AS "code",
@@ -16,7 +16,7 @@ WITH "used" AS (
     NOT "e"."code" IS NULL
   GROUP BY
     "e"."code",
-    CASE "e"."system" WHEN 'loinc' THEN 'LOINC' ELSE 'SNOMED' END
+    COALESCE(CASE "e"."system" WHEN 'loinc' THEN 'LOINC' ELSE 'SNOMED' END, '')
   UNION ALL
   SELECT
     'value' AS "role",
@@ -253,9 +253,9 @@ FROM (
     NULLIF("value_code"."concept_id", 0) AS "value_as_concept_id",
     CASE
       WHEN NOT TRY_CAST(TRY_CAST("e"."value" AS DOUBLE) AS DOUBLE) IS NULL
-      OR COALESCE("value_code"."concept_id", 0) > 0
+      OR NOT NULLIF("value_code"."concept_id", 0) IS NULL
       THEN NULL
-      ELSE "e"."value"
+      ELSE COALESCE("e"."value", CAST(TRY_CAST("e"."value" AS DOUBLE) AS TEXT))
     END AS "value_as_string",
     COALESCE("e"."value", CAST(TRY_CAST("e"."value" AS DOUBLE) AS TEXT)) AS "value_source_value",
     CASE

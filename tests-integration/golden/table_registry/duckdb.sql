@@ -168,7 +168,11 @@ FROM (
     "p"."city" AS "key_1",
     "p"."name" AS "key_2",
     "p"."name" AS "care_site_name",
-    COALESCE("place_of_service_code"."concept_id", 0) AS "place_of_service_concept_id",
+    CASE
+      WHEN "p"."kind" IS NULL
+      THEN NULL
+      ELSE COALESCE("place_of_service_code"."concept_id", 0)
+    END AS "place_of_service_concept_id",
     CAST("p"."city" || ', ' || "p"."name" AS TEXT) AS "care_site_source_value",
     CASE WHEN COALESCE("p"."city", "p"."name") IS NULL THEN 'care_site_id: missing' END AS "row_reason"
   FROM "source"."places" AS "p"

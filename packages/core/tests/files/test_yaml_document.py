@@ -5,11 +5,20 @@ from __future__ import annotations
 import pytest
 
 from omopcloudetl.core.errors import Diagnostic, Position, ProjectError
+from omopcloudetl.core.files import yaml_document
 from omopcloudetl.core.files.yaml_document import MAX_BYTES, MAX_DEPTH, parse_yaml
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{name}: &{name} [{','.join(['*' + before] * 9)}]\n" for before, name in zip("abcdefghi", "bcdefghij", strict=True)
 )
+
+
+@pytest.fixture(params=["fast", "python"])
+def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each of the two parsers: the fast one in C, if it is there, and the one that is always there."""
+    if request.param == "python":
+        monkeypatch.setattr(yaml_document, "_may_be_deep", lambda text: True)
+    return str(request.param)
 
 
 def refusal(text: str) -> Diagnostic:
@@ -44,18 +53,18 @@ def refusal(text: str) -> Diagnostic:
         pytest.param("é😀", "é😀", id="unicode"),
     ],
 )
-def test_a_scalar_is_read_as_yaml_1_2_reads_it(text: str, value: object) -> None:
+def test_a_scalar_is_read_as_yaml_1_2_reads_it(parser: str, text: str, value: object) -> None:
     """A plain value has the type that YAML 1.2 gives it, and no more than that."""
     found = parse_yaml("f.yaml", f"key: {text}").data["key"]
     assert (found, type(found)) == (value, type(value))
 
 
-def test_a_directive_does_not_bring_back_yaml_1_1() -> None:
+def test_a_directive_does_not_bring_back_yaml_1_1(parser: str) -> None:
     """A file that says it is YAML 1.1 has no other booleans than any file."""
     assert parse_yaml("f.yaml", "%YAML 1.1\n---\na: no\nb: on\n").data == {"a": "no", "b": "on"}
 
 
-def test_keys_are_the_text_that_was_written() -> None:
+def test_keys_are_the_text_that_was_written(parser: str) -> None:
     """A key is text, whatever it looks like, so that codes keep their zeros."""
     data = parse_yaml("f.yaml", "{1: a, true: b, null: c, 1.50: d, 007: e, no: f}").data
     assert list(data) == ["1", "true", "null", "1.50", "007", "no"]
@@ -72,7 +81,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key() -> None:
     assert parse_yaml("f.yaml", "\ufeffa: 1").data == {"a": 1}
 
 
-def test_every_key_and_value_has_its_position() -> None:
+def test_every_key_and_value_has_its_position(parser: str) -> None:
     """Lines and columns count from 1 and point to the value, or to the key where that is asked for."""
     document = parse_yaml("f.yaml", "a: 1\nb:\n  - x\n  - c: {d: 5}\n")
     assert document.at("a") == Position("f.yaml", 1, 4)
@@ -82,7 +91,7 @@ def test_every_key_and_value_has_its_position() -> None:
     assert document.at("a", "missing", 3) == document.at("a")
 
 
-def test_an_empty_value_is_where_its_key_is() -> None:
+def test_an_empty_value_is_where_its_key_is(parser: str) -> None:
     """A value that is not written has the position of its key, not of whatever comes next."""
     assert parse_yaml("f.yaml", "a:\n\n\nb: 1\n").at("a") == Position("f.yaml", 1, 1)
 

@@ -27,15 +27,32 @@ def report_error(error: OmopCloudEtlError, state: State) -> int:
     if isinstance(error, ProjectError):
         _report_diagnostics(error.diagnostics, state)
         return WRONG_FILES
-    if state.as_json:
-        write_json({"error": {"kind": type(error).__name__, "message": printable(str(error))}})
+    _write_error(type(error).__name__, str(error), state)
     click.echo(f"error: {one_line(str(error))}", err=True)
     return FAILED
 
 
+def report_usage_error(error: click.ClickException, state: State) -> int:
+    """Tell the user about a wrong argument; returns the exit code."""
+    _write_error(type(error).__name__, error.format_message(), state)
+    error.show()
+    return error.exit_code
+
+
+def report_interrupt(state: State) -> None:
+    """Tell the user what Ctrl-C ended."""
+    _write_error("Interrupted", state.interrupted, state)
+    click.echo(state.interrupted, err=True)
+
+
+def _write_error(kind: str, message: str, state: State) -> None:
+    if state.as_json:
+        write_json({"error": {"kind": kind, "message": printable(message)}})
+
+
 def _report_diagnostics(diagnostics: tuple[Diagnostic, ...], state: State) -> None:
     if state.as_json:
-        write_json({"diagnostics": [diagnostic.to_json() for diagnostic in diagnostics]})
+        write_json({"valid": False, "diagnostics": [diagnostic.to_json() for diagnostic in diagnostics]})
         return
     for diagnostic in diagnostics:
         click.echo(printable(str(_seen_from_here(diagnostic, state.project))), err=True)

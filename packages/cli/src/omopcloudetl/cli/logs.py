@@ -73,7 +73,7 @@ class RunLog:
     @hookimpl
     def omopcloudetl_step_finished(self, record: StepRecord) -> None:
         """Log how the step ended."""
-        values = record.model_dump(exclude={"name", "kind", "fingerprint", "started_at"}, exclude_none=True)
+        values = record.model_dump(exclude={"name", "kind", "fingerprint", "origin", "started_at"}, exclude_none=True)
         if record.seconds is not None:
             values["seconds"] = round(record.seconds, 3)
         self._log.info("step_finished", step=record.name, **values)

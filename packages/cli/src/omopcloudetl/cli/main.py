@@ -49,7 +49,7 @@ class CommandLine(click.Group):
         try:
             super().invoke(ctx)
         except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
+            errors.report_interrupt(ctx.ensure_object(State))
             ctx.exit(errors.INTERRUPTED)
         except BrokenPipeError:
             ctx.exit(errors.BROKEN_PIPE)
@@ -65,8 +65,7 @@ class CommandLine(click.Group):
         except click.Abort:
             code = errors.INTERRUPTED
         except click.ClickException as error:
-            error.show()
-            code = error.exit_code
+            code = errors.report_usage_error(error, state)
         except OmopCloudEtlError as error:
             code = errors.report_error(error, state)
         sys.exit(errors.flush_stdout(code))

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import click
@@ -38,6 +38,12 @@ def emit(as_json: bool, document: Callable[[], object], text: Callable[[], None]
         write_json(document())
     else:
         text()
+
+
+def warn(messages: Iterable[str]) -> None:
+    """Warnings to stderr, one line each."""
+    for message in messages:
+        click.echo(f"warning: {one_line(message)}", err=True)
 
 
 def shown(path: Path) -> str:

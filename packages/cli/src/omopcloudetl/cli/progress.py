@@ -21,12 +21,12 @@ from rich.progress import (
 from rich.text import Text
 
 from omopcloudetl.cli.options import RunOptions
-from omopcloudetl.cli.output import one_line
+from omopcloudetl.cli.output import one_line, plural
 from omopcloudetl.core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from omopcloudetl.core.plan import BulkLoadStep, CompiledWorkflowPlan, SqlStep
-    from omopcloudetl.core.runs import StepRecord
+    from omopcloudetl.core.runs import RunRecord, StepRecord
 
 
 @contextmanager
@@ -46,6 +46,24 @@ def watching(watch: RunOptions) -> Iterator[list[object]]:
                 yield [live]
         else:
             yield [PlainProgress(sys.stderr)]
+
+
+class RunWatch:
+    """Keeps hold of a run's record, to tell how far it came when it is interrupted."""
+
+    def __init__(self) -> None:
+        self.run: RunRecord | None = None
+
+    @hookimpl
+    def omopcloudetl_run_started(self, run: RunRecord) -> None:
+        """Keep the record, which the orchestrator goes on filling in."""
+        self.run = run
+
+    def completed(self) -> str:
+        """`3 of 14 steps were done`; those that `--resume` passed over were done before."""
+        steps = self.run.steps if self.run is not None else []
+        done = sum(step.state == "done" or (step.state == "skipped" and not step.error) for step in steps)
+        return f"{done} of {plural(len(steps), 'step')} were done"
 
 
 def _rows(record: StepRecord) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 import click
@@ -21,17 +22,20 @@ if TYPE_CHECKING:
 Cell = str | int | float | None
 UNBOUNDED = 10_000  # a file or a pipe has no width; lines stay whole for grep
 WIDE_LEDGER = 115
+WIDE_RUNS = 100
 FATES = ("source", "fan-out", "excluded", "merged", "quarantined")
 STATE_STYLES = {"failed": "bold red", "skipped": "yellow"}
 
 
-def show_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[Cell]], *, gap: int = 2) -> None:
-    """Print a table to stdout; columns of numbers are aligned to the right."""
+def show_table(
+    title: str, headers: Sequence[str], rows: Sequence[Sequence[Cell]], *, gap: int = 2, whole: int = 0
+) -> None:
+    """Print a table to stdout; columns of numbers are aligned to the right, the first `whole` are never folded."""
     table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
     table.show_header = any(headers)
     for index, header in enumerate(headers):
         numbers = not any(isinstance(row[index], str) and row[index] for row in rows)
-        table.add_column(header, justify="right" if numbers else "left", overflow="fold")
+        table.add_column(header, justify="right" if numbers else "left", overflow="fold", no_wrap=index < whole)
     for row in rows:
         table.add_row(*map(_cell, row))
     console = _console()
@@ -79,9 +83,12 @@ def show_result(record: RunRecord) -> None:
     """The CDM tables, the ledger, and what failed."""
     if record.table_rows:
         filled = [(table, count) for table, count in record.table_rows.items() if count]
-        show_table("CDM tables", ("table", "rows"), filled)
+        if filled:
+            show_table("CDM tables", ("table", "rows"), filled)
         empty = len(record.table_rows) - len(filled)
-        if empty:
+        if not filled:
+            click.echo(f"\nno rows in any of {plural(empty, 'CDM table')}")
+        elif empty:
             click.echo(f"and {plural(empty, 'empty table')}")
     if record.ledger:
         show_ledger(record.ledger)
@@ -143,6 +150,8 @@ def show_failures(record: RunRecord) -> None:
     for step in record.failed:
         console.print(Text(f"\nfailed: {step.name}", style="bold red"))
         console.print(Text(printable(f"  {step.error or 'no reason was given'}")))
+        if step.origin:
+            console.print(Text(printable(f"  from {step.origin}")))
     if record.error and not record.failed:
         console.print(Text(printable(f"\n{record.error}"), style="bold red"))
 
@@ -154,11 +163,12 @@ def show_steps(steps: Sequence[StepRecord]) -> None:
 
 
 def show_runs(records: Sequence[RunRecord]) -> None:
-    """One line for each run."""
-    rows = [
+    """One line for each run; the hash of its plan only where there is room for it."""
+    headers: tuple[str, ...] = ("run", "started (UTC)", "state", "target", "steps", "seconds", "plan")
+    rows: list[tuple[Cell, ...]] = [
         (
             record.run_id,
-            f"{record.started_at:%Y-%m-%d %H:%M:%S %Z}",
+            f"{record.started_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
             record.state,
             record.target,
             count_done(record),
@@ -167,7 +177,8 @@ def show_runs(records: Sequence[RunRecord]) -> None:
         )
         for record in records
     ]
-    show_table("", ("run", "started", "state", "target", "steps", "seconds", "plan"), rows)
+    columns = len(headers) - (_console().width < WIDE_RUNS)
+    show_table("", headers[:columns], [row[:columns] for row in rows], whole=3)
 
 
 def step_rows(step: StepRecord) -> int | None:

@@ -74,7 +74,8 @@ class BaseSQLGenerator(ABC):
 
 def _to_physical(table: exp.Table, schemas: Mapping[str, str]) -> None:
     physical = schemas.get(table.db)
-    if physical is None or table.catalog:
+    # A schema without a table, as in CREATE SCHEMA, is physical; its name may be a logical one by chance.
+    if physical is None or table.catalog or not table.name:
         return
     *catalog, schema = physical.split(".")
     table.set("db", exp.to_identifier(schema, quoted=True))

@@ -36,6 +36,8 @@ class Statement(PlanModel):
     """What it does, in a few words."""
     check: str | None = None
     """Set for a check: the statement is a query, and any row it returns fails the step with this message."""
+    counted: bool = True
+    """Whether the rows it writes are the step's result; not for keys and intermediate tables."""
 
 
 class LoadColumn(PlanModel):

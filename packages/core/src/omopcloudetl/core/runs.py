@@ -23,11 +23,13 @@ class StepRecord(RecordModel):
     name: str
     kind: Literal["sql", "bulk_load"]
     fingerprint: str
+    origin: str | None = None
+    """The user's line the step comes from, as `file:line`."""
     state: StepState = "pending"
     started_at: datetime | None = None
     seconds: float | None = None
     rows_affected: int | None = None
-    """Rows the step wrote, as the engine counts them: inserted, merged, updated, or loaded."""
+    """Rows of the step's result, as the engine counts them: inserted, merged, updated, or loaded."""
     rows_loaded: int | None = None
     rows_rejected: int | None = None
     bytes_read: int | None = None

@@ -9,14 +9,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-import structlog
-
 from omopcloudetl.core.connection import BaseConnection
 from omopcloudetl.core.errors import DatabaseError, OmopCloudEtlError, RunError
 from omopcloudetl.core.orchestrator import BaseOrchestrator, ExecutionContext
 from omopcloudetl.core.plan import CompiledWorkflowPlan
 from omopcloudetl.core.run_store import save_run
 from omopcloudetl.core.runs import RunRecord, StepRecord, StepState
+from omopcloudetl.orchestrator_local.logs import get_logger
 from omopcloudetl.orchestrator_local.outcome import read_outcome
 from omopcloudetl.orchestrator_local.resume import completed_steps
 from omopcloudetl.orchestrator_local.schedule import Schedule, Step
@@ -26,7 +25,7 @@ from omopcloudetl.orchestrator_local.worker import INTERRUPTED, Outcome, Worker
 SECONDS_BETWEEN_SAVES = 1.0
 SECONDS_TO_CANCEL = 0.5
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class LocalOrchestrator(BaseOrchestrator):
@@ -209,5 +208,10 @@ def _new_record(plan: CompiledWorkflowPlan, target: str) -> RunRecord:
         provider=plan.provider,
         cdm_version=plan.cdm_version,
         started_at=now,
-        steps=[StepRecord(name=step.name, kind=step.kind, fingerprint=step.fingerprint) for step in plan.steps],
+        steps=[_new_step(step) for step in plan.steps],
     )
+
+
+def _new_step(step: Step) -> StepRecord:
+    origin = f"{step.origin.file}:{step.origin.line}"
+    return StepRecord(name=step.name, kind=step.kind, fingerprint=step.fingerprint, origin=origin)

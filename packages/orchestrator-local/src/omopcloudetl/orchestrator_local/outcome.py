@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 
-import structlog
 from pydantic import ValidationError
 
 from omopcloudetl.core.connection import BaseConnection
 from omopcloudetl.core.errors import DatabaseError
 from omopcloudetl.core.plan import CompiledWorkflowPlan
 from omopcloudetl.core.runs import LedgerEntry, RunRecord
+from omopcloudetl.orchestrator_local.logs import get_logger
 from omopcloudetl.orchestrator_local.resume import is_completed, physical_name
 
 LEDGER_LIMIT = 1_000_000
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 def read_outcome(plan: CompiledWorkflowPlan, run: RunRecord, connection: BaseConnection) -> None:

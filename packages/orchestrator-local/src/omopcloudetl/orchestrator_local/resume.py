@@ -22,10 +22,11 @@ def physical_name(table: str, plan: CompiledWorkflowPlan) -> tuple[str, ...]:
 
 
 def completed_steps(plan: CompiledWorkflowPlan, state: Path, target: str, connection: BaseConnection) -> set[str]:
-    """Names of the steps that the newest run of the target completed and that are still valid.
+    """Names of the steps that `resume` passes over: the newest run of the target completed them, and they are valid.
 
     A step is valid if its fingerprint is the same, the tables that it makes exist, and so is every
-    step that it depends on.
+    step that it depends on. A step that makes no table is never passed over, because nothing shows
+    that its work is still there; that it runs again makes no other step run again.
     """
     newest = next((run for run in list_runs(state) if run.target == target), None)
     if newest is None:
@@ -36,11 +37,15 @@ def completed_steps(plan: CompiledWorkflowPlan, state: Path, target: str, connec
         same = bool(step.fingerprint) and known.get(step.name) == step.fingerprint
         if same and valid.issuperset(step.depends_on) and _is_there(step, plan, connection):
             valid.add(step.name)
-    return valid
+    return {step.name for step in plan.steps if step.name in valid and _tables(step, plan)}
 
 
 def _is_there(step: SqlStep | BulkLoadStep, plan: CompiledWorkflowPlan, connection: BaseConnection) -> bool:
-    tables = [physical_name(table, plan) for table in step.writes]
+    return all(connection.table_exists(table) for table in _tables(step, plan))
+
+
+def _tables(step: SqlStep | BulkLoadStep, plan: CompiledWorkflowPlan) -> list[tuple[str, ...]]:
+    """Physical names of the tables that a step makes."""
     if isinstance(step, BulkLoadStep):
-        tables = [step.table]
-    return all(connection.table_exists(table) for table in tables)
+        return [step.table]
+    return [physical_name(table, plan) for table in step.writes]

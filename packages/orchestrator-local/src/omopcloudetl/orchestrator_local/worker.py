@@ -126,13 +126,13 @@ class Worker:
                     _check(statement, connection)
                     continue
                 rows = connection.execute(statement.sql).rows_affected
-                if rows is not None:
+                if rows is not None and statement.counted:
                     counts.append((statement.sql, rows))
         return Outcome(rows_affected=rows_written(counts))
 
 
 def rows_written(counts: Iterable[tuple[str, int]]) -> int | None:
-    """How many rows a step wrote, from its statements and their counts; None if none counted.
+    """How many rows a step wrote, from its counted statements and their counts; None if there are none.
 
     Rows that are inserted, merged or updated count; deleted ones do not, so that replacing a table's
     rows counts them once. `CREATE TABLE … AS` counts only where nothing else writes: beside an INSERT

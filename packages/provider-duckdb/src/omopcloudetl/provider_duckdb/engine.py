@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,7 +18,7 @@ from omopcloudetl.core.errors import DatabaseConnectionError, DatabaseError, Sta
 from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.provider_duckdb.config import MEMORY, DuckDBConfig
 from omopcloudetl.provider_duckdb.load import load_files
-from omopcloudetl.provider_duckdb.sql import TableColumn
+from omopcloudetl.provider_duckdb.sql import TableColumn, literal
 
 LOCKED = re.compile(r"Could not set lock on file")
 LOCK_HOLDER = re.compile(r"\(PID (\d+)\)")
@@ -33,6 +34,8 @@ COUNTING = {
     duckdb.StatementType.COPY,
     duckdb.StatementType.CREATE,
 }
+DATABASE = '"omop cloud etl"'  # a space, so that no schema is named like it by accident
+OPENING = threading.Lock()
 # Tables have patient data: a new database file is for its owner only.
 OWNER_ONLY = 0o600
 
@@ -175,17 +178,27 @@ class DuckDBConnection(BaseConnection):
         if self._config.temp_directory is not None:
             settings["temp_directory"] = str(self._base / self._config.temp_directory)
         if self._config.path == MEMORY:
-            return duckdb.connect(_memory_name(self._base), config=settings)
+            return duckdb.connect(_instance_name(self._base.resolve()), config=settings)
         return self._open_file(settings)
 
     def _open_file(self, settings: dict[str, str | bool | int | float | list[str]]) -> duckdb.DuckDBPyConnection:
         path = self._file
         if not path.parent.is_dir():
             raise DatabaseConnectionError(f"cannot make {path}: the folder {path.parent} does not exist")
-        is_new = not path.exists()
-        connection = duckdb.connect(str(path), config=settings)
-        if is_new:
-            path.chmod(OWNER_ONLY)
+        settings.setdefault("temp_directory", f"{path}.tmp")
+        # Under a name of its own: DuckDB would name the database after the file, and a file `cdm.duckdb`
+        # makes every `cdm.person` ambiguous.
+        with OPENING:
+            is_new = not path.exists()
+            connection = duckdb.connect(_instance_name(path), config=settings)
+            try:
+                connection.execute(f"ATTACH IF NOT EXISTS {literal(str(path))} AS {DATABASE}")
+                connection.execute(f"USE {DATABASE}")
+            except BaseException:
+                connection.close()
+                raise
+            if is_new:
+                path.chmod(OWNER_ONLY)
         return connection
 
     @property
@@ -203,9 +216,9 @@ class DuckDBConnection(BaseConnection):
         )
 
 
-def _memory_name(base: Path) -> str:
-    """One database in memory for all sessions of a project, as with a file."""
-    return f"{MEMORY}{hashlib.sha256(str(base.resolve()).encode()).hexdigest()[:12]}"
+def _instance_name(path: Path) -> str:
+    """One engine for all sessions on one file, or on one project's database in memory."""
+    return f"{MEMORY}{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
 
 
 def _named(table: Sequence[str]) -> tuple[str, list[str]]:

@@ -15,13 +15,14 @@ from omopcloudetl.cli.options import (
     format_option,
     run_options,
 )
-from omopcloudetl.cli.output import emit, shown, typed
+from omopcloudetl.cli.output import emit, shown, typed, warn
 
 if TYPE_CHECKING:
     from omopcloudetl.core.plan import CompiledWorkflowPlan
     from omopcloudetl.core.runs import RunRecord
     from omopcloudetl.core.session import Session
 
+PROJECT_FILE = "project.yaml"
 TEMPLATE = "synthea"
 VARIABLES = {"source_uri": "data/source", "vocabulary_uri": "data/vocabulary"}
 
@@ -34,11 +35,12 @@ VARIABLES = {"source_uri": "data/source", "vocabulary_uri": "data/vocabulary"}
 def demo(context: click.Context, directory: Path, watch: RunOptions, as_json: bool) -> None:
     """Make a project with demo data, run it, show what came out.
 
-    DIR is omop-demo unless it is given. A project that is there already is run again. The CDM
+    DIR is omop-demo unless it is given. A demo project that is there already is run again. The CDM
     is a DuckDB file in DIR; nothing but DIR is touched.
     """
     from omopcloudetl.cli.commands.compile import write_plan
     from omopcloudetl.cli.commands.run import run_plan
+    from omopcloudetl.cli.findings import run_document
     from omopcloudetl.cli.projects import open_session
 
     context.ensure_object(State).project = directory
@@ -46,33 +48,50 @@ def demo(context: click.Context, directory: Path, watch: RunOptions, as_json: bo
     if not watch.quiet:
         made = "made from" if new else "was there already:"
         click.echo(f"project {shown(directory)} {made} template {TEMPLATE}", err=True)
-    session = open_session(ProjectOptions(directory, target=None, variables={}))
+    options = ProjectOptions(directory, target=None, variables={})
+    session = open_session(options)
     plan = session.compile()
     plan_file = directory / "plan.json"
     write_plan(plan, plan_file)
-    record = run_plan(session, plan, watch)
+    record = run_plan(session, plan, options, watch)
     places = _places(session, plan, plan_file)
     emit(
         as_json,
-        lambda: {**places, "run": record.model_dump(mode="json")},
-        lambda: _show(record, directory, places),
+        lambda: {**places, "run": run_document(record)},
+        lambda: _show(record, options, places),
     )
     if record.state == "failed":
         context.exit(FAILED)
 
 
 def prepare(directory: Path) -> bool:
-    """Make the demo's project and data unless they are there; returns whether it was made."""
+    """Make the demo's project and data unless they are there; returns whether it was made.
+
+    A folder that holds anything else is a wrong argument.
+    """
     from omopcloudetl.cli.commands.init import make_project
     from omopcloudetl.core.plugins import load_plugins
     from omopcloudetl.core.templates import copy_demo_data
 
-    new = not (directory / "project.yaml").is_file()
-    if new:
+    if not (directory / PROJECT_FILE).exists():
         make_project(directory, TEMPLATE, VARIABLES, base=directory)
-    if not (directory / "data").exists():
         copy_demo_data(load_plugins().resources(), directory)
-    return new
+        return True
+    if not _is_demo(directory):
+        other = f"name another folder, or run this one with: omopcloudetl run --project {typed(directory)}"
+        raise click.UsageError(f"{shown(directory)} holds a project that is not the demo; {other}")
+    return False
+
+
+def _is_demo(directory: Path) -> bool:
+    """Whether a project reads the demo's data from where the demo puts them."""
+    from omopcloudetl.core.files.project_loader import load_project_config
+
+    source = VARIABLES["source_uri"]
+    if not (directory / source).is_dir():
+        return False
+    config, _ = load_project_config(directory)
+    return config.variables.get("source_uri") == source
 
 
 def _places(session: Session, plan: CompiledWorkflowPlan, plan_file: Path) -> dict[str, str]:
@@ -87,12 +106,18 @@ def _places(session: Session, plan: CompiledWorkflowPlan, plan_file: Path) -> di
     }
 
 
-def _show(record: RunRecord, directory: Path, places: dict[str, str]) -> None:
+def _show(record: RunRecord, options: ProjectOptions, places: dict[str, str]) -> None:
+    from omopcloudetl.cli.commands.run import show_how_to_go_on
+    from omopcloudetl.cli.findings import run_warnings
     from omopcloudetl.cli.tables import show_result, show_table, summary
 
     show_result(record)
     click.echo(f"\n{summary(record)}")
+    warn(run_warnings(record.ledger))
+    if record.state == "failed":
+        show_how_to_go_on(options)
     show_table("Where things are", ("", ""), list(places.items()))
+    directory = options.project
     project = typed(directory)
     edit = f"edit {shown(directory / 'mappings')}, then omopcloudetl run --project {project}"
     click.secho("\nNext", bold=True)

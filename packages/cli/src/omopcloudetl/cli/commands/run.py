@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,22 +12,27 @@ from omopcloudetl.cli.errors import FAILED
 from omopcloudetl.cli.options import (
     ProjectOptions,
     RunOptions,
+    State,
     format_option,
     project_options,
     run_options,
 )
-from omopcloudetl.cli.output import emit, typed
+from omopcloudetl.cli.output import emit, shown, warn
 
 if TYPE_CHECKING:
     from omopcloudetl.core.plan import CompiledWorkflowPlan
     from omopcloudetl.core.runs import RunRecord
     from omopcloudetl.core.session import Session
 
+SKIPS = "skips steps that completed unchanged; changed data files are not noticed"
+SAME_COMMAND = "the same command with --resume"
+LONGEST_COMMAND = 100
+
 
 @click.command
 @project_options
 @click.option("--dry-run", is_flag=True, help="Walk the plan and touch nothing.")
-@click.option("--resume", is_flag=True, help="Skip what the last run completed unchanged.")
+@click.option("--resume", is_flag=True, help=f"{SKIPS.capitalize()}.")
 @run_options
 @format_option
 @click.pass_context
@@ -42,12 +48,13 @@ def run(
 
     Running twice leaves the same CDM as running once. The exit code is 1 if a step failed.
     """
+    from omopcloudetl.cli.findings import run_document
     from omopcloudetl.cli.projects import open_session
 
     session = open_session(options)
     plan = session.compile()
-    record = run_plan(session, plan, watch, dry_run=dry_run, resume=resume)
-    emit(as_json, lambda: record.model_dump(mode="json"), lambda: _show(record, plan, options))
+    record = run_plan(session, plan, options, watch, dry_run=dry_run, resume=resume)
+    emit(as_json, lambda: run_document(record), lambda: _show(record, plan, options))
     if record.state == "failed":
         context.exit(FAILED)
 
@@ -55,25 +62,54 @@ def run(
 def run_plan(
     session: Session,
     plan: CompiledWorkflowPlan,
+    options: ProjectOptions,
     watch: RunOptions,
     *,
     dry_run: bool = False,
     resume: bool = False,
 ) -> RunRecord:
     """Run a plan while it is typed."""
-    from omopcloudetl.cli.progress import watching
+    from omopcloudetl.cli.progress import RunWatch, watching
 
-    with watching(watch) as listeners:
-        return session.run(plan, dry_run=dry_run, resume=resume, listeners=listeners)
+    seen = RunWatch()
+    try:
+        with watching(watch) as listeners:
+            return session.run(plan, dry_run=dry_run, resume=resume, listeners=[seen, *listeners])
+    except KeyboardInterrupt:
+        if seen.run is not None:
+            state = click.get_current_context().ensure_object(State)
+            state.interrupted = f"interrupted: {seen.completed()}; to go on: {resume_command(options)}"
+        raise
+
+
+def resume_command(options: ProjectOptions) -> str:
+    """The command that goes on with a run of these options, to be copied; a long one is not repeated."""
+    words = ["omopcloudetl", "run"]
+    if options.project != Path():
+        words += ["--project", shown(options.project)]
+    if options.target is not None:
+        words += ["--target", options.target]
+    for name, value in options.variables.items():
+        words += ["--var", f"{name}={value}"]
+    command = shlex.join([*words, "--resume"])
+    return command if len(command) <= LONGEST_COMMAND or not options.variables else SAME_COMMAND
+
+
+def show_how_to_go_on(options: ProjectOptions) -> None:
+    """What to do after a run failed."""
+    click.echo(f"when the cause is gone: {resume_command(options)}")
+    click.echo(f"(it {SKIPS})")
 
 
 def _show(record: RunRecord, plan: CompiledWorkflowPlan, options: ProjectOptions) -> None:
+    from omopcloudetl.cli.findings import run_warnings
     from omopcloudetl.cli.tables import show_plan, show_result, summary
 
     if record.state == "dry_run":
+        click.echo(f"dry run on target {record.target} ({record.provider}): these steps would run, none of them does\n")
         show_plan(plan)
     show_result(record)
     click.echo(f"\n{summary(record)}")
+    warn(run_warnings(record.ledger))
     if record.state == "failed":
-        where = "" if options.project == Path() else f" --project {typed(options.project)}"
-        click.echo(f"when the cause is gone: omopcloudetl run{where} --resume")
+        show_how_to_go_on(options)

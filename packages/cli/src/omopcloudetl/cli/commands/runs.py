@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from omopcloudetl.cli.options import format_option, project_option
-from omopcloudetl.cli.output import emit
+from omopcloudetl.cli.output import emit, warn
 
 if TYPE_CHECKING:
     from omopcloudetl.core.runs import RunRecord
@@ -28,8 +28,7 @@ def runs(context: click.Context, project: Path, as_json: bool) -> None:
     records = list_runs(state_folder(project))
 
     def document() -> dict[str, object]:
-        heads = [record.model_dump(mode="json", exclude={"steps", "ledger"}) for record in records]
-        return {"runs": heads}
+        return {"runs": [_head(record) for record in records]}
 
     def text() -> None:
         from omopcloudetl.cli.tables import show_runs
@@ -43,19 +42,53 @@ def runs(context: click.Context, project: Path, as_json: bool) -> None:
 
 
 @runs.command
-@click.argument("run_id", metavar="ID")
+@click.argument("run_id", metavar="[ID]", required=False)
 @project_option
 @format_option
-def show(run_id: str, project: Path, as_json: bool) -> None:
-    """Show one run: its steps, the rows of the CDM tables and the ledger."""
-    from omopcloudetl.cli.projects import state_folder
-    from omopcloudetl.core.run_store import read_run
+def show(run_id: str | None, project: Path, as_json: bool) -> None:
+    """Show one run: its steps, the rows of the CDM tables and the ledger.
 
-    record = read_run(state_folder(project), run_id)
-    emit(as_json, lambda: record.model_dump(mode="json"), lambda: _show(record))
+    The beginning of an ID is enough; without one it is the newest run.
+    """
+    from omopcloudetl.cli.findings import run_document
+    from omopcloudetl.cli.projects import state_folder
+
+    folder = state_folder(project)
+    record = _newest(folder) if run_id is None else _find(folder, run_id)
+    emit(as_json, lambda: run_document(record), lambda: _show(record))
+
+
+def _newest(folder: Path) -> RunRecord:
+    from omopcloudetl.core.run_store import list_runs
+
+    records = list_runs(folder)
+    if not records:
+        raise click.UsageError("there are no runs yet")
+    return records[0]
+
+
+def _find(folder: Path, run_id: str) -> RunRecord:
+    """The run of an id; one that names no run, or several, is a wrong argument."""
+    from omopcloudetl.core.errors import RunError
+    from omopcloudetl.core.run_store import FOLDER, SUFFIX, read_run
+
+    try:
+        return read_run(folder, run_id)
+    except RunError as error:
+        names = [path.stem for path in (folder / FOLDER).glob(f"*{SUFFIX}")]
+        if run_id in names or sum(name.startswith(run_id) for name in names) == 1:
+            raise  # it is there and cannot be read
+        raise click.BadParameter(str(error), param_hint="ID") from None
+
+
+def _head(record: RunRecord) -> dict[str, object]:
+    from omopcloudetl.cli.findings import run_error
+
+    return record.model_dump(mode="json", exclude={"steps", "ledger", "error"}) | run_error(record)
 
 
 def _show(record: RunRecord) -> None:
+    from omopcloudetl.cli.findings import run_warnings
     from omopcloudetl.cli.tables import show_result, show_steps, summary
 
     click.echo(f"{record.name} on {record.target} ({record.provider}), CDM {record.cdm_version}")
@@ -63,3 +96,4 @@ def _show(record: RunRecord) -> None:
     show_steps(record.steps)
     show_result(record)
     click.echo(f"\n{summary(record)}")
+    warn(run_warnings(record.ledger))

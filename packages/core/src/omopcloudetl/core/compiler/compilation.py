@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
+from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.errors import Diagnostic, Position
 from omopcloudetl.core.files.project_loader import LoadedProject
 from omopcloudetl.core.files.validation import close_match
@@ -14,6 +15,9 @@ from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.models.workflow import BulkLoadStep, Column
 from omopcloudetl.core.plan import Origin, Transaction
 from omopcloudetl.core.specification.models import CdmSpecification
+
+_WHOLE = (exp.Extract, exp.DateDiff, exp.Length, exp.Count, exp.RowNumber)
+"""Expressions that are whole numbers whatever their arguments are."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,19 @@ class Compilation:
     def need(self, table: str, column: str, position: Position) -> None:
         """Note that a rule at `position` reads a column."""
         self.needs.setdefault(table, {}).setdefault(column, f"{position.file}:{position.line}")
+
+    def read_as(self, value: exp.Expr, type_: str) -> exp.Expr:
+        """The value as a type, NULL where it is not exactly of it: `2.7` is no integer, `2020-01-02 x` no date."""
+        kind = self.type(type_)
+        cast = trees.try_cast(value, kind)
+        match type_.partition("(")[0]:
+            case "integer" | "bigint" if not isinstance(value, _WHOLE):
+                exact = trees.equal(trees.try_cast(value.copy(), self.type("float")), cast)
+                return trees.case([(exact, cast.copy())], None)
+            case "date":
+                return trees.try_cast(trees.try_cast(value, self.type("timestamp")), kind)
+            case _:
+                return cast
 
     def type(self, name: str) -> exp.DataType:
         """The engine's type for a specification type or a logical type; the tree is shared, never changed."""

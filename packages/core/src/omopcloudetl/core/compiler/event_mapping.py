@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlglot import exp
 
@@ -10,13 +10,7 @@ from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.lookups import DOMAIN_TABLES, OTHER_DOMAINS, VALUE_DOMAIN, routing
 from omopcloudetl.core.compiler.scope import Scope
-from omopcloudetl.core.compiler.stage import (
-    QUARANTINED,
-    WRITTEN,
-    FieldValue,
-    StageBuilder,
-    reason_case,
-)
+from omopcloudetl.core.compiler.stage import QUARANTINED, WRITTEN, FieldValue, StageBuilder
 from omopcloudetl.core.compiler.staged import Contribution, StagedMapping, stage_columns, stage_step
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.mapping import EventMapping, EventValue
@@ -81,7 +75,7 @@ def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventM
         *_value(model.value, builder),
         *_unit(model, builder),
     ]
-    extras = _extras(compilation, loaded, model, builder, tables)
+    extras = _extras(compilation, loaded, model, builder, tables, [role.name for role in roles])
     required = [role for role in roles if role.name in {"person_id", "type_concept_id", "start_date"}]
     target = trees.coalesce(trees.column("target_table", concept.alias), trees.text(model.default_table))
     rows = builder.rows(
@@ -91,7 +85,7 @@ def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventM
             trees.named(trees.coalesce(trees.column("fan_out", concept.alias), trees.number(1)), "fan_out"),
             *(trees.named(value.node, value.name) for value in roles),
             *(trees.named(value.node, value.name) for values in extras.values() for value in values),
-            trees.named(reason_case(required, compilation.type("text")), "row_reason"),
+            trees.named(builder.reason(required), "row_reason"),
         ]
     )
     fate = trees.case(
@@ -101,7 +95,7 @@ def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventM
     routes = routing(model.routes, model.default_table)
     compilation.steps.append(stage_step(compilation, loaded, builder, stage_columns(rows, fate), routes))
     contributions = tuple(
-        _contribution(loaded, builder, table, [role.name for role in roles], extras.get(table.name, []))
+        _contribution(loaded, len(model.key), builder, table, [role.name for role in roles], extras.get(table.name, []))
         for table in tables
     )
     return StagedMapping(loaded, scope, builder, len(model.key), True, contributions)
@@ -159,26 +153,19 @@ def _value(value: EventValue | None, builder: StageBuilder) -> list[FieldValue]:
         return []
     number = builder.scope.parse(value.number or value.text or "", "value", "number" if value.number else "text")
     as_number = builder.fit("value_as_number", number, "float")
+    verbatim = builder.text_of(number)
+    taken = [trees.not_null(as_number.node.copy())]
     found = [as_number]
-    verbatim = [builder.text_of(number)]
     if value.text is not None:
         text = builder.scope.parse(value.text, "value", "text")
         lookup = builder.lookup("value", text, None, VALUE_DOMAIN, "value")
-        as_text = builder.text_of(text)
-        verbatim.insert(0, as_text.copy())
-        concept = trees.column("concept_id", lookup.alias)
-        mapped = exp.GT(this=trees.coalesce(concept, trees.number(0)), expression=trees.number(0))
-        only_text = trees.case(
-            [
-                (trees.any_of([trees.not_null(as_number.node.copy()), mapped]), exp.Null()),
-            ],
-            as_text,
-        )
-        found.append(FieldValue("value_as_concept_id", exp.Nullif(this=concept.copy(), expression=trees.number(0))))
-        found.append(FieldValue("value_as_string", only_text))
-    source_value = verbatim[0] if len(verbatim) == 1 else trees.coalesce(verbatim[0], verbatim[1])
-    found.append(FieldValue("value_source_value", source_value))
-    return found
+        concept = exp.Nullif(this=trees.column("concept_id", lookup.alias), expression=trees.number(0))
+        found.append(FieldValue("value_as_concept_id", concept))
+        taken.append(trees.not_null(concept.copy()))
+        if value.number is not None:
+            verbatim = trees.coalesce(builder.text_of(text), verbatim)
+    only_text = trees.case([(trees.any_of(taken), exp.Null())], verbatim)
+    return [*found, FieldValue("value_as_string", only_text), FieldValue("value_source_value", verbatim.copy())]
 
 
 def _unit(model: EventMapping, builder: StageBuilder) -> list[FieldValue]:
@@ -205,6 +192,7 @@ def _extras(
     model: EventMapping,
     builder: StageBuilder,
     tables: Iterable[CdmTable],
+    roles: Sequence[str],
 ) -> dict[str, list[FieldValue]]:
     """The further columns by table; in the stage their names begin with the table's."""
     by_name = {table.name: table for table in tables}
@@ -214,13 +202,13 @@ def _extras(
         for name, value in columns.items() if table else ():
             position = loaded.document.at("columns", table_name, name)
             field = table.by_name.get(name) if table else None
-            if field is None or isinstance(value, IdValue):
+            free = _free_fields(table, roles) if table else ()
+            if field is None or name not in free or isinstance(value, IdValue):
+                what = f"cdm.{table_name} has no field '{name}'"
+                if field is not None:
+                    what = f"'{name}' of cdm.{table_name} is filled by the event itself"
                 compilation.problem(
-                    "unknown-field" if field is None else "misplaced-id",
-                    f"cdm.{table_name} has no field '{name}' that an event could fill",
-                    position,
-                    found=name,
-                    allowed=tuple(table.by_name) if table else (),
+                    "misplaced-id" if field else "unknown-field", what, position, found=name, allowed=free
                 )
                 continue
             found = builder.value(f"{table_name}__{name}", value, field.type, "columns", table_name, name)
@@ -228,8 +216,15 @@ def _extras(
     return extras
 
 
+def _free_fields(table: CdmTable, roles: Sequence[str]) -> tuple[str, ...]:
+    """The fields that further columns may fill: all but the id and those the event's own keys fill."""
+    taken = {field for role, field in event_fields(table).items() if role in roles}
+    return tuple(f.name for f in table.fields if f is not table.primary_key and f.name not in taken)
+
+
 def _contribution(
     loaded: LoadedMapping,
+    keys: int,
     builder: StageBuilder,
     table: CdmTable,
     roles: list[str],
@@ -245,7 +240,9 @@ def _contribution(
             instead = trees.column(start, "stage")
             columns[fields[end]] = trees.coalesce(given[0], instead) if given else instead
     for value in extras:
-        columns[value.name.partition("__")[2]] = trees.column(value.name, "stage")
+        name, given_value = value.name.partition("__")[2], trees.column(value.name, "stage")
+        # What is given for a required end date may be missing in a row; the start date stands for it then.
+        columns[name] = trees.coalesce(given_value, columns[name]) if name in columns else given_value
     for field in table.fields:
         if field.required and field.name not in columns and field.name.endswith("_concept_id"):
             columns[field.name] = trees.number(0)
@@ -258,7 +255,7 @@ def _contribution(
         table=table.name,
         columns=ordered,
         condition=trees.all_of([routed, written]),
-        keys=len(loaded.model.key),
+        keys=keys,
         strategy="ordinal",
         workflow_step=loaded.step,
     )

@@ -73,8 +73,10 @@ def _explicit(compilation: Compilation) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for declared in compilation.project.workflow.steps:
         needed = {name for other in declared.depends_on for name in of.get(other, ())}
-        for name in of.get(declared.name, ()):
-            found.setdefault(name, set()).update(needed)
+        own = set(of.get(declared.name, ()))
+        # A table that mappings of both steps fill is written once, after the stages of both.
+        for name in own:
+            found.setdefault(name, set()).update(needed - own)
     return found
 
 

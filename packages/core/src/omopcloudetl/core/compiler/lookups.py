@@ -186,7 +186,7 @@ def _used(compilation: Compilation, scope: Scope, lookup: Lookup) -> list[exp.Qu
     """The distinct codes of a lookup, once for each vocabulary it may belong to."""
     vocabularies: list[exp.Expr] = [trees.text(name) for name in lookup.vocabularies]
     if lookup.vocabulary is not None:
-        vocabularies = [lookup.vocabulary.copy()]
+        vocabularies = [lookup.asked_vocabulary()]
     text = compilation.type("text")
     return [
         _used_with(scope, lookup, vocabulary, preference, text)
@@ -211,7 +211,7 @@ def _used_with(scope: Scope, lookup: Lookup, vocabulary: exp.Expr, preference: i
     trees.where(query, trees.all_of(conditions))
     keys = [lookup.code.copy()]
     if lookup.vocabulary is not None:
-        keys.append(lookup.vocabulary.copy())
+        keys.append(lookup.asked_vocabulary())
     return trees.group_by(query, *keys)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlglot import exp, parse_one
@@ -60,7 +60,17 @@ class Scope:
         self._check_tables()
         self.joins = {alias: self.parse(join.on, "joins", alias, "on").node for alias, join in model.joins.items()}
         self._check_joins()
-        self.condition = self.parse(model.where, "where").node if model.where else None
+        self.condition: exp.Expr | None = None
+        """Which rows are not left out: those for which `where` is true, or cannot be told."""
+        self.undecided: exp.Expr | None = None
+        """When `where` cannot be told, because a column of a declared type cannot be read."""
+        if model.where:
+            self._set_condition(self.parse(model.where, "where"))
+
+    def _set_condition(self, where: Parsed) -> None:
+        self.condition = trees.any_of([where.node, *(condition.copy() for condition in where.unreadable)])
+        if where.unreadable:
+            self.undecided = trees.any_of(condition.copy() for condition in where.unreadable)
 
     def at(self, *path: str | int) -> Position:
         """Where a part of the mapping stands."""
@@ -129,15 +139,16 @@ class Scope:
             if node is tree:
                 return value
             node.replace(value)
-        inner = {id(c) for query in tree.find_all(exp.Query) for c in query.find_all(exp.Column)}
         for query_table in tree.find_all(exp.Table):
             self._bind_table(query_table, position)
         for node in tree.find_all(exp.Column):
             for part in node.find_all(exp.Identifier):
                 part.set("this", part.name.lower())
                 part.set("quoted", True)
-            if id(node) not in inner:
+            if node.find_ancestor(exp.Query) is None:
                 self._bind_column(node, position)
+            else:
+                self._bind_inner_column(node, position)
         return tree
 
     def _variable(self, node: exp.Expr, position: Position) -> exp.Expr:
@@ -202,6 +213,16 @@ class Scope:
             return
         self._check_column(logical, node.name, position)
 
+    def _bind_inner_column(self, node: exp.Column, position: Position) -> None:
+        """A column inside a subquery: of the subquery's own table where an alias says so, or of the mapping's."""
+        logical = self._owner(node)
+        if logical is not None and node.table:
+            self._check_column(logical, node.name, position)
+
+    def _owner(self, node: exp.Column) -> str | None:
+        """The logical table of a column: of the nearest query around it that has its alias, else the mapping's."""
+        return owner(node, self.tables)
+
     def _check_column(self, logical: str, name: str, position: Position) -> None:
         known = self.compilation.sources.get(logical)
         schema, _, table = logical.partition(".")
@@ -219,8 +240,8 @@ class Scope:
             self.compilation.need(logical, name, position)
 
     def _declared_type(self, node: exp.Column) -> str | None:
-        logical = self.tables.get(node.table, "")
-        declared = self.compilation.sources.get(logical, {}).get(node.name)
+        logical = self._owner(node)
+        declared = self.compilation.sources.get(logical or "", {}).get(node.name)
         return declared.type if declared else None
 
     def _text_type(self, node: exp.Column) -> str | None:
@@ -239,12 +260,15 @@ class Scope:
         for node in list(tree.find_all(exp.Column)):
             type_ = self._declared_type(node)
             if type_ is not None and type_ != "text":
+                if node.find_ancestor(exp.Query) is not None:
+                    node.replace(self._read_as(node.copy(), type_))
+                    continue
                 unreadable[f"{node.table}.{node.name}"] = self._is_unreadable(node, type_)
                 node.replace(self._read_as(node.copy(), type_))
         return Parsed(tree, None, tuple(unreadable.values()))
 
     def _read_as(self, node: exp.Expr, type_: str) -> exp.Expr:
-        return trees.try_cast(node, self.compilation.type(type_))
+        return self.compilation.read_as(node, type_)
 
     def _is_unreadable(self, node: exp.Column, type_: str) -> exp.Expr:
         return trees.all_of([trees.not_null(node.copy()), trees.is_null(self._read_as(node.copy(), type_))])
@@ -284,3 +308,26 @@ class Scope:
 
     def _problem(self, code: str, message: str, path: tuple[str, ...]) -> None:
         self.compilation.problem(code, message, self.at(*path))
+
+
+def owner(node: exp.Column, outermost: Mapping[str, str] | None = None) -> str | None:
+    """The logical table a column belongs to, as far as aliases tell; `outermost` are those around all queries."""
+    query = node.find_ancestor(exp.Select)
+    while query is not None:
+        tables = _tables_of(query)
+        if node.table in tables:
+            return tables[node.table]
+        if not node.table and len(tables) == 1:
+            return next(iter(tables.values()))
+        query = query.find_ancestor(exp.Select)
+    return (outermost or {}).get(node.table)
+
+
+def _tables_of(query: exp.Select) -> dict[str, str | None]:
+    """Alias → logical table of what a query reads; None for a table that is a query itself."""
+    sources = [query.args.get("from_"), *(query.args.get("joins") or ())]
+    found: dict[str, str | None] = {}
+    for source in (source.this for source in sources if source is not None):
+        is_table = isinstance(source, exp.Table) and source.db
+        found[source.alias_or_name.lower()] = f"{source.db}.{source.name}".lower() if is_table else None
+    return found

@@ -7,7 +7,7 @@ from sqlglot.errors import ParseError, TokenError
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
-from omopcloudetl.core.compiler.scope import AUTHOR_DIALECT, TEMPLATE_PROBLEM, how_to_give
+from omopcloudetl.core.compiler.scope import AUTHOR_DIALECT, TEMPLATE_PROBLEM, how_to_give, owner
 from omopcloudetl.core.compiler.sql_errors import is_template, syntax_problem
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
@@ -46,6 +46,12 @@ def sql_step(compilation: Compilation, step: SqlStep, index: int) -> None:
         assert isinstance(query, exp.Query)
         trees_ = compilation.generator.create_table_as(trees.table(step.creates), query)
         draft.statements = [DraftStatement(tree, f"{step.creates} becomes the query's result") for tree in trees_]
+        if step.creates.split(".")[0] not in {"work", "source"}:
+            message = f"a query cannot become {step.creates}: its table is made by a `ddl` step"
+            place = compilation.project.workflow_document.at("steps", index, "creates")
+            compilation.problem(
+                "sql-statements", message, place, help="create a table in work, or INSERT into this one"
+            )
         if step.creates in draft.reads:
             message = f"{step.creates} cannot be made from itself"
             compilation.problem("sql-statements", message, Position(file))
@@ -127,15 +133,10 @@ def _place(node: exp.Expr, file: str) -> Position:
 
 
 def _need_columns(compilation: Compilation, tree: exp.Expr, file: str) -> None:
-    """Note which source columns the file reads, where an alias or a single table says whose they are."""
-    tables = {t.alias_or_name: f"{t.db}.{t.name}" for t in tree.find_all(exp.Table) if t.db == "source"}
-    others = [t for t in tree.find_all(exp.Table) if t.db != "source"]
-    outputs = {alias.alias for alias in tree.find_all(exp.Alias)}
+    """Note which source columns the file reads, where an alias says in its own query whose they are."""
     for node in tree.find_all(exp.Column):
-        logical = tables.get(node.table)
-        if not node.table and len(tables) == 1 and not others and node.name not in outputs:
-            logical = next(iter(tables.values()))
-        if logical and isinstance(node.this, exp.Identifier):
+        logical = owner(node) if node.table and isinstance(node.this, exp.Identifier) else None
+        if logical is not None and logical.startswith("source."):
             compilation.need(logical, node.name, _place(node, file))
 
 

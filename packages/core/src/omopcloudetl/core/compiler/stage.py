@@ -120,16 +120,16 @@ class StageBuilder:
             return FieldValue(name, self.text_of(parsed), True, tuple(reasons))
         if parsed.type is not None and parsed.type == _LOGICAL.get(base):
             return FieldValue(name, parsed.copy(), True, tuple(reasons))
-        node = trees.try_cast(parsed.copy(), self.compilation.type(type_))
-        if {parsed.type, _LOGICAL.get(base)} != {
-            "date",
-            "timestamp",
-        }:  # between these two no cast fails
-            reasons.append((trees.not_null(parsed.copy()), "unreadable"))
-        return FieldValue(name, node, True, tuple(reasons))
+        if {parsed.type, _LOGICAL.get(base)} == {"date", "timestamp"}:  # between these two no cast fails
+            converted: exp.Expr = trees.try_cast(parsed.copy(), self.compilation.type(type_))
+            return FieldValue(name, converted, True, tuple(reasons))
+        reasons.append((trees.not_null(parsed.copy()), "unreadable"))
+        return FieldValue(name, self.compilation.read_as(parsed.copy(), type_), True, tuple(reasons))
 
-    def value(self, name: str, value: AnyColumnValue, type_: str, *path: str | int) -> FieldValue:
-        """Any kind of column value, as a value of a specification type."""
+    def value(
+        self, name: str, value: AnyColumnValue, type_: str, *path: str | int, required: bool = True
+    ) -> FieldValue:
+        """Any kind of column value, as a value of a specification type; `required` says it must not be NULL."""
         match value:
             case DirectValue():
                 return self.fit(name, self.scope.parse(value.direct, *path, "direct"), type_)
@@ -140,7 +140,7 @@ class StageBuilder:
             case ValueMap():
                 return self._value_map(name, value, type_, *path)
             case ConceptValue():
-                return self._concept(name, value, *path)
+                return self._concept(name, value, *path, required=required)
             case ReferenceValue():
                 return self.reference(name, value.reference, value.key, *path)
             case IdValue():
@@ -220,6 +220,13 @@ class StageBuilder:
             trees.where(query, self.scope.condition.copy())
         return query
 
+    def reason(self, required: Sequence[FieldValue]) -> exp.Expr:
+        """Why a row cannot be written: the first required value that is NULL, or a `where` that cannot be told."""
+        branches = [branch for value in required for branch in value.quarantine_branches()]
+        if self.scope.undecided is not None:
+            branches.append((self.scope.undecided.copy(), trees.text("where: unreadable")))
+        return trees.case(branches, None) if branches else trees.null_of(self.compilation.type("text"))
+
     def _constant(self, name: str, value: Scalar, type_: str, *path: str | int) -> FieldValue:
         base = type_.partition("(")[0]
         if value is None:
@@ -238,8 +245,7 @@ class StageBuilder:
         return FieldValue(name, node, nullable=False)
 
     def _value_map(self, name: str, value: ValueMap, type_: str, *path: str | int) -> FieldValue:
-        parsed = self.scope.parse(value.value_map, *path, "value_map")
-        this = parsed.copy()
+        this = self.text_of(self.scope.parse(value.value_map, *path, "value_map", as_delivered=True))
         default = self._constant(name, value.otherwise, type_, *path, "else")
         ifs = []
         nullable = default.nullable
@@ -249,7 +255,7 @@ class StageBuilder:
             ifs.append(exp.If(this=trees.text(found), true=then.node))
         return FieldValue(name, exp.Case(this=this, ifs=ifs, default=default.node), nullable)
 
-    def _concept(self, name: str, value: ConceptValue, *path: str | int) -> FieldValue:
+    def _concept(self, name: str, value: ConceptValue, *path: str | int, required: bool) -> FieldValue:
         code = self.scope.parse(value.concept, *path, "concept")
         probe = self.text_of(code).sql()
         known = next(
@@ -264,10 +270,7 @@ class StageBuilder:
             None,
         )
         lookup = known or self.lookup(name.removesuffix("_concept_id"), code, value.vocabulary, value.domain, *path)
-        return FieldValue(name, lookup.concept_id(source=value.take == "source"), nullable=False)
-
-
-def reason_case(values: Sequence[FieldValue], text: exp.DataType) -> exp.Expr:
-    """Why a row cannot be written: the first required value that is NULL; NULL when all are there."""
-    branches = [branch for value in values for branch in value.quarantine_branches()]
-    return trees.case(branches, None) if branches else trees.null_of(text)
+        concept = lookup.concept_id(source=value.take == "source")
+        if required:
+            return FieldValue(name, concept, nullable=False)
+        return FieldValue(name, trees.case([(trees.is_null(lookup.code.copy()), exp.Null())], concept))

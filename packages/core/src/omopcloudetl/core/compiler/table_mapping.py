@@ -13,7 +13,6 @@ from omopcloudetl.core.compiler.stage import (
     WRITTEN,
     FieldValue,
     StageBuilder,
-    reason_case,
 )
 from omopcloudetl.core.compiler.staged import (
     Contribution,
@@ -38,7 +37,8 @@ def table_mapping(compilation: Compilation, loaded: LoadedMapping, model: TableM
     builder = StageBuilder(compilation, scope, model.name)
     own_id = _own_id(compilation, loaded, model, target)
     values = _values(compilation, loaded, model, target, builder)
-    key = own_id.id if own_id else model.key
+    _check_options(loaded, model, own_id, scope)
+    key = own_id.id if own_id else model.key or ()
     path = ("columns", target.primary_key.name, "id") if own_id and target.primary_key else ("key",)
     key_columns = builder.key_columns(key, *path)
     required = [value for value in values if target.by_name[value.name].required]
@@ -48,7 +48,7 @@ def table_mapping(compilation: Compilation, loaded: LoadedMapping, model: TableM
         [
             *key_columns,
             *(trees.named(value.node, value.name) for value in values),
-            trees.named(reason_case(reasons, compilation.type("text")), "row_reason"),
+            trees.named(builder.reason(reasons), "row_reason"),
         ]
     )
     query = stage_columns(rows, _fate(model, strategy, len(key), values))
@@ -74,6 +74,21 @@ def registry_entity(compilation: Compilation, model: TableMapping) -> tuple[str,
     if table is None or not isinstance(value, IdValue) or value.strategy != "registry":
         return None
     return table.name, len(value.id)
+
+
+def _check_options(loaded: LoadedMapping, model: TableMapping, own_id: IdValue | None, scope: Scope) -> None:
+    """What is said twice must agree, and what has no effect is a mistake."""
+    if own_id is None and model.key is None:
+        scope.compilation.problem(
+            "missing-key", "a mapping without {id: …} needs its natural key", scope.at(), help="add `key:`"
+        )
+    if own_id is not None and model.key is not None and own_id.id != model.key:
+        scope.compilation.problem(
+            "two-keys", "the key differs from the key of the id", scope.at("key"), help="leave out `key:`"
+        )
+    if own_id is not None and own_id.strategy == "ordinal" and "on_duplicate_key" in model.model_fields_set:
+        message = "with ordinal ids every row is kept, also those of the same key"
+        scope.compilation.problem("no-effect", message, scope.at("on_duplicate_key"))
 
 
 def _target(compilation: Compilation, loaded: LoadedMapping, model: TableMapping) -> CdmTable | None:
@@ -131,7 +146,7 @@ def _values(
             help="map it, or give a constant",
         )
     return [
-        builder.value(field.name, model.columns[field.name], field.type, "columns", field.name)
+        builder.value(field.name, model.columns[field.name], field.type, "columns", field.name, required=field.required)
         for field in target.fields
         if field.name in model.columns and not isinstance(model.columns[field.name], IdValue)
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from sqlglot import parse_one
 from sqlglot.errors import UnsupportedError
@@ -72,11 +73,13 @@ class WorkflowCompiler:
     ) -> CompiledWorkflowPlan:
         project = compilation.project
         schemas = project.config.physical_schemas(project.target)
+        check_physical_names(compilation, schemas)
+        _stop_at_problems(compilation)
         fingerprints: dict[str, str] = {}
         steps: list[PlanStep] = []
         for draft in ordered:
             step = _planned(compilation, draft, sorted(depends[draft.name]), schemas)
-            content = step.model_dump(mode="json", exclude={"fingerprint", "origin", "summary"})
+            content = step.model_dump(mode="json", exclude=NOT_WHAT_IT_DOES)
             earlier = [fingerprints[name] for name in step.depends_on]
             fingerprints[step.name] = content_hash([content, earlier])
             steps.append(step.model_copy(update={"fingerprint": fingerprints[step.name]}))
@@ -94,6 +97,16 @@ class WorkflowCompiler:
             ledger=self.generator.render(parse_one(LEDGER_QUERY), schemas) if _has_mappings(compilation) else None,
             counted_tables={t: self.generator.render(parse_one(count + t), schemas) for t in written},
         ).sealed()
+
+
+NOT_WHAT_IT_DOES: dict[str, Any] = {
+    "fingerprint": True,
+    "origin": True,
+    "summary": True,
+    "statements": {"__all__": {"purpose", "check"}},
+    "columns": {"__all__": {"needed_by"}},
+}
+"""What a fingerprint leaves out: a comment above a rule moves lines, but changes nothing that is done."""
 
 
 def compile_workflow_steps(compilation: Compilation) -> None:
@@ -149,6 +162,22 @@ PASSES: tuple[Callable[[Compilation], None], ...] = (
     collect_entities,
     compile_mappings,
 )
+
+
+def check_physical_names(compilation: Compilation, schemas: dict[str, str]) -> None:
+    """Two logical tables must not be one physical table, or one step would destroy what another made."""
+    names = sorted({table for step in compilation.steps for table in step.reads | step.writes | step.creates})
+    owners: dict[str, str] = {}
+    for logical in names:
+        schema, _, table = logical.partition(".")
+        physical = f"{schemas[schema]}.{table}".lower()
+        if owners.setdefault(physical, logical) != logical:
+            compilation.problem(
+                "two-tables-in-one",
+                f"{owners[physical]} and {logical} are both the table {physical}",
+                compilation.project.config_document.at("schemas"),
+                help="give the logical schemas different physical ones",
+            )
 
 
 def _has_mappings(compilation: Compilation) -> bool:

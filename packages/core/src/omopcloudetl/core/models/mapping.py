@@ -35,8 +35,6 @@ class MappingBase(StrictModel):
     joins: dict[Name, Join] = {}
     where: Sql | None = None
     """Rows for which this is not true are left out on purpose, and counted in the ledger."""
-    key: Key
-    """The natural key of a source row."""
 
 
 class TableMapping(MappingBase):
@@ -44,6 +42,8 @@ class TableMapping(MappingBase):
 
     kind: Literal["table"]
     target: LogicalTable
+    key: Key | None = None
+    """The natural key of a row; not needed where the table's id says it: `{id: [p.id]}`."""
     columns: Annotated[dict[str, ColumnValue], Field(min_length=1)]
     on_duplicate_key: Literal["quarantine", "merge"] = "quarantine"
     """Rows that share the key beyond the first: set aside with a reason, or taken as the same entity."""
@@ -79,6 +79,8 @@ class EventMapping(MappingBase):
     """`kind: event`: a coded source record, routed to the CDM table of its standard concept's domain."""
 
     kind: Literal["event"]
+    key: Key
+    """The natural key of a source row; identical rows are all kept."""
     person: Key
     visit: Key | None = None
     visit_detail: Key | None = None

@@ -1,0 +1,104 @@
+"""Promises of the generator's base: types, physical names, and refusing what a dialect cannot say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+from sqlglot import exp, parse_one
+from sqlglot.errors import UnsupportedError
+
+from omopcloudetl.core.capabilities import Capability
+from omopcloudetl.core.generator import BaseSQLGenerator
+from omopcloudetl.core.plan import CompiledWorkflowPlan, SqlStep
+
+
+@pytest.fixture
+def generator(acme: ModuleType) -> BaseSQLGenerator:
+    """The plugin's dialect."""
+    made = acme.AcmeGenerator()
+    assert isinstance(made, BaseSQLGenerator)
+    return made
+
+
+class Postgres(BaseSQLGenerator):
+    """A dialect that keeps the length of a text."""
+
+    dialect = "postgres"
+    types = {"integer": "INTEGER", "datetime": "TIMESTAMP", "varchar": "VARCHAR", "text": "TEXT"}
+
+
+@pytest.mark.parametrize(
+    ("type_", "sql"),
+    [
+        ("integer", "INT"),
+        ("datetime", "TIMESTAMP"),
+        ("varchar(50)", "VARCHAR(50)"),
+        ("varchar(max)", "TEXT"),
+        ("text", "TEXT"),
+    ],
+)
+def test_a_specification_type_is_the_engine_s_type(type_: str, sql: str) -> None:
+    """A type of the specification has its word in the dialect; a length is kept, `max` is a text."""
+    assert Postgres().data_type(type_).sql(dialect="postgres") == sql
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        pytest.param("select id from cdm.person", '"db"."omop"."person"', id="catalog"),
+        pytest.param("select id from source.person", '"raw"."person"', id="schema"),
+        pytest.param("select id from vocab.person", '"source"."person"', id="a-physical-name-is-final"),
+        pytest.param("select id from other.person", '"other"."person"', id="unknown"),
+        pytest.param("select id from x.cdm.person", '"x"."cdm"."person"', id="physical-already"),
+        pytest.param("select cdm.id from source.person as cdm", '"raw"."person" AS "cdm"', id="an-alias-is-no-schema"),
+    ],
+)
+def test_logical_schemas_become_physical_ones(generator: BaseSQLGenerator, sql: str, expected: str) -> None:
+    """Only tables under a logical schema are renamed, once, and every name is quoted."""
+    schemas = {"cdm": "db.omop", "source": "raw", "vocab": "source"}
+    found = generator.render(parse_one(sql, read="duckdb"), schemas)
+    assert found.endswith(f"FROM {expected}")
+
+
+def test_what_a_dialect_cannot_say_is_refused() -> None:
+    """An expression that the target has no words for raises instead of being dropped."""
+
+    class Mysql(BaseSQLGenerator):
+        dialect = "mysql"
+
+    query = parse_one("select * from source.a tablesample (10 percent)")
+    with pytest.raises(UnsupportedError):
+        Mysql().render(query, {})
+
+
+def test_a_full_write_empties_the_table_first(generator: BaseSQLGenerator) -> None:
+    """The default is DELETE and INSERT with named columns, for one transaction."""
+    query = parse_one("select 1 as a, 2 as b")
+    assert isinstance(query, exp.Select)
+    statements = generator.write_full(exp.to_table("cdm.person"), ["a", "b"], query)
+    first, second = (" ".join(generator.render(statement, {}).split()) for statement in statements)
+    assert first == 'DELETE FROM "cdm"."person"'
+    assert second.startswith('INSERT INTO "cdm"."person" ( "a", "b" ) SELECT')
+
+
+def test_schemas_may_be_named_crosswise(compile_project: Callable[..., CompiledWorkflowPlan]) -> None:
+    """A physical schema may have the name of another logical one, and is made under its own name."""
+    config = (
+        "name: clinic\ncdm_version: '9.9'\nplugins: [acme]\ntargets: {here: {provider: acme}}\n"
+        "schemas: {cdm: work, work: scratch}\n"
+    )
+    first = compile_project({"project.yaml": config}).steps[0]
+    assert isinstance(first, SqlStep)
+    assert [statement.sql.split()[-1] for statement in first.statements] == [
+        '"source"',
+        '"vocab"',
+        '"work"',
+        '"scratch"',
+    ]
+
+
+def test_a_provider_declares_every_capability(generator: BaseSQLGenerator) -> None:
+    """Nothing an engine may or may not do is left to be guessed."""
+    assert set(generator.capabilities) == set(Capability)

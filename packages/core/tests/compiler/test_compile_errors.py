@@ -82,7 +82,7 @@ def test_the_right_project_compiles(compile_project: Compile) -> None:
         pytest.param(value("'{{ p }}'"), "sql-expression", "10:24", None, id="template"),
         pytest.param(value("p.*"), "sql-expression", "10:24", None, id="star"),
         pytest.param(value("max(p.id)"), "sql-expression", "10:24", None, id="aggregate"),
-        pytest.param(person("p.id]}", "p.idd]}"), "unknown-column", "7:20", "id", id="in-an-id"),
+        pytest.param(person("[p.id]", "[p.idd]"), "unknown-column", "7:20", "id", id="in-an-id"),
         pytest.param(person_and("where: p.gendr = 'M'"), "unknown-column", "11:8", "gender", id="in-where"),
         pytest.param(person_and("  birth_dat: 1"), "unknown-field", "11:14", "birth_datetime", id="field"),
         pytest.param(

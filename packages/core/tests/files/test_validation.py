@@ -86,7 +86,7 @@ def test_an_unknown_key_is_shown_with_what_is_allowed(
 @pytest.mark.parametrize(
     ("kind", "text", "where", "message"),
     [
-        pytest.param("mapping", TABLE.replace("key: p.id\n", ""), (1, 1), "the file needs the key 'key'", id="file"),
+        pytest.param("mapping", TABLE.replace("target: cdm.person\n", ""), (1, 1), "the file needs the key 'target'", id="file"),
         pytest.param(
             "mapping",
             TABLE + "joins:\n  q: {table: source.x, 'on': a}\n",
@@ -226,8 +226,8 @@ def test_a_wrong_column_value_is_reported_at_the_very_place(value: str, where: t
         ),
         pytest.param(
             "mapping",
-            TABLE.replace("key: p.id", "key:"),
-            (5, 1),
+            EVENT.replace("key: c.id", "key:"),
+            (4, 1),
             "key must be a list",
             "nothing",
             None,

@@ -178,3 +178,21 @@ def test_a_usage_error_is_2(call) -> None:
     """A command or option that is not there is the user's mistake."""
     result: Result = call("runn", code=2)
     assert "No such command 'runn'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["spec", "show", "9.9"], "9.9"),
+        (["spec", "show", "5.4", "persn"], "did you mean 'person'?"),
+        (["init", "new", "--template", "synhea"], "did you mean 'synthea'?"),
+    ],
+)
+def test_a_wrong_argument_as_json_is_a_document(
+    call, tmp_path, monkeypatch, arguments: list[str], message: str
+) -> None:
+    """With `--format json` stdout is one document for a wrong argument too, and stderr is for people."""
+    monkeypatch.chdir(tmp_path)
+    result: Result = call(*arguments, "--format", "json", code=2)
+    assert message in json.loads(result.stdout)["error"]["message"]
+    assert message in result.stderr

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from omopcloudetl.cli import errors, tables
 from omopcloudetl.cli.output import one_line, plural, printable
-from omopcloudetl.cli.progress import LiveProgress, PlainProgress
+from omopcloudetl.cli.progress import LiveProgress, PlainProgress, RunWatch
 from omopcloudetl.core.plan import BulkLoadStep, CompiledWorkflowPlan, Origin
 from omopcloudetl.core.runs import LedgerEntry, RunRecord, StepRecord
 
@@ -131,6 +131,45 @@ def test_a_table_fits_a_narrow_terminal(capsys, monkeypatch) -> None:
 def test_a_run_in_one_line(changes: dict[str, object], text: str) -> None:
     """The outcome, how many steps had which fate, and how long it took."""
     assert tables.summary(RUN.model_copy(update=changes)) == text
+
+
+def test_no_table_of_tables_when_all_are_empty(capsys) -> None:
+    """A run that filled no table shows no header without rows below it."""
+    tables.show_result(RUN.model_copy(update={"table_rows": {"cdm.person": 0, "cdm.death": 0}}))
+    assert capsys.readouterr().out == "\nno rows in any of 2 CDM tables\n"
+
+
+def test_a_failed_step_says_where_it_comes_from(capsys) -> None:
+    """Below the error stands the user's line."""
+    step = _record("write_person", state="failed", error="oh no", origin="mappings/person.yaml:1")
+    tables.show_failures(RUN.model_copy(update={"steps": [step]}))
+    assert capsys.readouterr().out == "\nfailed: write_person\n  oh no\n  from mappings/person.yaml:1\n"
+
+
+@pytest.mark.parametrize("target", ["local", "production_of_the_hospital"])
+def test_the_id_of_a_run_is_never_folded(capsys, monkeypatch, target: str) -> None:
+    """On 80 columns an id, its date and its state stand on one line, to be copied."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+    changes = {"run_id": "20260102T000000-abcdef", "state": "running", "target": target, "seconds": 1234.5}
+    tables.show_runs([RUN.model_copy(update=changes)])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[1].startswith("20260102T000000-abcdef  2026-01-02 00:00:00  running  ")
+
+
+def test_a_watch_tells_how_far_a_run_came() -> None:
+    """Steps that an earlier run did count as done, those that wait for a failed one do not."""
+    watch = RunWatch()
+    steps = [
+        _record("a", state="skipped"),
+        _record("b", state="done"),
+        _record("c", state="failed", error="x"),
+        _record("d", state="skipped", error="waits for c, which failed"),
+    ]
+    watch.omopcloudetl_run_started(RUN.model_copy(update={"steps": steps}))
+    assert watch.completed() == "2 of 4 steps were done"
 
 
 def test_names_cannot_control_the_terminal(capsys) -> None:

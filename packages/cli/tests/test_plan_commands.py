@@ -36,7 +36,9 @@ def test_mistakes_as_json(call, project: Path) -> None:
     """Editors get every mistake as data, with paths relative to the project."""
     (project / "mappings" / "person.yaml").write_text("name: person\nkind: tabel\n", "utf-8")
     result = call("compile", "--project", project, "--format", "json", code=2)
-    (problem,) = json.loads(result.stdout)["diagnostics"]
+    document = json.loads(result.stdout)
+    (problem,) = document["diagnostics"]
+    assert document["valid"] is False
     assert problem["position"] == {"file": "mappings/person.yaml", "line": 2, "column": 7}
     assert problem["suggestion"] == "table"
     assert result.stderr == ""

@@ -72,6 +72,19 @@ def test_the_demo_can_be_repeated(call) -> None:
     assert second["database"] == "duckdb (d/omop.duckdb)"
 
 
+def test_the_demo_runs_no_project_of_somebody_else(call, tmp_path: Path) -> None:
+    """A project that is not the demo is refused, whatever its data, and stays as it is."""
+    call("init", "mine", "--template", "synthea", "--var", "source_uri=files", "--var", "vocabulary_uri=files")
+    (tmp_path / "mine" / "data" / "source").mkdir(parents=True)
+    call("init", "bare", "--template", "synthea", "--var", "source_uri=bare/data/source")
+    before = sorted(tmp_path.rglob("*"))
+    for name in ("mine", "bare"):
+        error = call("demo", name, code=2).stderr
+        assert f"{name} holds a project that is not the demo" in error
+        assert f"omopcloudetl run --project {name}" in error
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_the_demo_takes_no_folder_of_somebody_else(call, tmp_path: Path) -> None:
     """A folder that holds something else is refused and stays as it is."""
     (tmp_path / "mine").mkdir()

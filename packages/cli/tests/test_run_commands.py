@@ -1,9 +1,17 @@
 """Promises of `run` and `runs`, on a real database."""
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from omopcloudetl.cli.commands.run import resume_command
+from omopcloudetl.cli.options import ProjectOptions
 
 
 def test_a_run_shows_tables_and_ledger(call, project: Path) -> None:
@@ -61,8 +69,11 @@ def test_a_failed_run_is_1(call, failing: Path) -> None:
     """A failed step is shown with the whole error and what to do; the exit code says it too."""
     result = call("run", "--project", failing, code=1)
     assert "failed: source_patients" in result.stdout
-    assert "failed:" in result.stdout.splitlines()[-2]
-    assert result.stdout.splitlines()[-1].endswith(f"run --project {failing} --resume")
+    *_, outcome, command, note = result.stdout.splitlines()
+    assert " failed: " in outcome
+    assert command == f"when the cause is gone: omopcloudetl run --project {failing} --resume"
+    assert note == "(it skips steps that completed unchanged; changed data files are not noticed)"
+    assert "\n  from workflow.yaml:13\n" in result.stdout
     assert "failed  source_patients" in result.stderr
     assert "Traceback" not in result.output
 
@@ -91,7 +102,8 @@ def test_a_dry_run_touches_nothing(call, project: Path) -> None:
     before = sorted(project.rglob("*"))
     result = call("run", "--project", project, "--dry-run")
     assert "source_patients" in result.stdout
-    assert "nothing was touched" in result.stdout
+    assert result.stdout.startswith("dry run on target local (duckdb): ")
+    assert result.stdout.rstrip().endswith("nothing was touched")
     assert sorted(project.rglob("*")) == before
 
 
@@ -125,7 +137,77 @@ def test_runs_are_listed_newest_first(call, project: Path) -> None:
     assert "Ledger" in shown
 
 
-def test_an_unknown_run_is_one_line(call, project: Path) -> None:
-    """A run that is not there is told with its id."""
-    result = call("runs", "show", "nope", "--project", project, code=1)
-    assert result.stderr.startswith("error: there is no run 'nope'")
+def test_a_run_is_found_by_the_beginning_of_its_id(call, project: Path) -> None:
+    """Without an id the newest run is shown; one that cannot be read is no wrong argument."""
+    assert "there are no runs yet" in call("runs", "show", "--project", project, code=2).stderr
+    ids = [json.loads(call("run", "--project", project, "--format", "json").stdout)["run_id"] for _ in range(2)]
+    folder = project / ".omopcloudetl" / "runs"
+    old = folder / f"{ids[0]}.json"
+    old = old.rename(folder / "19990101T000000-000000.json")
+    old.write_text(old.read_text("utf-8").replace(ids[0], old.stem).replace('"started_at": "2', '"started_at": "1'))
+    for arguments, run_id in (([], ids[1]), (["1999"], old.stem), ([ids[1]], ids[1])):
+        assert f"run {run_id} done" in call("runs", "show", *arguments, "--project", project).stdout
+    old.write_text("{}")
+    assert "no run record" in call("runs", "show", "1999", "--project", project, code=1).stderr
+
+
+def test_an_unknown_run_is_a_wrong_argument(call, project: Path) -> None:
+    """A run that is not there is told with its id, to programs too."""
+    assert "there is no run 'nope'" in call("runs", "show", "nope", "--project", project, code=2).stderr
+    text = call("runs", "show", "nope", "--project", project, "--format", "json", code=2).stdout
+    assert "there is no run 'nope'" in json.loads(text)["error"]["message"]
+
+
+def test_a_mapping_that_came_to_nothing_is_a_warning(call, project: Path) -> None:
+    """People are warned on stderr, programs in the document, of a run that did no good."""
+    mapping = project / "mappings" / "person.yaml"
+    mapping.write_text(mapping.read_text("utf-8").replace("where: p.year >= :first_year\n", ""), "utf-8")
+    (project / "data" / "patients.csv").write_text("id,year\na,\nb,\n", "utf-8")
+    warning = "every one of the 2 rows of person was quarantined: year_of_birth: missing; see work.quarantine"
+    assert call("run", "--project", project, "--quiet").stderr == f"warning: {warning}\n"
+    assert json.loads(call("run", "--project", project, "--format", "json").stdout)["warnings"] == [warning]
+
+
+def test_a_failed_run_as_json_says_why(call, failing: Path) -> None:
+    """`error` names the steps that failed, and their records say where they come from."""
+    document = json.loads(call("run", "--project", failing, "--format", "json", code=1).stdout)
+    assert document["error"] == {"kind": "RunFailed", "message": "1 step failed: source_patients"}
+    assert {step["name"]: step["origin"] for step in document["steps"]}["source_patients"] == "workflow.yaml:13"
+
+
+@pytest.mark.parametrize(
+    ("options", "command"),
+    [
+        (ProjectOptions(Path(), None, {}), "omopcloudetl run --resume"),
+        (
+            ProjectOptions(Path("a b"), "other", {"x": "1", "y": "it's"}),
+            """omopcloudetl run --project 'a b' --target other --var x=1 --var 'y=it'"'"'s' --resume""",
+        ),
+        (ProjectOptions(Path("p"), None, {"source_uri": "/data" * 20}), "the same command with --resume"),
+    ],
+)
+def test_the_command_to_go_on_is_the_one_that_was_given(options: ProjectOptions, command: str) -> None:
+    """Project, target and variables are part of it, quoted for a shell; a long one is not repeated."""
+    assert resume_command(options) == command
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
+def test_an_interrupted_run_says_how_to_go_on(project: Path) -> None:
+    """Ctrl-C tells how many steps were done, and the command for the rest."""
+    slow = "  - {name: slow, kind: sql, file: slow.sql, creates: work.slow, depends_on: [people]}\n"
+    workflow = project / "workflow.yaml"
+    workflow.write_text(workflow.read_text("utf-8") + slow, "utf-8")
+    (project / "slow.sql").write_text(
+        "SELECT sum(a.i * b.i) AS n FROM range(9999999) a(i), range(9999999) b(i)", "utf-8"
+    )
+    command = [sys.executable, "-m", "omopcloudetl.cli", "run", "-vv", "--project", str(project)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "step_started" in line and "step=slow" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        last = process.stderr.read().splitlines()[-1]
+        assert process.wait(timeout=30) == 130
+    resume = re.escape(f"omopcloudetl run --project {project} --resume")
+    assert re.fullmatch(rf"interrupted: [1-9]\d* of \d+ steps were done; to go on: {resume}", last)

@@ -381,3 +381,23 @@ def test_rows_written_leave_out_deleted_and_intermediate_rows(counts: list[tuple
 def test_orchestrator_is_registered() -> None:
     """A target that names `local` gets this orchestrator."""
     assert load_plugins().orchestrator("local").summary.startswith("threads")
+
+
+def test_only_counted_statements_are_the_result_of_a_step(lab: Lab, step: Make) -> None:
+    """Rows of keys and intermediate tables are not among the rows that a step wrote."""
+    made = step(
+        "a", "CREATE TABLE key (i)", "CREATE TABLE t (i)", "INSERT INTO key VALUES (1)", "INSERT INTO t VALUES (1)"
+    )
+    statements = [s.model_copy(update={"counted": "INTO key" not in s.sql}) for s in made.statements]
+
+    run = lab.run([made.model_copy(update={"statements": tuple(statements)})])
+
+    assert run.steps[0].rows_affected == 1
+    assert lab.query("SELECT count(*) FROM key") == [(1,)]
+
+
+def test_record_says_where_a_step_comes_from(lab: Lab, step: Make) -> None:
+    """Each step's record has the user's line."""
+    run = lab.run([step("a", "SELECT 1")])
+
+    assert [record.origin for record in run.steps] == ["workflow.yaml:1"]

@@ -100,3 +100,32 @@ def test_without_resume_everything_runs(lab: Lab, step: Make) -> None:
     lab.run(_plan(step))
 
     assert set(_states(lab.run(_plan(step))).values()) == {"done"}
+
+
+def _after_schemas(step: Make) -> list[SqlStep]:
+    """A step that makes no table, and the chain of `_plan` behind it."""
+    schemas = step("schemas", "INSERT INTO log VALUES ('schemas')")
+    steps = _plan(step)
+    return [schemas, steps[0].model_copy(update={"depends_on": ("schemas",)}), *steps[1:]]
+
+
+def test_step_that_makes_no_table_always_runs(lab: Lab, step: Make) -> None:
+    """Nothing shows that its work is still there, so it runs, and what depends on it does not."""
+    lab.query("CREATE TABLE log (name)")
+    lab.run(_after_schemas(step))
+
+    run = lab.run(_after_schemas(step), resume=True)
+    assert _states(run) == {"schemas": "done", "a": "skipped", "b": "skipped", "c": "skipped", "x": "skipped"}
+    assert len(lab.query("SELECT * FROM log")) == 2
+
+
+def test_resume_without_its_database_makes_everything_again(lab: Lab, step: Make) -> None:
+    """When the database was deleted, every step runs, those that make no table too."""
+    lab.query("CREATE TABLE log (name)")
+    lab.run(_after_schemas(step))
+    for path in lab.base.glob("test.db*"):
+        path.unlink()
+    lab.query("CREATE TABLE log (name)")
+
+    run = lab.run(_after_schemas(step), resume=True)
+    assert set(_states(run).values()) == {"done"}

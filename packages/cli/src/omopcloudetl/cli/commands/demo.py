@@ -16,13 +16,13 @@ from omopcloudetl.cli.options import (
     run_options,
 )
 from omopcloudetl.cli.output import emit, shown, typed, warn
+from omopcloudetl.cli.projects import PROJECT_FILE
 
 if TYPE_CHECKING:
     from omopcloudetl.core.plan import CompiledWorkflowPlan
     from omopcloudetl.core.runs import RunRecord
     from omopcloudetl.core.session import Session
 
-PROJECT_FILE = "project.yaml"
 TEMPLATE = "synthea"
 VARIABLES = {"source_uri": "data/source", "vocabulary_uri": "data/vocabulary"}
 

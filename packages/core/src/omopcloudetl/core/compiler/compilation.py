@@ -27,6 +27,8 @@ class DraftStatement:
     tree: exp.Expr
     purpose: str
     check: str | None = None
+    counted: bool = True
+    """Whether its rows are the step's result."""
 
 
 @dataclass

@@ -70,7 +70,7 @@ def stage_step(
     if builder.lookups:
         codes = codes_query(compilation, builder.scope, builder.lookups, routes)
         statements += [
-            DraftStatement(tree, f"codes of {model.name} and their concepts")
+            DraftStatement(tree, f"codes of {model.name} and their concepts", counted=False)
             for tree in generator.create_table_as(trees.table(builder.codes), codes)
         ]
         writes.add(builder.codes)

@@ -103,7 +103,7 @@ NOT_WHAT_IT_DOES: dict[str, Any] = {
     "fingerprint": True,
     "origin": True,
     "summary": True,
-    "statements": {"__all__": {"purpose", "check"}},
+    "statements": {"__all__": {"purpose", "check", "counted"}},
     "columns": {"__all__": {"needed_by"}},
 }
 """What a fingerprint leaves out: a comment above a rule moves lines, but changes nothing that is done."""
@@ -203,7 +203,9 @@ def _planned(compilation: Compilation, draft: DraftStep, depends_on: list[str], 
             message = f"{compilation.generator.dialect} cannot express '{statement.purpose}': {error}"
             compilation.problem("unsupported", message, where)
             continue
-        statements.append(Statement(sql=sql, purpose=statement.purpose, check=statement.check))
+        statements.append(
+            Statement(sql=sql, purpose=statement.purpose, check=statement.check, counted=statement.counted)
+        )
     return PlannedSql(
         name=draft.name,
         summary=draft.summary,

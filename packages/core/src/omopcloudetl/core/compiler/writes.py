@@ -137,9 +137,9 @@ def _registry(compilation: Compilation, table: CdmTable, contributions: Sequence
     trees.join(current, trees.table(registry, "registry"), _same_key("registry", "present", keys), side="")
     current_keys = compilation.generator.create_table_as(trees.table(f"work.key_{table.name}"), current)
     return [
-        DraftStatement(create, f"ids of {table.name}: a registry that only grows"),
-        DraftStatement(new_key, "new keys get the next ids, in the order of the keys"),
-        *(DraftStatement(tree, "the keys of this run, with their ids") for tree in current_keys),
+        DraftStatement(create, f"ids of {table.name}: a registry that only grows", counted=False),
+        DraftStatement(new_key, "new keys get the next ids, in the order of the keys", counted=False),
+        *(DraftStatement(tree, "the keys of this run, with their ids", counted=False) for tree in current_keys),
     ]
 
 

@@ -86,7 +86,9 @@ def test_an_unknown_key_is_shown_with_what_is_allowed(
 @pytest.mark.parametrize(
     ("kind", "text", "where", "message"),
     [
-        pytest.param("mapping", TABLE.replace("target: cdm.person\n", ""), (1, 1), "the file needs the key 'target'", id="file"),
+        pytest.param(
+            "mapping", TABLE.replace("target: cdm.person\n", ""), (1, 1), "the file needs the key 'target'", id="file"
+        ),
         pytest.param(
             "mapping",
             TABLE + "joins:\n  q: {table: source.x, 'on': a}\n",

@@ -43,7 +43,8 @@ class BaseOrchestrator(ABC):
             plan: What must happen.
             dry_run: Walk the plan in order and touch nothing: no connection is opened, no record is kept.
             resume: Skip the steps that the newest run of the same target completed with the same fingerprint
-                and whose tables are still there, as long as nothing they depend on had to run again.
+                and whose tables are still there, as long as nothing they depend on had to run again. A step that
+                makes no table always runs.
 
         Raises:
             DatabaseConnectionError: No connection could be opened.

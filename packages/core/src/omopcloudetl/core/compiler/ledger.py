@@ -15,6 +15,7 @@ from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
 from omopcloudetl.core.compiler.stage import MERGED, QUARANTINED, WRITTEN
 from omopcloudetl.core.compiler.staged import Contribution, StagedMapping
+from omopcloudetl.core.compiler.writes import owned_keys
 
 LEDGER, QUARANTINE = "work.ledger", "work.quarantine"
 LEDGER_COLUMNS = ("mapping", "entry", "target_table", "reason", "row_count")
@@ -40,15 +41,12 @@ def ledger_step(compilation: Compilation, staged: Sequence[StagedMapping]) -> No
         *_empty(compilation, LEDGER, LEDGER_COLUMNS),
         *_empty(compilation, QUARANTINE, QUARANTINE_COLUMNS),
     ]
-    earlier: dict[str, list[Contribution]] = {}
+    numbers = _numbers(staged)
     for mapping in staged:
-        entries = _entries(compilation, mapping, earlier)
+        entries = _entries(mapping, numbers.get(mapping.name))
         statements.append(_insert(LEDGER, LEDGER_COLUMNS, trees.union(entries), f"ledger of {mapping.name}"))
         set_aside = _quarantined(mapping)
         statements.append(_insert(QUARANTINE, QUARANTINE_COLUMNS, set_aside, f"quarantine of {mapping.name}"))
-        for contribution in mapping.contributions:
-            if contribution.strategy == "registry":
-                earlier.setdefault(contribution.table, []).append(contribution)
     statements.append(DraftStatement(parse_one(_UNBALANCED), "every mapping balances", "the ledger does not balance"))
     tables = sorted({c.table for mapping in staged for c in mapping.contributions})
     statements += [_table_check(table) for table in tables]
@@ -105,15 +103,22 @@ def _entry(
     )
 
 
-def _entries(
-    compilation: Compilation, mapping: StagedMapping, earlier: dict[str, list[Contribution]]
-) -> list[exp.Query]:
+def _numbers(staged: Sequence[StagedMapping]) -> dict[str, int]:
+    """Mapping → its number among those that write the same table with registry ids, where there are several."""
+    tables: dict[str, list[str]] = {}
+    for mapping in staged:
+        for contribution in mapping.contributions:
+            if contribution.strategy == "registry":
+                tables.setdefault(contribution.table, []).append(mapping.name)
+    shared = [names for names in tables.values() if len(names) > 1]
+    return {name: number for names in shared for number, name in enumerate(names, start=1)}
+
+
+def _entries(mapping: StagedMapping, number: int | None) -> list[exp.Query]:
     found = _entries_of_source(mapping)
     if mapping.fans_out:
         return [*found, *_entries_of_event(mapping)]
-    contribution = mapping.contributions[0]
-    before = earlier.get(contribution.table, []) if contribution.strategy == "registry" else []
-    return [*found, *_entries_of_table(mapping, contribution, before)]
+    return [*found, *_entries_of_table(mapping, mapping.contributions[0], number)]
 
 
 def _entries_of_source(mapping: StagedMapping) -> list[exp.Query]:
@@ -184,38 +189,26 @@ def _quarantine_entry(mapping: StagedMapping, *conditions: exp.Expr) -> exp.Sele
     return trees.group_by(query, reason.copy())
 
 
-def _entries_of_table(
-    mapping: StagedMapping, contribution: Contribution, before: Sequence[Contribution]
-) -> list[exp.Query]:
-    """Written rows, less those that an earlier mapping of the same table already has; and what was merged."""
+def _entries_of_table(mapping: StagedMapping, contribution: Contribution, number: int | None) -> list[exp.Query]:
+    """Written rows, less those whose key an earlier mapping of the same table has; and what was merged."""
     name, table = mapping.name, trees.text(contribution.table)
-    taken = trees.any_of([_exists_in(other, contribution) for other in before])
     written = _entry(name, "written", trees.count_rows(), target=table, reason=None)
     merged = _entry(name, "merged", trees.count_rows(), target=table.copy(), reason=trees.text(SAME_KEY))
+    _from_stage(written, mapping, _fate(WRITTEN))
     entries: list[exp.Query] = [
-        _from_stage(
-            written,
-            mapping,
-            _fate(WRITTEN),
-            *([exp.Not(this=exp.Paren(this=taken))] if before else []),
-        ),
+        written,
         _from_stage(merged, mapping, _fate(MERGED)),
         _quarantine_entry(mapping),
     ]
-    if before:
+    if number is not None:
         reason = trees.text("an earlier mapping has the same key")
-        also = _entry(name, "merged", trees.count_rows(), target=table.copy(), reason=reason)
-        entries.append(_from_stage(also, mapping, _fate(WRITTEN), taken.copy()))
+        taken = _entry(name, "merged", trees.count_rows(), target=table.copy(), reason=reason)
+        _from_stage(taken, mapping, _fate(WRITTEN))
+        keys = f"work.key_{contribution.table}"
+        trees.join(written, trees.table(keys, "present"), owned_keys(contribution, number), side="")
+        trees.join(taken, trees.table(keys, "present"), owned_keys(contribution, number, by_others=True), side="")
+        entries.append(taken)
     return entries
-
-
-def _exists_in(other: Contribution, contribution: Contribution) -> exp.Expr:
-    conditions: list[exp.Expr] = [trees.equal(trees.column("row_fate", "other"), trees.text(WRITTEN))]
-    conditions += [
-        trees.same(trees.column(name, "other"), trees.column(name, "stage")) for name in contribution.key_names()
-    ]
-    query = trees.from_(trees.select(trees.number(1)), trees.table(other.stage, "other"))
-    return exp.Exists(this=trees.where(query, trees.all_of(conditions)))
 
 
 def _quarantined(mapping: StagedMapping) -> exp.Select:

@@ -11,6 +11,9 @@ from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, 
 from omopcloudetl.core.compiler.staged import Contribution, StagedMapping, columns_of
 from omopcloudetl.core.specification.models import CdmTable
 
+OWNER = "mapping_number"
+"""Beside a key: which of the table's mappings, counted from 1, writes the row."""
+
 
 def write_tables(compilation: Compilation, staged: Sequence[StagedMapping]) -> None:
     """Add one step for each CDM table that any mapping contributes to."""
@@ -132,8 +135,11 @@ def _registry(compilation: Compilation, table: CdmTable, contributions: Sequence
         this=exp.Schema(this=trees.table(registry), expressions=[trees.identifier(n) for n in (id_name, *keys)]),
         expression=_new_keys(registry, id_name, keys, contributions),
     )
-    current = trees.select(trees.column(id_name, "registry"), *columns_of("registry", keys))
-    trees.from_(current, trees.subquery(_distinct_keys(contributions, keys), "present"))
+    owner = [OWNER] if len(contributions) > 1 else []
+    current = trees.select(
+        trees.column(id_name, "registry"), *columns_of("registry", keys), *columns_of("present", owner)
+    )
+    trees.from_(current, trees.subquery(_present_keys(contributions, keys), "present"))
     trees.join(current, trees.table(registry, "registry"), _same_key("registry", "present", keys), side="")
     current_keys = compilation.generator.create_table_as(trees.table(f"work.key_{table.name}"), current)
     return [
@@ -148,17 +154,25 @@ def _new_keys(registry: str, id_name: str, keys: Sequence[str], contributions: S
     trees.from_(last, trees.table(registry))
     number = exp.Add(this=exp.Subquery(this=last), expression=trees.row_number(columns_of("present", keys)))
     query = trees.select(number, *columns_of("present", keys))
-    trees.from_(query, trees.subquery(_distinct_keys(contributions, keys), "present"))
+    trees.from_(query, trees.subquery(_present_keys(contributions, keys), "present"))
     known = trees.from_(trees.select(trees.number(1)), trees.table(registry, "registry"))
     trees.where(known, _same_key("registry", "present", keys))
     return trees.where(query, exp.Not(this=exp.Exists(this=known)))
 
 
-def _distinct_keys(contributions: Sequence[Contribution], keys: Sequence[str]) -> exp.Query:
-    queries = [_from_stage(trees.select(*columns_of("stage", keys)), c) for c in contributions]
-    if len(queries) == 1:
-        queries[0].set("distinct", exp.Distinct())
-    return trees.union(queries, distinct=True)
+def _present_keys(contributions: Sequence[Contribution], keys: Sequence[str]) -> exp.Query:
+    """Each key of this run once; where several mappings write the table, with the first that has it."""
+    if len(contributions) == 1:
+        query = _from_stage(trees.select(*columns_of("stage", keys)), contributions[0])
+        query.set("distinct", exp.Distinct())
+        return query
+    each = [
+        _from_stage(trees.select(*columns_of("stage", keys), trees.named(trees.number(number), OWNER)), contribution)
+        for number, contribution in enumerate(contributions, start=1)
+    ]
+    first = trees.named(exp.Min(this=trees.column(OWNER, "each")), OWNER)
+    query = trees.from_(trees.select(*columns_of("each", keys), first), trees.subquery(trees.union(each), "each"))
+    return trees.group_by(query, *columns_of("each", keys))
 
 
 def _same_key(left: str, right: str, keys: Sequence[str]) -> exp.Expr:
@@ -166,46 +180,29 @@ def _same_key(left: str, right: str, keys: Sequence[str]) -> exp.Expr:
     return trees.all_of(compare(trees.column(name, left), trees.column(name, right)) for name in keys)
 
 
-def _with_registry_ids(compilation: Compilation, table: CdmTable, contributions: Sequence[Contribution]) -> exp.Select:
+def owned_keys(contribution: Contribution, number: int, *, by_others: bool = False) -> exp.Expr:
+    """Joins a stage's rows to the keys that the table's mapping `number` writes, or that an earlier one does."""
+    compare = exp.NEQ if by_others else exp.EQ
+    owner = compare(this=trees.column(OWNER, "present"), expression=trees.number(number))
+    return trees.all_of([_same_key("present", "stage", contribution.key_names()), owner])
+
+
+def _with_registry_ids(compilation: Compilation, table: CdmTable, contributions: Sequence[Contribution]) -> exp.Query:
+    """The rows with their ids; a key that several mappings have is written by the first of them."""
     id_name = f"{table.name}_id"
     fields = _fields(table, contributions)
     queries = []
     for number, contribution in enumerate(contributions, start=1):
         projections = [
-            trees.column(id_name, "present"),
+            trees.named(trees.column(id_name, "present"), id_name),
             *_projections(compilation, table, contribution, fields),
         ]
-        if len(contributions) > 1:
-            projections.insert(0, trees.named(trees.number(number), "mapping_number"))
         query = _from_stage(trees.select(*projections), contribution)
-        keys = contribution.key_names()
-        trees.join(
-            query,
-            trees.table(f"work.key_{table.name}", "present"),
-            _same_key("present", "stage", keys),
-            side="",
-        )
-        queries.append(query)
-    if len(queries) == 1:
-        return _explicit(queries[0], id_name, fields)
-    return _first_of_each(queries, id_name, fields)
-
-
-def _explicit(query: exp.Select, id_name: str, fields: Sequence[str]) -> exp.Select:
-    """The same query, its plain id column named like the others."""
-    query.set("expressions", [trees.named(query.expressions[0], id_name), *query.expressions[1:]])
-    return query
-
-
-def _first_of_each(queries: Sequence[exp.Query], id_name: str, fields: Sequence[str]) -> exp.Select:
-    """One row for each id: that of the first mapping that has it."""
-    order = columns_of("rows", ["mapping_number", *fields])
-    version = trees.row_number(order, [trees.column(id_name, "rows")])
-    numbered = trees.select(*columns_of("rows", [id_name, *fields]), trees.named(version, "version"))
-    trees.from_(numbered, trees.subquery(trees.union(queries), "rows"))
-    result = trees.select(*(trees.named(trees.column(name, "numbered"), name) for name in (id_name, *fields)))
-    trees.from_(result, trees.subquery(numbered, "numbered"))
-    return trees.where(result, trees.equal(trees.column("version", "numbered"), trees.number(1)))
+        on = _same_key("present", "stage", contribution.key_names())
+        if len(contributions) > 1:
+            on = owned_keys(contribution, number)
+        queries.append(trees.join(query, trees.table(f"work.key_{table.name}", "present"), on, side=""))
+    return trees.union(queries)
 
 
 # -- ids by ordinal, and ids that are given

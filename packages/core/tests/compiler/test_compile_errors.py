@@ -72,7 +72,7 @@ def test_the_right_project_compiles(compile_project: Compile) -> None:
     [
         pytest.param(value("p.idd"), "unknown-column", "10:24", "id", id="column"),
         pytest.param(value("q.id"), "unknown-alias", "10:24", None, id="alias"),
-        pytest.param(value("a.b.c"), "unknown-alias", "10:24", None, id="three-parts"),
+        pytest.param(value("x.p.id"), "unknown-alias", "10:24", None, id="three-parts"),
         pytest.param(value(":sinc"), "unknown-variable", "10:24", "since", id="variable"),
         pytest.param(value(":unset"), "missing-variable", "10:24", None, id="variable-without-value"),
         pytest.param(value("(select max(x) from patients)"), "unknown-schema", "10:24", None, id="schema"),

@@ -469,6 +469,12 @@ def test_a_file_without_keys_is_refused(text: str, given: str) -> None:
     assert (found.code, place(found), found.found) == ("not-a-mapping", (1, 1), given)
 
 
+def test_a_key_named_like_a_kind_does_not_mislead() -> None:
+    """A stray key `table` in a mapping of that kind is not taken for the way to the mistake."""
+    found = mistakes("mapping", TABLE.replace("key: p.id", "key: 5") + "table: {key: 1}\n")
+    assert [(d.code, place(d)) for d in found] == [("invalid-value", (5, 6)), ("unknown-key", (7, 1))]
+
+
 def test_every_mistake_of_a_file_is_reported_at_once() -> None:
     """Nobody has to run the program once for each mistake, and no report is an echo of another."""
     text = column("{value_mop: 1}") + "colour: red\njoins: {q: {table: x, 'on': q.a, cardinality: one}}\n"

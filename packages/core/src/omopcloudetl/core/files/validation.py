@@ -154,17 +154,25 @@ def _value_diagnostic(document: YamlDocument, path: Path, detail: ErrorDetails, 
 def _path_in(data: Any, loc: tuple[int | str, ...]) -> Path:
     """The part of a Pydantic location that exists in the document; tags of unions are left out."""
     path: list[str | int] = []
-    current = data
+    current, tag = data, _tag_of(data)
     for part in loc:
+        if part == tag:
+            tag = None  # a key of the same name comes after it
+            continue
         if isinstance(current, dict):
-            # `kind: table` makes 'table' a part of every location below; no key of ours has that name.
-            exists = part in current and part != current.get("kind")
+            exists = part in current
         else:
             exists = isinstance(current, list) and isinstance(part, int) and part < len(current)
         if exists:
             current = current[part]
+            tag = _tag_of(current)
             path.append(part)
     return tuple(path)
+
+
+def _tag_of(value: Any) -> Any:
+    """`kind: table` makes 'table' a part of every location below, though it is no key."""
+    return value.get("kind") if isinstance(value, dict) else None
 
 
 def _value_at(data: Any, path: Path) -> Any:

@@ -158,8 +158,9 @@ def test_dml_steps_may_depend_on_each_other(etl: Etl) -> None:
         ),
         (EVENT + "columns: {drug_exposure: {drug_exposure_id: 7}}\n", "is filled by the event itself"),
         (EVENT + "columns: {drug_exposure: {person_id: 7}}\n", "is filled by the event itself"),
+        (EVENT + "columns: {episode: {episode_number: 7}}\n", "no row of events can be routed to 'episode'"),
     ],
-    ids=["two-keys", "no-effect", "own-id", "own-person"],
+    ids=["two-keys", "no-effect", "own-id", "own-person", "nowhere"],
 )
 def test_what_would_have_no_effect_or_clash_is_refused(etl: Etl, mapping: str, words: str) -> None:
     """Nothing in a mapping is ignored in silence."""

@@ -122,6 +122,9 @@ def _tables(compilation: Compilation, loaded: LoadedMapping, model: EventMapping
             )
     routed = {**DOMAIN_TABLES, **model.routes}
     possible = {*routed.values(), OTHER_DOMAINS, model.default_table}
+    for name in (name for name in model.columns if name in known and name not in possible):
+        message = f"no row of {model.name} can be routed to '{name}'"
+        compilation.problem("no-effect", message, loaded.document.at_key("columns", name), found=name)
     return [compilation.specification.by_name[name] for name in known if name in possible]
 
 

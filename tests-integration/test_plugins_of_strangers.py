@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ def test_a_provider_from_outside_the_namespace_runs_a_project(installed: Path, p
     listener = project / "heard.txt"
     done = omopcloudetl(installed, "run", "--project", str(project), GREETING_FILE=str(listener))
     assert done.returncode == 0, done.stderr
-    with sqlite3.connect(project / "database" / "cdm.sqlite") as database:
+    with closing(sqlite3.connect(project / "database" / "cdm.sqlite")) as database:
         assert database.execute("SELECT person_id FROM person ORDER BY 1").fetchall() == [(1,), (2,)]
     assert listener.read_text(encoding="utf-8") == "stranger: done"
 

@@ -10,6 +10,7 @@ import pytest
 
 from omopcloudetl.core.errors import PluginError, ProjectError, SecretError
 from omopcloudetl.core.hookspecs import hookimpl
+from omopcloudetl.core.redaction import RedactedConnection
 from omopcloudetl.core.session import Session
 
 Project = Callable[..., Path]
@@ -44,9 +45,10 @@ def test_a_secret_is_resolved_for_the_connection_and_nowhere_else(acme: ModuleTy
     """The connection has the password; the project, the plan and its text do not."""
     session = Session.open(project({"project.yaml": WITH_SECRET}))
     connection = session.connection()
-    assert isinstance(connection, acme.AcmeConnection)
-    assert connection.settings == {"path": "x.db", "password": "open sesame"}
-    assert connection.log == []
+    assert isinstance(connection, RedactedConnection)
+    assert isinstance(connection.inner, acme.AcmeConnection)
+    assert connection.inner.settings == {"path": "x.db", "password": "open sesame"}
+    assert connection.inner.log == []
     assert "sesame" not in session.compile().to_json() + repr(session)
 
 

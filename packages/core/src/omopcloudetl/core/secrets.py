@@ -39,12 +39,19 @@ BUILT_IN: Sequence[SecretsProvider] = (
 
 def resolve_settings(settings: Settings, providers: Iterable[SecretsProvider]) -> Settings:
     """The settings with every `${secret:NAME}` replaced; raises `SecretError` for a name that nobody has."""
+    return resolve_with_values(settings, providers)[0]
+
+
+def resolve_with_values(settings: Settings, providers: Iterable[SecretsProvider]) -> tuple[Settings, frozenset[str]]:
+    """The resolved settings, and the values of the secrets in them, so that they can be kept out of errors."""
+    values: set[str] = set()
     ordered = sorted(providers, key=lambda provider: (provider.priority, provider.name))
 
     def value_of(match: re.Match[str]) -> str:
         for provider in ordered:
             value = _ask(provider, match[1])
             if value is not None:
+                values.add(value)
                 return value
         asked = ", ".join(provider.name for provider in ordered)
         raise SecretError(f"the secret '{match[1]}' is in none of: {asked or 'no secrets provider'}")
@@ -56,7 +63,7 @@ def resolve_settings(settings: Settings, providers: Iterable[SecretsProvider]) -
                 raise SecretError(f"the setting '{key}' holds a secret that is not written ${{secret:NAME}}")
             value = SECRET.sub(value_of, value)
         resolved[key] = value
-    return resolved
+    return resolved, frozenset(values)
 
 
 def _ask(provider: SecretsProvider, name: str) -> str | None:

@@ -102,10 +102,14 @@ class Session:
 
     def connection(self) -> BaseConnection:
         """A connection to the target, not open yet; its secrets are resolved here and kept nowhere else."""
-        from omopcloudetl.core.secrets import resolve_settings
+        from omopcloudetl.core.redaction import RedactedConnection, redacted
+        from omopcloudetl.core.secrets import resolve_with_values
 
-        settings = resolve_settings(self.project.target.connection, self.plugins.secrets_providers())
-        return self.provider.connection(settings, self.root)
+        providers = self.plugins.secrets_providers()
+        settings, secrets = resolve_with_values(self.project.target.connection, providers)
+        with redacted(secrets):
+            connection = self.provider.connection(settings, self.root)
+        return RedactedConnection(connection, secrets) if secrets else connection
 
     def run(
         self,

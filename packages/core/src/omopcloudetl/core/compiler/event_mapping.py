@@ -63,7 +63,7 @@ def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventM
     scope = Scope(compilation, loaded)
     builder = StageBuilder(compilation, scope, model.name)
     tables = _tables(compilation, loaded, model)
-    code = scope.parse(model.concept.code, "concept", "code")
+    code = scope.parse(model.concept.code, "concept", "code", as_delivered=True)
     concept = builder.lookup("concept", code, model.concept.vocabulary, model.concept.domain, "concept", fans_out=True)
     roles = [
         *_references(model, builder),
@@ -154,13 +154,13 @@ def _value(value: EventValue | None, builder: StageBuilder) -> list[FieldValue]:
     """A number, else the concept of a text, else the text; and the value as the source has it."""
     if value is None:
         return []
-    number = builder.scope.parse(value.number or value.text or "", "value", "number" if value.number else "text")
-    as_number = builder.fit("value_as_number", number, "float")
-    verbatim = builder.text_of(number)
+    sql, path = value.number or value.text or "", ("value", "number" if value.number else "text")
+    as_number = builder.fit("value_as_number", builder.scope.parse(sql, *path), "float")
+    verbatim = builder.text_of(builder.scope.parse(sql, *path, as_delivered=True))
     taken = [trees.not_null(as_number.node.copy())]
     found = [as_number]
     if value.text is not None:
-        text = builder.scope.parse(value.text, "value", "text")
+        text = builder.scope.parse(value.text, "value", "text", as_delivered=True)
         lookup = builder.lookup("value", text, None, VALUE_DOMAIN, "value")
         concept = exp.Nullif(this=trees.column("concept_id", lookup.alias), expression=trees.number(0))
         found.append(FieldValue("value_as_concept_id", concept))
@@ -175,7 +175,7 @@ def _unit(model: EventMapping, builder: StageBuilder) -> list[FieldValue]:
     """The unit's concept, 0 for a unit that has none, NULL where the source gives no unit."""
     if model.unit is None:
         return []
-    code = builder.scope.parse(model.unit.code, "unit", "code")
+    code = builder.scope.parse(model.unit.code, "unit", "code", as_delivered=True)
     lookup = builder.lookup("unit", code, model.unit.vocabulary, model.unit.domain, "unit")
     given = trees.is_null(builder.text_of(code))
 

@@ -86,8 +86,8 @@ class Scope:
     def parse(self, sql: str, *path: str | int, as_delivered: bool = False) -> Parsed:
         """Parse a scalar expression that stands at `path`; what is wrong with it becomes a diagnostic.
 
-        With `as_delivered` a bare column is not read as its declared type, as keys want it: a date that
-        cannot be read still tells one row from another.
+        With `as_delivered` a bare column is not read as its declared type: a date that cannot be read still
+        tells one row from another in a key, and a code or a source value is what the file says.
         """
         position = self.at(*path)
         if is_template(sql):

@@ -132,9 +132,9 @@ class StageBuilder:
         """Any kind of column value, as a value of a specification type; `required` says it must not be NULL."""
         match value:
             case DirectValue():
-                return self.fit(name, self.scope.parse(value.direct, *path, "direct"), type_)
+                return self._expression(name, value.direct, type_, *path, "direct")
             case ExpressionValue():
-                return self.fit(name, self.scope.parse(value.expression, *path, "expression"), type_)
+                return self._expression(name, value.expression, type_, *path, "expression")
             case ConstantValue():
                 return self._constant(name, value.constant, type_, *path)
             case ValueMap():
@@ -227,6 +227,11 @@ class StageBuilder:
             branches.append((self.scope.undecided.copy(), trees.text("where: unreadable")))
         return trees.case(branches, None) if branches else trees.null_of(self.compilation.type("text"))
 
+    def _expression(self, name: str, sql: str, type_: str, *path: str | int) -> FieldValue:
+        """An expression as a value of a type; a text field takes a bare column as it was delivered."""
+        is_text = type_.partition("(")[0] in {"varchar", "text"}
+        return self.fit(name, self.scope.parse(sql, *path, as_delivered=is_text), type_)
+
     def _constant(self, name: str, value: Scalar, type_: str, *path: str | int) -> FieldValue:
         base = type_.partition("(")[0]
         if value is None:
@@ -256,7 +261,7 @@ class StageBuilder:
         return FieldValue(name, exp.Case(this=this, ifs=ifs, default=default.node), nullable)
 
     def _concept(self, name: str, value: ConceptValue, *path: str | int, required: bool) -> FieldValue:
-        code = self.scope.parse(value.concept, *path, "concept")
+        code = self.scope.parse(value.concept, *path, "concept", as_delivered=True)
         probe = self.text_of(code).sql()
         known = next(
             (

@@ -15,7 +15,7 @@ def test_an_error_keeps_its_kind_and_cause_and_loses_the_secret() -> None:
 
 def test_an_empty_secret_hides_nothing() -> None:
     """A secret that is empty is in every text, and in none."""
-    with pytest.raises(StatementError, match="^no such table$"), redacted(["", "unused"]):
+    with pytest.raises(StatementError, match=r"^no such table$"), redacted(["", "unused"]):
         raise StatementError("no such table")
 
 

@@ -55,3 +55,12 @@ tail:
 # Measure the budgets: `just bench help demo --quick`; docs/benchmarks.md says what each prints.
 bench *args:
     uv run python -m tools.bench {{args}}
+
+# Build the documentation's site; a warning or anything fetched from elsewhere is an error.
+site out="site":
+    NO_MKDOCS_2_WARNING=1 uv run --isolated --only-group site mkdocs build --strict --quiet --site-dir {{quote(out)}}
+    uv run python -m tools.check_site {{quote(out)}}
+
+# Show the site at http://127.0.0.1:8000 while pages are written.
+site-serve:
+    NO_MKDOCS_2_WARNING=1 uv run --isolated --only-group site mkdocs serve --dev-addr 127.0.0.1:8000

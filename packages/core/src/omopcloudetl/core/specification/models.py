@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 
 from pydantic import BaseModel, ConfigDict, Field
+
+TYPE_NAMES = ("integer", "bigint", "float", "date", "datetime", "text", "varchar(n)", "varchar(max)")
+TYPE_PATTERN = r"integer|bigint|float|date|datetime|text|varchar\((?:[1-9][0-9]*|max)\)"
+VERSION_PATTERN = re.compile(r"\d{1,4}(?:\.\d{1,4}){0,3}")
+"""A version of the CDM, such as `5.4`."""
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """Sorts versions: 5.10 is later than 5.4."""
+    return tuple(int(part) if part.isdigit() else 0 for part in version.split("."))
 
 
 class SpecificationModel(BaseModel):
@@ -48,8 +59,13 @@ class CdmTable(SpecificationModel):
     @property
     def primary_key(self) -> CdmField | None:
         """The field that identifies a row, for the tables that have one."""
-        keys = [field for field in self.fields if field.primary_key]
+        keys = self.primary_key_fields
         return keys[0] if len(keys) == 1 else None
+
+    @property
+    def primary_key_fields(self) -> tuple[CdmField, ...]:
+        """The fields that identify a row together; none, one or several."""
+        return tuple(field for field in self.fields if field.primary_key)
 
     @property
     def has_own_id(self) -> bool:

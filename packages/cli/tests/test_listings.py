@@ -17,7 +17,7 @@ def test_plugins_are_listed_with_what_they_provide(call) -> None:
 def test_versions_of_the_cdm(call) -> None:
     """The bundled versions are listed, oldest first."""
     document = json.loads(call("spec", "list", "--format", "json").stdout)
-    assert [item["version"] for item in document["versions"]] == ["5.3", "5.4", "6.0"]
+    assert [item["version"] for item in document["versions"]] == ["5.3", "5.4", "5.5", "6.0"]
     assert "5.4" in call("spec", "list").stdout
 
 
@@ -39,7 +39,7 @@ def test_fields_of_a_table(call) -> None:
 
 def test_what_is_not_there_is_suggested(call) -> None:
     """An unknown version or table is the user's mistake, with a near match."""
-    assert "There are: 5.3, 5.4, 6.0" in call("spec", "show", "5.5", code=2).stderr
+    assert "There are: 5.3, 5.4, 5.5, 6.0" in call("spec", "show", "5.6", code=2).stderr
     assert "did you mean 'person'?" in call("spec", "show", "5.4", "persn", code=2).stderr
 
 

@@ -65,10 +65,10 @@ def texts_of(value: object) -> Iterator[str]:
 
 
 def test_shipped_versions() -> None:
-    """Exactly the versions 5.3, 5.4 and 6.0 are shipped."""
+    """Exactly the versions 5.3, 5.4 and 6.0 are shipped, and 5.5 as what it adds."""
     folder = plugin.omopcloudetl_register_resources() / "specifications"
-    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".json"))
-    assert names == ["5.3.json", "5.4.json", "6.0.json"]
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith((".json", ".yaml")))
+    assert names == ["5.3.json", "5.4.json", "5.5.yaml", "6.0.json"]
 
 
 @pytest.mark.parametrize("version", TABLES_BY_SCHEMA)

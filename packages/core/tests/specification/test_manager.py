@@ -127,3 +127,37 @@ def test_a_broken_specification_is_named(tmp_path: Path, content: object, words:
     assert "the specification 5.4.json" in str(caught.value)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_overlay_is_a_version_like_any_other(tmp_path: Path) -> None:
+    """A version may be bundled as what it adds to another one; a document of the same version wins."""
+    root = folder(tmp_path, v5_4=[PERSON, CONCEPT])
+    overlay = 'name: x\nversion: "5.5"\nbase: "5.4"\ntables: {person: {add: {born: {type: date}}}}\n'
+    (root / "specifications/5.5.yaml").write_text(overlay)
+    manager = SpecificationManager([root])
+    assert manager.versions() == ["5.4", "5.5"]
+    assert manager.load("5.5").version == "5.5"
+    assert list(manager.load("5.5").by_name["person"].by_name) == ["person_id", "gender_concept_id", "born"]
+    folder(tmp_path, v5_5=[PERSON])
+    assert manager.versions() == ["5.4", "5.5"]
+    assert list(manager.load("5.5").by_name) == ["person"]
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        pytest.param('version: "5.5"\nbase: "5.5"', "go round: 5.5 on 5.5", id="itself"),
+        pytest.param('version: "5.5"', "must name its version and one base", id="no-base"),
+        pytest.param('base: "5.4"', "must name its version and one base", id="no-version"),
+        pytest.param('version: "5.5"\nbase: "1.0"', "there is no CDM specification 1.0", id="no-such-base"),
+        pytest.param("version: [", "the specification 5.5.yaml cannot be read: 5.5.yaml:", id="not-yaml"),
+    ],
+)
+def test_a_bundled_overlay_must_stand_on_a_version(tmp_path: Path, head: str, message: str) -> None:
+    """A broken overlay of a plugin is named, and never loops."""
+    root = folder(tmp_path, v5_4=[PERSON, CONCEPT])
+    text = f"name: x\n{head}\ntables: {{person: {{add: {{born: {{type: date}}}}}}}}\n"
+    (root / "specifications/5.5.yaml").write_text(text)
+    with pytest.raises(SpecificationError) as caught:
+        SpecificationManager([root]).load("5.5")
+    assert message in str(caught.value)

@@ -213,6 +213,14 @@ def test_fields_of_a_table_that_a_version_gave_up_are_left_out() -> None:
     assert [problem.code for problem in refusals(files(extra))] == ["unknown-table"]
 
 
+def test_tables_that_5_5_has_in_one_file_only_are_kept() -> None:
+    """OHDSI's table-level file of 5.5 forgets three vocabulary tables."""
+    extra = [*FIELDS, ["concept_metadata", "concept_category", "FALSE", "varchar(20)", "", *["FALSE"] * 2, *["NA"] * 4]]
+    document, notes = read(extra, version="5.5")
+    assert '{"name": "concept_metadata", "schema": "vocab", "fields"' in document
+    assert "the table concept_metadata of this field is not in spec/tables.csv; read as a table of vocab" in notes
+
+
 def test_a_foreign_key_to_no_key_is_kept_and_noted() -> None:
     """6.0 has one; dropping it would hide what is published."""
     document, notes = read([PERSON_ID, GENDER, BIRTH, [*CONCEPT_ID[:5], "No", *CONCEPT_ID[6:]]])

@@ -64,7 +64,7 @@ def omopcloudetl_register_resources() -> Traversable:  # type: ignore[empty-body
 
     When: each time plugins are loaded.
     Arguments: none.
-    Returns: a folder with any of `specifications/VERSION.json`, `templates/NAME/` and `demo/`.
+    Returns: a folder with any of `specifications/VERSION.json` (or `.yaml`, an overlay), `templates/NAME/` and `demo/`.
     Order and failure: folders are searched in the order of registration; the first that has a file wins.
     Example: `return importlib.resources.files("my_package")`
     """

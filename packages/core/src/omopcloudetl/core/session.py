@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from omopcloudetl.core.plan import CompiledWorkflowPlan
     from omopcloudetl.core.registrations import Provider
     from omopcloudetl.core.runs import RunRecord
+    from omopcloudetl.core.specification.models import CdmSpecification
 
 STATE_FOLDER = ".omopcloudetl"
 
@@ -87,18 +88,19 @@ class Session:
         """The folder of the project's run records."""
         return self.root / STATE_FOLDER
 
+    def specification(self) -> CdmSpecification:
+        """The CDM as the project's version, source and overlays make it; raises `ProjectError`."""
+        from omopcloudetl.core.specification.manager import SpecificationManager
+        from omopcloudetl.core.specification.of_project import project_specification
+
+        manager = SpecificationManager(self.plugins.resources())
+        return project_specification(self.root, self.project.config, self.project.config_document, manager)
+
     def compile(self) -> CompiledWorkflowPlan:
         """The project's plan; raises `ProjectError` with every mistake there is."""
         from omopcloudetl.core.compiler.workflow import WorkflowCompiler
-        from omopcloudetl.core.errors import SpecificationError
-        from omopcloudetl.core.specification.manager import SpecificationManager
 
-        try:
-            specification = SpecificationManager(self.plugins.resources()).load(self.project.config.cdm_version)
-        except SpecificationError as error:
-            where = self.project.config_document.at("cdm_version")
-            raise ProjectError([Diagnostic("unknown-cdm-version", str(error), where)]) from None
-        return WorkflowCompiler(specification, self.provider.generator()).compile(self.project)
+        return WorkflowCompiler(self.specification(), self.provider.generator()).compile(self.project)
 
     def connection(self) -> BaseConnection:
         """A connection to the target, not open yet; its secrets are resolved here and kept nowhere else."""

@@ -95,6 +95,16 @@ def load_project(root: Path, *, target: str | None = None, variables: Mapping[st
     )
 
 
+def read_project_text(root: Path, file: str, named_at: Position) -> str:
+    """The text of a file that the project names at `named_at`; raises `ProjectError` where there is none."""
+    return _text(root, file, named_at)
+
+
+def path_in_project(root: Path, path: str, named_at: Position) -> Path:
+    """A path that the project names at `named_at`; one that leaves the project's folder is refused."""
+    return _inside(root, path, named_at)
+
+
 def _target_name(config: ProjectConfig, document: YamlDocument, asked: str | None, problems: list[Diagnostic]) -> str:
     names = tuple(config.targets)
     name = asked or config.default_target or (names[0] if len(names) == 1 else None)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from omopcloudetl.core.models.base import ALLOWED, AT, LOGICAL_SCHEMAS, LogicalSchema, Name, StrictModel
+from omopcloudetl.core.models.base import (
+    ALLOWED,
+    AT,
+    LOGICAL_SCHEMAS,
+    LogicalSchema,
+    Name,
+    NonEmpty,
+    StrictModel,
+    as_list,
+)
 from omopcloudetl.core.models.values import Scalar
 
 SCHEMA_PATTERN = r"^[^.\s\"'`;]+(\.[^.\s\"'`;]+)?$"
@@ -26,11 +35,33 @@ class Target(StrictModel):
     """Physical schemas that differ from the project's on this target."""
 
 
+class SpecificationSource(StrictModel):
+    """Where the CDM specification comes from: bundled, OHDSI's as fetched before, or a folder."""
+
+    source: Literal["bundled", "ohdsi"] | None = None
+    path: NonEmpty | None = None
+    """A folder in the project, or an absolute one, with OHDSI's CSV files or `VERSION.json`."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> SpecificationSource:
+        if (self.source is None) == (self.path is None):
+            raise PydanticCustomError("specification_source", "needs `source` or `path`, and not both")
+        return self
+
+
+def _bare_source(value: object) -> object:
+    return {"source": value} if isinstance(value, str) else value
+
+
 class ProjectConfig(StrictModel):
     """`project.yaml`."""
 
     name: Name
     cdm_version: str = "5.4"
+    specification: Annotated[SpecificationSource, BeforeValidator(_bare_source)] = SpecificationSource(source="bundled")
+    """`bundled`, `ohdsi` (what `omopcloudetl spec fetch` brought) or `{path: FOLDER}`."""
+    overlays: Annotated[tuple[NonEmpty, ...], BeforeValidator(as_list)] = ()
+    """Files that add to the specification, applied in this order."""
     workflow: str = "workflow.yaml"
     schemas: dict[LogicalSchema, PhysicalSchema] = {}
     """Logical schema → physical schema; a schema that is not named keeps its logical name."""

@@ -32,8 +32,11 @@ _FIELD_COLUMNS = (
 )
 _TABLE_COLUMNS = ("cdmTableName", "schema", "isRequired")
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
-_LEFT_OVER = {"6.0": {"death"}}
-"""Tables that a version gave up, whose fields are still in OHDSI's field-level file."""
+_FIELDS_ONLY: Mapping[str, Mapping[str, str | None]] = {
+    "6.0": {"death": None},
+    "5.5": dict.fromkeys(("pack_content", "concept_metadata", "concept_relationship_metadata"), "vocab"),
+}
+"""Tables that OHDSI publishes in the field-level file only, and their schema; None for one the version gave up."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,7 @@ class _Reader:
             named.add(name)
         for name in fields:
             if name not in named:
-                self._table_of_fields_only(name, next(iter(fields[name])), file.name, tuple(tables))
+                self._table_of_fields_only(name, tuple(fields[name].values()), file.name, tables)
         return tables
 
     def check_targets(self, tables: Mapping[str, CdmTable], file: str) -> None:
@@ -179,14 +182,20 @@ class _Reader:
                 message = f"the foreign key {table}.{name} points to {text}, which is no primary key; kept"
                 self.notes.append(Diagnostic("odd-specification", message, where, severity="warning"))
 
-    def _table_of_fields_only(self, name: str, field: str, file: str, known: tuple[str, ...]) -> None:
-        message, where = f"the table {name} of this field is not in {file}", self.places[name, field]
-        if name in _LEFT_OVER.get(self.version, ()):
-            note = f"{message}; left out"
-            self.notes.append(Diagnostic("odd-specification", note, where, severity="warning"))
+    def _table_of_fields_only(
+        self, name: str, fields: tuple[CdmField, ...], file: str, tables: dict[str, CdmTable]
+    ) -> None:
+        message, where = f"the table {name} of this field is not in {file}", self.places[name, fields[0].name]
+        published = _FIELDS_ONLY.get(self.version, {})
+        if name not in published:
+            near = close_match(name, tuple(tables))
+            self.problems.append(Diagnostic("unknown-table", message, where, found=name, suggestion=near))
             return
-        near = close_match(name, known)
-        self.problems.append(Diagnostic("unknown-table", message, where, found=name, suggestion=near))
+        schema = published[name]
+        note = f"{message}; {'left out' if schema is None else f'read as a table of {schema}'}"
+        self.notes.append(Diagnostic("odd-specification", note, where, severity="warning"))
+        if schema is not None:
+            tables[name] = CdmTable(name=name, schema=schema, fields=fields)
 
     def _name(self, row: _Row, column: str) -> str:
         """A table or field name in lower case, without the quotes some files put around it."""

@@ -56,6 +56,29 @@ def test_only_dates_are_dates(etl: Etl, text: str, declared: str) -> None:
     assert ran.ledger("events") == {("source", None): 1, ("quarantined", "start_date: unreadable"): 1}
 
 
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("03.11.2020", "2020-11-03"),
+        (" 3.11.2020", "2020-11-03"),
+        ("20201103", "2020-11-03"),
+        ("31.02.2020", None),
+        ("2020-11-03", None),
+        ("03.11.2020 x", None),
+    ],
+)
+@pytest.mark.parametrize("declared", ["date", "timestamp"])
+def test_a_date_is_read_as_its_format_says(etl: Etl, text: str, day: str | None, declared: str) -> None:
+    """A declared format, or the first of several that fits, reads a date; in any other it is unreadable."""
+    source = {"patients": patients("p1"), "events": events(("p1", "A", text))}
+    start = f'{{type: {declared}, format: ["%d.%m.%Y", "%Y%m%d"]}}'
+    columns = {"events": f"{{patient: text, code: text, start: {start}}}"}
+    ran = etl.write([PERSON, EVENT], source, columns=columns).run()
+    assert ran.query("SELECT observation_date::TEXT FROM cdm.observation") == ([(day,)] if day else [])
+    if day is None:
+        assert ran.ledger("events")["quarantined", "start_date: unreadable"] == 1
+
+
 def test_a_vocabulary_that_is_missing_in_a_row_does_not_double_it(etl: Etl) -> None:
     """NULL and empty text as the vocabulary of one code are both nothing, and make one row each."""
     mapping = EVENT.replace("vocabulary: SNOMED", "vocabulary: {expression: \"nullif(e.system, 'none')\"}")

@@ -205,6 +205,21 @@ def test_values_and_units(etl: Etl) -> None:
     ) == [(None, 5, None, 4), (None, 5, None, None), (None, None, "maybe", None)]
 
 
+def test_a_computed_value_keeps_what_the_source_says(etl: Etl) -> None:
+    """`source` is the value as delivered, and the text of a value that is neither number nor concept."""
+    vocabulary = Vocabulary().concept(2, "Q", "Observation").concept(5, "LA1", "Meas Value", "LOINC", name="Yes")
+    rows = [
+        {"patient": "p1", "code": "Q", "start": "2020-01-02", "value": value} for value in ("1,5", "ja", "vielleicht")
+    ]
+    value = "{number: \"replace(e.value, ',', '.')\", text: case e.value when 'ja' then 'Yes' end, source: e.value}"
+    mapping = f"{EVENT}value: {value}\n"
+    ran = etl.write([PERSON, mapping], {"patients": patients("p1"), "events": rows}, vocabulary=vocabulary).run()
+    assert ran.query(
+        "SELECT value_as_number, value_as_concept_id, value_as_string, value_source_value"
+        " FROM cdm.observation ORDER BY value_source_value"
+    ) == [(1.5, None, None, "1,5"), (None, 5, None, "ja"), (None, None, "vielleicht", "vielleicht")]
+
+
 def test_further_columns_belong_to_their_table(etl: Etl) -> None:
     """A column given for one table is filled there and ignored for rows that are routed elsewhere."""
     mapping = EVENT + "columns: {drug_exposure: {quantity: '3', sig: e.code}}\n"

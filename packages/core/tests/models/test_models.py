@@ -149,6 +149,27 @@ def test_an_optional_column_says_true_or_false() -> None:
         Column.model_validate({"optional": "no"})
 
 
+@pytest.mark.parametrize(
+    ("column", "problem"),
+    [
+        ({"type": "date", "format": "%d.%m.%Y"}, None),
+        ({"type": "timestamp", "format": ["%Y%m%d", "%-d.%-m.%y %H:%M"]}, None),
+        ({"type": "date", "format": "dd.mm.yyyy"}, "time_format"),
+        ({"type": "date", "format": "%d.%q"}, "time_format"),
+        ({"type": "date", "format": "%Y-%m-%"}, "time_format"),
+        ({"type": "text", "format": "%Y"}, "column_format"),
+    ],
+)
+def test_a_format_is_one_of_dates_in_known_directives(column: dict[str, object], problem: str | None) -> None:
+    """A column of dates may have one format or several; anything else than known directives is refused."""
+    if problem is None:
+        assert all("%" in format_ for format_ in Column.model_validate(column).format)
+    else:
+        with pytest.raises(ValidationError) as caught:
+            Column.model_validate(column)
+        assert [error["type"] for error in caught.value.errors()] == [problem]
+
+
 def test_a_target_may_have_schemas_of_its_own() -> None:
     """A physical schema is the target's, else the project's, else it has the logical name."""
     text = "{name: p, schemas: {cdm: omop, work: tmp}, targets: {t: {provider: x, schemas: {work: db.scratch}}}}"

@@ -34,6 +34,10 @@ class BaseSQLGenerator(ABC):
             return exp.DataType.build(f"{self.types['varchar']}({length}", dialect=self.dialect)
         return exp.DataType.build(self.types["text" if length else base], dialect=self.dialect)
 
+    def read_time(self, text: exp.Expr, format_: str) -> exp.Expr:
+        """A text as the timestamp it is in a format of strptime's directives, NULL where it is none."""
+        return exp.Try(this=exp.StrToTime(this=text, format=exp.Literal.string(format_)))
+
     def create_schema(self, schema: str) -> exp.Expr:
         """`CREATE SCHEMA IF NOT EXISTS`."""
         parts = schema.split(".")

@@ -111,6 +111,14 @@ class Compilation:
             case _:
                 return cast
 
+    def read_column(self, value: exp.Expr, declared: Column) -> exp.Expr:
+        """A column's text as its declared type; with formats, as the first of them that it is in."""
+        if not declared.format:
+            return self.read_as(value, declared.type)
+        read = [self.generator.read_time(value.copy(), format_) for format_ in declared.format]
+        time = read[0] if len(read) == 1 else trees.coalesce(read[0], *read[1:])
+        return trees.try_cast(time, self.type(declared.type))
+
     def type(self, name: str) -> exp.DataType:
         """The engine's type for a specification type or a logical type; the tree is shared, never changed."""
         if name not in self._types:

@@ -167,6 +167,8 @@ def _value(value: EventValue | None, builder: StageBuilder) -> list[FieldValue]:
         taken.append(trees.not_null(concept.copy()))
         if value.number is not None:
             verbatim = trees.coalesce(builder.text_of(text), verbatim)
+    if value.source is not None:
+        verbatim = builder.text_of(builder.scope.parse(value.source, "value", "source", as_delivered=True))
     only_text = trees.case([(trees.any_of(taken), exp.Null())], verbatim)
     return [*found, FieldValue("value_as_string", only_text), FieldValue("value_source_value", verbatim.copy())]
 

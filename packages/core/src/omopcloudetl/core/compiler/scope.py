@@ -14,6 +14,7 @@ from omopcloudetl.core.compiler.sql_errors import is_template, row_level_problem
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
+from omopcloudetl.core.models.workflow import Column
 
 TEMPLATE_PROBLEM = "there are no text templates; write a variable as :name"
 AUTHOR_DIALECT = "duckdb"
@@ -239,39 +240,38 @@ class Scope:
         elif schema == "source":
             self.compilation.need(logical, name, position)
 
-    def _declared_type(self, node: exp.Column) -> str | None:
+    def _declared(self, node: exp.Column) -> Column | None:
+        """What the workflow declares of a column whose text is to be read as another type."""
         logical = self._owner(node)
         declared = self.compilation.sources.get(logical or "", {}).get(node.name)
-        return declared.type if declared else None
+        return declared if declared is not None and declared.type != "text" else None
 
     def _text_type(self, node: exp.Column) -> str | None:
         """`text` for a column of a text file, whatever it is declared as; else nothing is known."""
         return "text" if self.tables.get(node.table) in self.compilation.text_tables else None
 
     def _bare_column(self, node: exp.Column) -> Parsed:
-        type_ = self._declared_type(node) or self._text_type(node)
-        if type_ is None or type_ == "text":
+        declared = self._declared(node)
+        if declared is None:
             return Parsed(node, self._text_type(node))
-        return Parsed(self._read_as(node, type_), type_, (self._is_unreadable(node, type_),))
+        return Parsed(self._read(node, declared), declared.type, (self._is_unreadable(node, declared),))
 
     def _typed(self, tree: exp.Expr) -> Parsed:
         """Columns of a declared type are read as that type where an expression uses them."""
         unreadable: dict[str, exp.Expr] = {}
         for node in list(tree.find_all(exp.Column)):
-            type_ = self._declared_type(node)
-            if type_ is not None and type_ != "text":
-                if node.find_ancestor(exp.Query) is not None:
-                    node.replace(self._read_as(node.copy(), type_))
-                    continue
-                unreadable[f"{node.table}.{node.name}"] = self._is_unreadable(node, type_)
-                node.replace(self._read_as(node.copy(), type_))
+            declared = self._declared(node)
+            if declared is not None:
+                if node.find_ancestor(exp.Query) is None:
+                    unreadable[f"{node.table}.{node.name}"] = self._is_unreadable(node, declared)
+                node.replace(self._read(node.copy(), declared))
         return Parsed(tree, None, tuple(unreadable.values()))
 
-    def _read_as(self, node: exp.Expr, type_: str) -> exp.Expr:
-        return self.compilation.read_as(node, type_)
+    def _read(self, node: exp.Column, declared: Column) -> exp.Expr:
+        return self.compilation.read_column(node, declared)
 
-    def _is_unreadable(self, node: exp.Column, type_: str) -> exp.Expr:
-        return trees.all_of([trees.not_null(node.copy()), trees.is_null(self._read_as(node.copy(), type_))])
+    def _is_unreadable(self, node: exp.Column, declared: Column) -> exp.Expr:
+        return trees.all_of([trees.not_null(node.copy()), trees.is_null(self._read(node.copy(), declared))])
 
     # -- complaints
 

@@ -63,6 +63,8 @@ class EventValue(StrictModel):
 
     number: Sql | None = None
     text: Sql | None = None
+    source: Sql | None = None
+    """The value as the source has it, where number or text are computed: `{number: …, source: l.result}`."""
 
     @model_validator(mode="after")
     def _something(self) -> EventValue:

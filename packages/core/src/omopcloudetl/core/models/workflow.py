@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
 
 from omopcloudetl.core.models.base import (
@@ -24,6 +25,22 @@ VariableType = Literal["text", "uri", "integer", "number", "boolean", "date"]
 LogicalType = Literal["text", "integer", "number", "boolean", "date", "timestamp"]
 
 
+DIRECTIVES = "aAbBdfHIjmMpSyY%"
+
+
+def _time_format(value: str) -> str:
+    """A format without `%`, or with a directive that engines read differently, is a mistake."""
+    directives = re.findall(r"%-?(.?)", value)
+    if not directives or not set(directives) <= set(DIRECTIVES):
+        allowed = tuple(f"%{letter}" for letter in DIRECTIVES)
+        raise PydanticCustomError("time_format", "is no format of a date or timestamp", {ALLOWED: allowed})
+    return value
+
+
+TimeFormat = Annotated[str, AfterValidator(_time_format)]
+"""A format of a date or timestamp in the directives of C's `strptime`: `%d.%m.%Y`."""
+
+
 class Variable(StrictModel):
     """A value the workflow needs from outside, written `:name` in SQL and in `from:`."""
 
@@ -36,8 +53,17 @@ class Column(StrictModel):
     """A column of a source file; the text is kept as delivered and read as `type` where it is used."""
 
     type: LogicalType = "text"
+    format: Annotated[tuple[TimeFormat, ...], BeforeValidator(as_list)] = ()
+    """How a date or timestamp is written, as in `%d.%m.%Y %H:%M`, or several ways; ISO 8601 without it."""
     optional: StrictBool = False
     """An optional column may be missing from the file; it is NULL then."""
+
+    @model_validator(mode="after")
+    def _format_of_a_time(self) -> Column:
+        if self.format and self.type not in {"date", "timestamp"}:
+            message = "is for columns of type date or timestamp"
+            raise PydanticCustomError("column_format", message, {AT: ("format",)})
+        return self
 
 
 def _bare_type(value: object) -> object:

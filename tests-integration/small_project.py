@@ -2,12 +2,13 @@
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.plan import CompiledWorkflowPlan
 from omopcloudetl.core.runs import LedgerEntry, RunRecord
 from omopcloudetl.core.session import Session
@@ -166,6 +167,8 @@ class Etl:
     """Writes a project into a folder, again and again with other data if need be, and runs it."""
 
     root: Path
+    generator: type[BaseSQLGenerator] | None = None
+    """Stands for the provider's own, to try what an engine with fewer means is given."""
     _compiled: tuple[Session, CompiledWorkflowPlan] | None = None
 
     def write(
@@ -208,6 +211,8 @@ class Etl:
         """Compile and run; with `ok` every step must be done."""
         if self._compiled is None:
             session = Session.open(self.root)
+            if self.generator is not None:
+                session = replace(session, provider=replace(session.provider, generator=self.generator))
             self._compiled = session, session.compile()
         session, plan = self._compiled
         record = session.run(plan)

@@ -15,6 +15,7 @@ class Capability(StrEnum):
     CREATE_OR_REPLACE = "CREATE OR REPLACE TABLE … AS"
     TRY_CAST = "a cast that gives NULL for what cannot be read"
     NOT_NULL = "NOT NULL in the catalogue"
+    HASH_IDS = "ids of 63 bits from MD5, the same on every engine"
     LOAD_CSV = "loading delimited text by the engine"
     LOAD_PARQUET = "loading Parquet by the engine"
 

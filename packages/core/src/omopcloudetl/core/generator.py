@@ -60,6 +60,13 @@ class BaseSQLGenerator(ABC):
         target = exp.Schema(this=table.copy(), expressions=[exp.to_identifier(c, quoted=True) for c in columns])
         return [exp.Delete(this=table), exp.Insert(this=target, expression=query)]
 
+    def hash_id(self, text: exp.Expr) -> exp.Expr:
+        """The first 63 bits of the MD5 of the text in UTF-8, big-endian, as a number that is not negative.
+
+        Engines that can say it declare `Capability.HASH_IDS` and override this.
+        """
+        raise NotImplementedError(f"{self.dialect} declares no {Capability.HASH_IDS.name}")
+
     def render(self, statement: exp.Expr, schemas: Mapping[str, str]) -> str:
         """The statement as SQL text, its logical schemas replaced by physical ones.
 

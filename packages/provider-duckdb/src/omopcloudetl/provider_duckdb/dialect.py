@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlglot import exp
+
 from omopcloudetl.core.capabilities import FULL, Capability
 from omopcloudetl.core.generator import BaseSQLGenerator
 
@@ -32,6 +34,13 @@ class DuckDBGenerator(BaseSQLGenerator):
         Capability.CREATE_OR_REPLACE: FULL,
         Capability.TRY_CAST: FULL,
         Capability.NOT_NULL: FULL,
+        Capability.HASH_IDS: FULL,
         Capability.LOAD_CSV: FULL,
         Capability.LOAD_PARQUET: FULL,
     }
+
+    def hash_id(self, text: exp.Expr) -> exp.Expr:
+        """From the hexadecimal digits: `md5_number_upper` takes the bytes in the other order."""
+        digits = exp.Substring(this=exp.MD5(this=text), start=exp.convert(1), length=exp.convert(16))
+        bits = exp.cast(exp.DPipe(this=exp.convert("0x"), expression=digits), "UBIGINT", dialect=self.dialect)
+        return exp.cast(exp.BitwiseRightShift(this=bits, expression=exp.convert(1)), "BIGINT", dialect=self.dialect)

@@ -66,7 +66,7 @@ class Compilation:
     needs: dict[str, dict[str, str]] = field(default_factory=dict)
     """Logical table → column → the first place (`file:line`) that reads it."""
     entities: dict[str, int] = field(default_factory=dict)
-    """CDM table with registry ids → number of parts of its natural key."""
+    """CDM table with ids by natural key → number of parts of its natural key."""
     steps: list[DraftStep] = field(default_factory=list)
     _types: dict[str, exp.DataType] = field(default_factory=dict)
 

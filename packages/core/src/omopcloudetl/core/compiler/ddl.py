@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlglot import exp
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
+from omopcloudetl.core.models.mapping import TableMapping
+from omopcloudetl.core.models.values import IdValue
 from omopcloudetl.core.models.workflow import DdlStep
-from omopcloudetl.core.specification.models import CdmTable
+from omopcloudetl.core.specification.models import CdmField, CdmTable
 
 SCHEMAS_STEP = "schemas"
 
@@ -37,6 +41,7 @@ def schemas_step(compilation: Compilation) -> None:
 def ddl_step(compilation: Compilation, step: DdlStep, index: int) -> None:
     """Add the step that makes the tables of one logical schema."""
     tables = compilation.specification.in_schema(step.schema_)
+    wide_ids = _hashed_tables(compilation)
     compilation.steps.append(
         DraftStep(
             name=step.name,
@@ -45,7 +50,9 @@ def ddl_step(compilation: Compilation, step: DdlStep, index: int) -> None:
             workflow_steps=(step.name,),
             statements=[
                 DraftStatement(
-                    create_table(compilation.generator, step.schema_, table, primary_keys=step.primary_keys),
+                    create_table(
+                        compilation.generator, step.schema_, table, primary_keys=step.primary_keys, wide_ids=wide_ids
+                    ),
                     f"the table {step.schema_}.{table.name}",
                 )
                 for table in tables
@@ -55,8 +62,18 @@ def ddl_step(compilation: Compilation, step: DdlStep, index: int) -> None:
     )
 
 
-def create_table(generator: BaseSQLGenerator, schema: str, table: CdmTable, *, primary_keys: bool = False) -> exp.Expr:
-    """`CREATE TABLE IF NOT EXISTS` for a CDM table over the logical `schema`: fields, types, NOT NULL."""
+def create_table(
+    generator: BaseSQLGenerator,
+    schema: str,
+    table: CdmTable,
+    *,
+    primary_keys: bool = False,
+    wide_ids: Collection[str] = (),
+) -> exp.Expr:
+    """`CREATE TABLE IF NOT EXISTS` for a CDM table over the logical `schema`: fields, types, NOT NULL.
+
+    Ids of the tables in `wide_ids` are of 63 bits, wherever they stand.
+    """
     columns = []
     for field in table.fields:
         constraints = []
@@ -64,6 +81,28 @@ def create_table(generator: BaseSQLGenerator, schema: str, table: CdmTable, *, p
             constraints.append(exp.ColumnConstraint(kind=exp.PrimaryKeyColumnConstraint()))
         if field.required:
             constraints.append(exp.ColumnConstraint(kind=exp.NotNullColumnConstraint()))
-        kind = generator.data_type(field.type)
+        kind = generator.data_type("bigint" if _is_wide(table, field, wide_ids) else field.type)
         columns.append(exp.ColumnDef(this=trees.identifier(field.name), kind=kind, constraints=constraints))
     return generator.create_table(trees.table(f"{schema}.{table.name}"), columns)
+
+
+def _hashed_tables(compilation: Compilation) -> set[str]:
+    """The CDM tables whose ids are hashes."""
+    found = set()
+    for loaded in compilation.project.mappings:
+        if isinstance(loaded.model, TableMapping):
+            values = loaded.model.columns.values()
+            if any(isinstance(value, IdValue) and value.strategy == "hash" for value in values):
+                found.add(loaded.model.target.partition(".")[2])
+    return found
+
+
+def _is_wide(table: CdmTable, field: CdmField, wide_ids: Collection[str]) -> bool:
+    """Whether the field can hold an id of one of the tables; some fields point to any table."""
+    if field.type != "integer" or not wide_ids:
+        return False
+    if field is table.primary_key and field.foreign_key is None:
+        return table.name in wide_ids
+    if field.foreign_key is not None:
+        return field.foreign_key.table.lower() in wide_ids
+    return field.name.endswith("event_id") or field.name.startswith("fact_id") or field.name == "subject_id"

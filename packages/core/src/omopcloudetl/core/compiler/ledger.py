@@ -13,9 +13,9 @@ from sqlglot import exp, parse_one
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
+from omopcloudetl.core.compiler.entity_keys import owned_keys
 from omopcloudetl.core.compiler.stage import MERGED, QUARANTINED, WRITTEN
-from omopcloudetl.core.compiler.staged import Contribution, StagedMapping
-from omopcloudetl.core.compiler.writes import owned_keys
+from omopcloudetl.core.compiler.staged import KEYED, Contribution, StagedMapping
 
 LEDGER, QUARANTINE = "work.ledger", "work.quarantine"
 LEDGER_COLUMNS = ("mapping", "entry", "target_table", "reason", "row_count")
@@ -104,11 +104,11 @@ def _entry(
 
 
 def _numbers(staged: Sequence[StagedMapping]) -> dict[str, int]:
-    """Mapping → its number among those that write the same table with registry ids, where there are several."""
+    """Mapping → its number among those that write the same table with ids by natural key, where there are several."""
     tables: dict[str, list[str]] = {}
     for mapping in staged:
         for contribution in mapping.contributions:
-            if contribution.strategy == "registry":
+            if contribution.strategy in KEYED:
                 tables.setdefault(contribution.table, []).append(mapping.name)
     shared = [names for names in tables.values() if len(names) > 1]
     return {name: number for names in shared for number, name in enumerate(names, start=1)}

@@ -192,7 +192,7 @@ class StageBuilder:
         if arity is None:
             self.compilation.problem(
                 "unknown-reference",
-                f"no mapping gives ids by registry to the table '{entity}'",
+                f"no mapping gives ids by natural key to the table '{entity}'",
                 position,
                 found=entity,
                 allowed=tuple(self.compilation.entities),

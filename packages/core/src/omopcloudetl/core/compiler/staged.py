@@ -14,8 +14,11 @@ from omopcloudetl.core.compiler.lookups import codes_query
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import StageBuilder
 from omopcloudetl.core.files.project_loader import LoadedMapping
+from omopcloudetl.core.specification.models import CdmTable
 
-IdStrategy = Literal["registry", "ordinal"] | None
+IdStrategy = Literal["registry", "ordinal", "hash"] | None
+KEYED: frozenset[IdStrategy] = frozenset({"registry", "hash"})
+"""The strategies of entities: one row for each natural key, which others can refer to."""
 
 
 @dataclass(frozen=True)
@@ -121,3 +124,27 @@ def stage_columns(rows: exp.Select, fate: exp.Expr) -> exp.Select:
 def columns_of(alias: str, names: Sequence[str]) -> list[exp.Expr]:
     """Columns of an alias."""
     return [trees.column(name, alias) for name in names]
+
+
+def filled_fields(table: CdmTable, contributions: Sequence[Contribution]) -> list[str]:
+    """The fields that any contribution fills, in the specification's order."""
+    filled = {name for contribution in contributions for name in contribution.columns}
+    return [field.name for field in table.fields if field.name in filled]
+
+
+def projected(
+    compilation: Compilation, table: CdmTable, contribution: Contribution, fields: Sequence[str]
+) -> list[exp.Expr]:
+    """A contribution's columns in a common order; what it does not fill is a typed NULL."""
+    found: list[exp.Expr] = []
+    for name in fields:
+        node = contribution.columns.get(name)
+        value = node.copy() if node is not None else trees.null_of(compilation.type(table.by_name[name].type))
+        found.append(trees.named(value, name))
+    return found
+
+
+def from_stage(query: exp.Select, contribution: Contribution) -> exp.Select:
+    """The query over the contribution's rows of its stage."""
+    trees.from_(query, trees.table(contribution.stage, "stage"))
+    return trees.where(query, contribution.condition.copy())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from omopcloudetl.core.capabilities import Capability
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.scope import Scope
@@ -15,6 +16,7 @@ from omopcloudetl.core.compiler.stage import (
     StageBuilder,
 )
 from omopcloudetl.core.compiler.staged import (
+    KEYED,
     Contribution,
     IdStrategy,
     StagedMapping,
@@ -66,12 +68,12 @@ def table_mapping(compilation: Compilation, loaded: LoadedMapping, model: TableM
     return StagedMapping(loaded, scope, builder, len(key), False, (contribution,))
 
 
-def registry_entity(compilation: Compilation, model: TableMapping) -> tuple[str, int] | None:
-    """The CDM table this mapping gives registry ids to, and the number of parts of its key."""
+def entity_of(compilation: Compilation, model: TableMapping) -> tuple[str, int] | None:
+    """The CDM table whose rows others can refer to by this mapping's natural key, and its number of parts."""
     table = compilation.specification.by_name.get(model.target.partition(".")[2])
     key = table.primary_key if table else None
     value = model.columns.get(key.name) if key else None
-    if table is None or not isinstance(value, IdValue) or value.strategy != "registry":
+    if table is None or not isinstance(value, IdValue) or value.strategy not in KEYED:
         return None
     return table.name, len(value.id)
 
@@ -86,6 +88,10 @@ def _check_options(loaded: LoadedMapping, model: TableMapping, own_id: IdValue |
         scope.compilation.problem(
             "two-keys", "the key differs from the key of the id", scope.at("key"), help="leave out `key:`"
         )
+    support = scope.compilation.generator.capabilities[Capability.HASH_IDS]
+    if own_id is not None and own_id.strategy == "hash" and support.level != "full":
+        message = f"{scope.compilation.generator.dialect} makes no ids by hash: {support.reason}"
+        scope.compilation.problem("unsupported", message, scope.at("columns"), help="use `strategy: registry`")
     if own_id is not None and own_id.strategy == "ordinal" and "on_duplicate_key" in model.model_fields_set:
         message = "with ordinal ids every row is kept, also those of the same key"
         scope.compilation.problem("no-effect", message, scope.at("on_duplicate_key"))

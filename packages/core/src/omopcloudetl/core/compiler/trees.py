@@ -156,6 +156,13 @@ def join(query: exp.Select, source: exp.Expr, on: exp.Expr, side: str = "LEFT") 
     return query
 
 
+def insert(logical: str, names: Sequence[str], query: exp.Query) -> exp.Insert:
+    """`INSERT INTO table (names) query`."""
+    return exp.Insert(
+        this=exp.Schema(this=table(logical), expressions=[identifier(n) for n in names]), expression=query
+    )
+
+
 def subquery(query: exp.Query, alias: str) -> exp.Subquery:
     """`(query) AS "alias"`."""
     return exp.Subquery(this=query, alias=exp.TableAlias(this=identifier(alias)))

@@ -23,7 +23,7 @@ from omopcloudetl.core.compiler.ledger import LEDGER_QUERY, ledger_step
 from omopcloudetl.core.compiler.loads import bulk_load_steps, load_columns, load_uri
 from omopcloudetl.core.compiler.sql_files import sql_step
 from omopcloudetl.core.compiler.staged import StagedMapping
-from omopcloudetl.core.compiler.table_mapping import registry_entity, table_mapping
+from omopcloudetl.core.compiler.table_mapping import entity_of, table_mapping
 from omopcloudetl.core.compiler.writes import write_tables
 from omopcloudetl.core.errors import Position, ProjectError
 from omopcloudetl.core.files.project_loader import LoadedProject
@@ -131,11 +131,11 @@ def compile_workflow_steps(compilation: Compilation) -> None:
 
 
 def collect_entities(compilation: Compilation) -> None:
-    """Which tables get registry ids, so that other mappings can refer to their rows."""
+    """Which tables get ids by natural key, so that other mappings can refer to their rows."""
     for loaded in compilation.project.mappings:
         if not isinstance(loaded.model, TableMapping):
             continue
-        entity = registry_entity(compilation, loaded.model)
+        entity = entity_of(compilation, loaded.model)
         if entity is None:
             continue
         name, arity = entity

@@ -68,11 +68,11 @@ class IdValue(StrictModel):
     """The row's own id, numbered from its natural key: `{id: [p.id]}`.
 
     `registry` keeps a key table that only grows, so old rows keep their ids when data are added;
-    `ordinal` numbers the rows by their natural key at each run.
+    `ordinal` numbers the rows by their natural key at each run; `hash` takes 63 bits of the key's MD5.
     """
 
     id: Key
-    strategy: Literal["registry", "ordinal"] = "registry"
+    strategy: Literal["registry", "ordinal", "hash"] = "registry"
 
 
 class ReferenceValue(StrictModel):

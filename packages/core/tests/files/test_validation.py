@@ -434,7 +434,7 @@ def test_a_wrong_value_says_what_it_must_be(
             "mapping",
             column("{id: p.id, strategy: registri}"),
             "registry",
-            ("registry", "ordinal"),
+            ("registry", "ordinal", "hash"),
             id="literal",
         ),
         pytest.param("project", PROJECT + "default_target: tt\n", "t", ("t",), id="default-target"),

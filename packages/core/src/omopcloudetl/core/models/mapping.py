@@ -14,7 +14,9 @@ class Join(StrictModel):
     """A table joined to the mapping's rows; a row without a match is kept, its columns are NULL."""
 
     table: LogicalTable
+    """The table that is joined, under the alias that is the key."""
     on: Sql
+    """The condition, over this alias and those before it."""
     cardinality: Literal["one", "many"]
     """How many rows may match one row: `one` is checked when the mapping runs."""
 
@@ -29,10 +31,13 @@ class MappingBase(StrictModel):
     """What every kind of mapping has."""
 
     name: Name
+    """Unique in the project; it names the mapping in the ledger and its tables in `work`."""
     description: str | None = None
+    """What the mapping does, shown by `omopcloudetl compile`."""
     from_: Annotated[dict[Name, LogicalTable], Field(alias="from"), AfterValidator(_one_table)] = {}
     """One alias and the table whose rows this mapping accounts for; without it the mapping makes one row."""
     joins: dict[Name, Join] = {}
+    """Alias → a further table; always a left join."""
     where: Sql | None = None
     """Rows for which this is not true are left out on purpose, and counted in the ledger."""
 
@@ -42,9 +47,11 @@ class TableMapping(MappingBase):
 
     kind: Literal["table"]
     target: LogicalTable
+    """The CDM table that is filled."""
     key: Key | None = None
     """The natural key of a row; not needed where the table's id says it: `{id: [p.id]}`."""
     columns: Annotated[dict[str, ColumnValue], Field(min_length=1)]
+    """Field of the CDM table → its value; every required field must be there."""
     on_duplicate_key: Literal["quarantine", "merge"] = "quarantine"
     """Rows that share the key beyond the first: set aside with a reason, or taken as the same entity."""
 
@@ -53,16 +60,21 @@ class CodeLookup(StrictModel):
     """A code of the source and the vocabulary it belongs to."""
 
     code: Sql
+    """The code as the source has it."""
     vocabulary: Vocabulary
+    """Where the code is looked up, also among your own in `source_to_concept_map`."""
     domain: str | None = None
     """Only standard concepts of this domain."""
 
 
 class EventValue(StrictModel):
-    """The value of an event: a number, or a text that is looked up among the 'Meas Value' concepts."""
+    """The value of an event: a number, a text, or whichever a row has."""
 
     number: Sql | None = None
+    """Goes to `value_as_number`; what is no number is NULL."""
     text: Sql | None = None
+    """Goes to `value_as_concept_id` if it is the code or name of a standard 'Meas Value' concept, else to
+    `value_as_string` in tables that have it."""
     source: Sql | None = None
     """The value as the source has it, where number or text are computed: `{number: …, source: l.result}`."""
 
@@ -84,16 +96,25 @@ class EventMapping(MappingBase):
     key: Key
     """The natural key of a source row; identical rows are all kept."""
     person: Key
+    """The natural key of the person; a row of an unknown one is quarantined."""
     visit: Key | None = None
+    """The natural key of the visit; NULL for an unknown one, and the row stays."""
     visit_detail: Key | None = None
+    """The natural key of the visit detail; NULL for an unknown one, and the row stays."""
     provider: Key | None = None
+    """The natural key of the provider; NULL for an unknown one, and the row stays."""
     concept: CodeLookup
+    """The code that says what was recorded."""
     start: Sql
+    """A date or timestamp; both the date and the datetime field are filled."""
     end: Sql | None = None
-    """Where the CDM requires an end date and this is missing, the start date stands for it."""
+    """A date or timestamp. Where the CDM requires an end date and this is missing, the start date stands for it."""
     value: Annotated[EventValue | None, BeforeValidator(_bare_value)] = None
+    """The value: an expression, or a number and a text."""
     unit: CodeLookup | None = None
+    """The unit of the value; concept 0 for one that has none."""
     type_concept_id: ColumnValue
+    """Where the record comes from, as a concept of the domain 'Type Concept'."""
     default_table: Name
     """The CDM table of a row whose code has neither a standard nor a source concept."""
     routes: dict[str, Name] = {}

@@ -28,9 +28,11 @@ class Target(StrictModel):
     """A database to run on: the provider, how to connect, and who executes the plan."""
 
     provider: str
+    """The database: a provider that `omopcloudetl plugins` lists."""
     connection: dict[str, Scalar] = {}
     """The provider's own settings; `${secret:NAME}` is resolved when the connection opens."""
     orchestrator: str = "local"
+    """Who executes the plan."""
     schemas: dict[LogicalSchema, PhysicalSchema] = {}
     """Physical schemas that differ from the project's on this target."""
 
@@ -39,6 +41,7 @@ class SpecificationSource(StrictModel):
     """Where the CDM specification comes from: bundled, OHDSI's as fetched before, or a folder."""
 
     source: Literal["bundled", "ohdsi"] | None = None
+    """`bundled`, or `ohdsi`: what `omopcloudetl spec fetch` brought."""
     path: NonEmpty | None = None
     """A folder in the project, or an absolute one, with OHDSI's CSV files or `VERSION.json`."""
 
@@ -54,15 +57,18 @@ def _bare_source(value: object) -> object:
 
 
 class ProjectConfig(StrictModel):
-    """`project.yaml`."""
+    """`project.yaml`: where a project can run, with which values."""
 
     name: Name
+    """The project's name in plans and run records."""
     cdm_version: str = "5.4"
+    """In quotes; `omopcloudetl spec list` shows those there are."""
     specification: Annotated[SpecificationSource, BeforeValidator(_bare_source)] = SpecificationSource(source="bundled")
     """`bundled`, `ohdsi` (what `omopcloudetl spec fetch` brought) or `{path: FOLDER}`."""
     overlays: Annotated[tuple[NonEmpty, ...], BeforeValidator(as_list)] = ()
     """Files that add to the specification, applied in this order."""
     workflow: str = "workflow.yaml"
+    """The workflow's file, relative to the project."""
     schemas: dict[LogicalSchema, PhysicalSchema] = {}
     """Logical schema → physical schema; a schema that is not named keeps its logical name."""
     variables: dict[Name, Scalar] = {}
@@ -70,7 +76,9 @@ class ProjectConfig(StrictModel):
     plugins: tuple[str, ...] = ()
     """Modules of plugins that live outside the `omopcloudetl` namespace."""
     targets: Annotated[dict[Name, Target], Field(min_length=1)]
+    """Name → a database to run on."""
     default_target: Name | None = None
+    """The target without `--target`; not needed where there is one target."""
 
     @model_validator(mode="after")
     def _has_default(self) -> ProjectConfig:

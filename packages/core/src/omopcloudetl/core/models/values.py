@@ -28,26 +28,32 @@ class DirectValue(StrictModel):
     """A source column copied as it is: `{direct: p.id}`."""
 
     direct: Annotated[str, Field(pattern=COLUMN_PATTERN)]
+    """`alias.column`."""
 
 
 class ExpressionValue(StrictModel):
     """A scalar SQL expression: `{expression: extract(year from p.birthdate)}`, or just the text."""
 
     expression: Sql
+    """In DuckDB's dialect of SQL, over the mapping's aliases, whatever the target."""
 
 
 class ConstantValue(StrictModel):
     """The same value in every row: `{constant: 32817}`, or just the number."""
 
     constant: Scalar
+    """A number for a number field, a text for a text or date field."""
 
 
 class ValueMap(StrictModel):
     """One value for each listed value of an expression: `{value_map: p.gender, map: {M: 8507}, else: 0}`."""
 
     value_map: Sql
+    """What is looked up, as text and as delivered."""
     map: Annotated[dict[str, Scalar], Field(min_length=1)]
+    """Value of the source → value of the field."""
     otherwise: Annotated[Scalar, Field(alias="else")] = None
+    """The value for everything that is not listed, NULL included."""
 
 
 class ConceptValue(StrictModel):
@@ -57,7 +63,9 @@ class ConceptValue(StrictModel):
     """
 
     concept: Sql
+    """The code as the source has it."""
     vocabulary: Vocabulary
+    """Where the code is looked up, also among your own in `source_to_concept_map`."""
     domain: str | None = None
     """Only standard concepts of this domain."""
     take: Literal["standard", "source"] = "standard"
@@ -65,21 +73,22 @@ class ConceptValue(StrictModel):
 
 
 class IdValue(StrictModel):
-    """The row's own id, numbered from its natural key: `{id: [p.id]}`.
-
-    `registry` keeps a key table that only grows, so old rows keep their ids when data are added;
-    `ordinal` numbers the rows by their natural key at each run; `hash` takes 63 bits of the key's MD5.
-    """
+    """The row's own id, numbered from its natural key: `{id: [p.id]}`."""
 
     id: Key
+    """The natural key."""
     strategy: Literal["registry", "ordinal", "hash"] = "registry"
+    """`registry`: a key table that only grows, so old rows keep their ids when data are added; `ordinal`: rows
+    are numbered by their natural key at each run; `hash`: 63 bits of the key's MD5."""
 
 
 class ReferenceValue(StrictModel):
     """The id of another CDM table's row, by its natural key: `{reference: person, key: c.patient}`."""
 
     reference: Name
+    """The table, without its schema; a mapping must give its ids by registry."""
     key: Key
+    """The natural key that this mapping gives to `id`; a row of an unknown one gets NULL."""
 
 
 _KINDS = ("direct", "expression", "constant", "value_map", "concept", "id", "reference")

@@ -45,8 +45,11 @@ class Variable(StrictModel):
     """A value the workflow needs from outside, written `:name` in SQL and in `from:`."""
 
     type: VariableType = "text"
+    """A relative `uri` is relative to the project, after `--var` to the current folder."""
     default: Scalar = None
+    """The value where neither `--var` nor `project.yaml` gives one; a variable that is used needs a value."""
     description: str | None = None
+    """What the value means, shown by `omopcloudetl init`."""
 
 
 class Column(StrictModel):
@@ -85,8 +88,11 @@ class StepBase(StrictModel):
     """What every step has."""
 
     name: Name
+    """Unique in the workflow; it names the steps of the plan."""
     description: str | None = None
+    """What the step does, shown by `omopcloudetl compile`."""
     depends_on: Annotated[tuple[Name, ...], BeforeValidator(as_list)] = ()
+    """Steps to wait for beyond those that what it reads and writes tells."""
 
 
 class DdlStep(StepBase):
@@ -94,6 +100,7 @@ class DdlStep(StepBase):
 
     kind: Literal["ddl"]
     schema_: Annotated[Literal["cdm", "vocab"], Field(alias="schema")]
+    """Which of the specification's tables: the vocabulary's, or all others."""
     primary_keys: bool = False
     """Whether the database itself enforces primary keys; without, a query checks them after each write."""
 
@@ -115,6 +122,7 @@ class DmlStep(StepBase):
 
     kind: Literal["dml"]
     mappings: Annotated[tuple[NonEmpty, ...], BeforeValidator(as_list), Field(min_length=1)]
+    """Files or globs of mappings, relative to the project."""
     write: Literal["full"] = "full"
     """`full`: each target table becomes exactly the union of its mappings."""
 
@@ -124,7 +132,9 @@ class SqlStep(StepBase):
 
     kind: Literal["sql"]
     file: NonEmpty
+    """The SQL file, relative to the project."""
     creates: LogicalTable | None = None
+    """The table that the file's one SELECT becomes."""
 
 
 WorkflowStep = Annotated[
@@ -136,11 +146,15 @@ class WorkflowConfig(StrictModel):
     """A workflow: what must happen, in any order that what each step reads and writes allows."""
 
     name: Name
+    """What the workflow is called."""
     description: str | None = None
+    """What the workflow is for."""
     variables: dict[Name, Variable] = {}
+    """Name → a value from outside."""
     concurrency: Annotated[int, Field(ge=1, le=64, strict=True)] = 2
     """How many steps may run at the same time."""
     steps: Annotated[tuple[WorkflowStep, ...], Field(min_length=1)]
+    """What must happen, of the kinds below; their order is inferred."""
 
     @model_validator(mode="after")
     def _names(self) -> WorkflowConfig:

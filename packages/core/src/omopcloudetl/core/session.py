@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omopcloudetl.core.errors import Diagnostic, Position, ProjectError
+from omopcloudetl.core.memory import collections_paused
 from omopcloudetl.core.plugins import Plugins, load_plugins
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ class Session:
 
         config, document = load_project_config(root)
         plugins = load_plugins(config.plugins)
-        project = load_project(root, target=target, variables=variables)
+        with collections_paused():
+            project = load_project(root, target=target, variables=variables)
         where = document.at("targets", project.target_name, "provider")
         providers = {provider.name: provider for provider in plugins.providers()}
         provider = providers.get(project.target.provider)

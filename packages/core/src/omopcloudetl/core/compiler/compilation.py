@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from sqlglot import exp
+from sqlglot.errors import UnsupportedError
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.errors import Diagnostic, Position
@@ -13,11 +16,13 @@ from omopcloudetl.core.files.project_loader import LoadedProject
 from omopcloudetl.core.files.validation import close_match
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.models.workflow import BulkLoadStep, Column
-from omopcloudetl.core.plan import Origin, Transaction
+from omopcloudetl.core.plan import Origin, Statement, Transaction
 from omopcloudetl.core.specification.models import CdmSpecification
 
 _WHOLE = (exp.Extract, exp.DateDiff, exp.Length, exp.Count, exp.RowNumber)
 """Expressions that are whole numbers whatever their arguments are."""
+BETWEEN_COLLECTIONS = 100
+"""Statements whose trees may wait until their memory is given back."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,8 @@ class DraftStep:
     origin: Origin
     workflow_steps: tuple[str, ...]
     """The workflow's steps it comes from."""
-    statements: Sequence[DraftStatement] = ()
+    statements: Sequence[DraftStatement | Statement] = ()
+    """Trees, or what was rendered already: a tree takes far more memory than its text."""
     load: BulkLoadStep | None = None
     load_table: str | None = None
     """Which table of `load`."""
@@ -69,6 +75,7 @@ class Compilation:
     """CDM table with ids by natural key → number of parts of its natural key."""
     steps: list[DraftStep] = field(default_factory=list)
     _types: dict[str, exp.DataType] = field(default_factory=dict)
+    _rendered: int = 0
 
     def problem(
         self,
@@ -118,6 +125,35 @@ class Compilation:
         read = [self.generator.read_time(value.copy(), format_) for format_ in declared.format]
         time = read[0] if len(read) == 1 else trees.coalesce(read[0], *read[1:])
         return trees.try_cast(time, self.type(declared.type))
+
+    @cached_property
+    def schemas(self) -> dict[str, str]:
+        """Logical schema → physical schema."""
+        return self.project.config.physical_schemas(self.project.target)
+
+    def render(self, statements: Sequence[DraftStatement | Statement], place: Origin) -> list[Statement]:
+        """The statements as text; what the dialect cannot express is noted at the step's place and left out."""
+        rendered = []
+        for draft in statements:
+            if isinstance(draft, Statement):
+                rendered.append(draft)
+                continue
+            try:
+                sql = self.generator.render(draft.tree, self.schemas)
+            except UnsupportedError as error:
+                message = f"{self.generator.dialect} cannot express '{draft.purpose}': {error}"
+                self.problem("unsupported", message, Position(place.file, place.line))
+                continue
+            rendered.append(Statement(sql=sql, purpose=draft.purpose, check=draft.check, counted=draft.counted))
+        self._give_memory_back(len(rendered))
+        return rendered
+
+    def _give_memory_back(self, statements: int) -> None:
+        """Nodes refer to their parents, so that only a collection frees the trees of what was rendered."""
+        self._rendered += statements
+        if self._rendered >= BETWEEN_COLLECTIONS:
+            self._rendered = 0
+            gc.collect(0)
 
     def type(self, name: str) -> exp.DataType:
         """The engine's type for a specification type or a logical type; the tree is shared, never changed."""

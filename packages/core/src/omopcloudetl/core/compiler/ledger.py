@@ -16,6 +16,7 @@ from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, 
 from omopcloudetl.core.compiler.entity_keys import owned_keys
 from omopcloudetl.core.compiler.stage import MERGED, QUARANTINED, WRITTEN
 from omopcloudetl.core.compiler.staged import KEYED, Contribution, StagedMapping
+from omopcloudetl.core.plan import Statement
 
 LEDGER, QUARANTINE = "work.ledger", "work.quarantine"
 LEDGER_COLUMNS = ("mapping", "entry", "target_table", "reason", "row_count")
@@ -37,16 +38,19 @@ HAVING SUM(CASE WHEN entry IN ('source', 'fan_out') THEN row_count
 
 def ledger_step(compilation: Compilation, staged: Sequence[StagedMapping]) -> None:
     """Add the step that fills `work.ledger` and `work.quarantine`, and checks that they balance."""
-    statements = [
+    place = origin(compilation.project.workflow_document.at("steps"))
+    statements: list[DraftStatement | Statement] = [
         *_empty(compilation, LEDGER, LEDGER_COLUMNS),
         *_empty(compilation, QUARANTINE, QUARANTINE_COLUMNS),
     ]
     numbers = _numbers(staged)
     for mapping in staged:
-        entries = _entries(mapping, numbers.get(mapping.name))
-        statements.append(_insert(LEDGER, LEDGER_COLUMNS, trees.union(entries), f"ledger of {mapping.name}"))
-        set_aside = _quarantined(mapping)
-        statements.append(_insert(QUARANTINE, QUARANTINE_COLUMNS, set_aside, f"quarantine of {mapping.name}"))
+        entries = trees.union(_entries(mapping, numbers.get(mapping.name)))
+        inserts = [
+            _insert(LEDGER, LEDGER_COLUMNS, entries, f"ledger of {mapping.name}"),
+            _insert(QUARANTINE, QUARANTINE_COLUMNS, _quarantined(mapping), f"quarantine of {mapping.name}"),
+        ]
+        statements += compilation.render(inserts, place)
     statements.append(DraftStatement(parse_one(_UNBALANCED), "every mapping balances", "the ledger does not balance"))
     tables = sorted({c.table for mapping in staged for c in mapping.contributions})
     statements += [_table_check(table) for table in tables]
@@ -57,7 +61,7 @@ def ledger_step(compilation: Compilation, staged: Sequence[StagedMapping]) -> No
         DraftStep(
             name="ledger",
             summary="account for every source row, and check that nothing is missing",
-            origin=origin(compilation.project.workflow_document.at("steps")),
+            origin=place,
             workflow_steps=(),
             statements=statements,
             reads=reads,

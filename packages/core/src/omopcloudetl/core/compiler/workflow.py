@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from sqlglot import parse_one
-from sqlglot.errors import UnsupportedError
 
 from omopcloudetl.core.compiler.compilation import (
     Compilation,
@@ -25,9 +22,10 @@ from omopcloudetl.core.compiler.sql_files import sql_step
 from omopcloudetl.core.compiler.staged import StagedMapping
 from omopcloudetl.core.compiler.table_mapping import entity_of, table_mapping
 from omopcloudetl.core.compiler.writes import write_tables
-from omopcloudetl.core.errors import Position, ProjectError
+from omopcloudetl.core.errors import ProjectError
 from omopcloudetl.core.files.project_loader import LoadedProject
 from omopcloudetl.core.generator import BaseSQLGenerator
+from omopcloudetl.core.memory import collections_paused
 from omopcloudetl.core.models.mapping import EventMapping, TableMapping
 from omopcloudetl.core.models.workflow import BulkLoadStep as BulkLoadConfig
 from omopcloudetl.core.models.workflow import DdlStep, DmlStep, SqlStep
@@ -35,7 +33,6 @@ from omopcloudetl.core.plan import (
     BulkLoadStep,
     CompiledWorkflowPlan,
     PlanStep,
-    Statement,
     content_hash,
 )
 from omopcloudetl.core.plan import SqlStep as PlannedSql
@@ -54,7 +51,7 @@ class WorkflowCompiler:
 
     def compile(self, project: LoadedProject) -> CompiledWorkflowPlan:
         """The plan of a project; raises `ProjectError` with every mistake that was found."""
-        with _collections_paused():
+        with collections_paused():
             return self._compile(project)
 
     def _compile(self, project: LoadedProject) -> CompiledWorkflowPlan:
@@ -78,13 +75,13 @@ class WorkflowCompiler:
         self, compilation: Compilation, ordered: list[DraftStep], depends: dict[str, set[str]]
     ) -> CompiledWorkflowPlan:
         project = compilation.project
-        schemas = project.config.physical_schemas(project.target)
+        schemas = compilation.schemas
         check_physical_names(compilation, schemas)
         _stop_at_problems(compilation)
         fingerprints: dict[str, str] = {}
         steps: list[PlanStep] = []
         for draft in ordered:
-            step = _planned(compilation, draft, sorted(depends[draft.name]), schemas)
+            step = _planned(compilation, draft, sorted(depends[draft.name]))
             content = step.model_dump(mode="json", exclude=NOT_WHAT_IT_DOES)
             earlier = [fingerprints[name] for name in step.depends_on]
             fingerprints[step.name] = content_hash([content, earlier])
@@ -158,6 +155,9 @@ def compile_mappings(compilation: Compilation) -> None:
                 staged.extend([found] if found else [])
             case EventMapping() as model:
                 staged.append(event_mapping(compilation, loaded, model))
+        if not compilation.problems:
+            stage = compilation.steps[-1]
+            stage.statements = compilation.render(stage.statements, stage.origin)
     if staged and not compilation.problems:
         write_tables(compilation, staged)
         ledger_step(compilation, staged)
@@ -186,18 +186,6 @@ def check_physical_names(compilation: Compilation, schemas: dict[str, str]) -> N
             )
 
 
-@contextmanager
-def _collections_paused() -> Iterator[None]:
-    """No garbage collection meanwhile: compiling makes many trees and little garbage, and half its time was that."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 def _has_mappings(compilation: Compilation) -> bool:
     return bool(compilation.project.mappings)
 
@@ -208,22 +196,10 @@ def _stop_at_problems(compilation: Compilation) -> None:
         raise ProjectError(sorted(ordered, key=lambda d: (d.position.file, d.position.line, d.position.column)))
 
 
-def _planned(compilation: Compilation, draft: DraftStep, depends_on: list[str], schemas: dict[str, str]) -> PlanStep:
+def _planned(compilation: Compilation, draft: DraftStep, depends_on: list[str]) -> PlanStep:
     """A draft as a step of the plan: rendered, with physical names."""
     if draft.load is not None and draft.load_table is not None:
-        return _planned_load(compilation, draft, draft.load, draft.load_table, depends_on, schemas)
-    statements = []
-    for statement in draft.statements:
-        try:
-            sql = compilation.generator.render(statement.tree, schemas)
-        except UnsupportedError as error:
-            where = Position(draft.origin.file, draft.origin.line)
-            message = f"{compilation.generator.dialect} cannot express '{statement.purpose}': {error}"
-            compilation.problem("unsupported", message, where)
-            continue
-        statements.append(
-            Statement(sql=sql, purpose=statement.purpose, check=statement.check, counted=statement.counted)
-        )
+        return _planned_load(compilation, draft, draft.load, draft.load_table, depends_on)
     return PlannedSql(
         name=draft.name,
         summary=draft.summary,
@@ -232,7 +208,7 @@ def _planned(compilation: Compilation, draft: DraftStep, depends_on: list[str], 
         depends_on=tuple(depends_on),
         transaction=draft.transaction,
         origin=draft.origin,
-        statements=tuple(statements),
+        statements=tuple(compilation.render(draft.statements, draft.origin)),
     )
 
 
@@ -242,7 +218,6 @@ def _planned_load(
     load: BulkLoadConfig,
     table: str,
     depends_on: list[str],
-    schemas: dict[str, str],
 ) -> BulkLoadStep:
     index = compilation.project.workflow.steps.index(load)
     return BulkLoadStep(
@@ -254,7 +229,7 @@ def _planned_load(
         origin=draft.origin,
         uri=load_uri(compilation, load, table, index),
         format=load.format,
-        table=(*schemas[load.schema_].split("."), table),
+        table=(*compilation.schemas[load.schema_].split("."), table),
         mode="replace_rows" if load.schema_ == "vocab" else "create",
         columns=load_columns(compilation, load, table),
     )

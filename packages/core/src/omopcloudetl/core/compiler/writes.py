@@ -33,6 +33,7 @@ def write_tables(compilation: Compilation, staged: Sequence[StagedMapping]) -> N
         if contributions and _agree(compilation, table, contributions, staged):
             step = _write_step(compilation, table, contributions)
             step.origin = origin(places[contributions[0].mapping])
+            step.statements = compilation.render(step.statements, step.origin)
             compilation.steps.append(step)
 
 

@@ -50,6 +50,8 @@ class DraftStep:
     load: BulkLoadStep | None = None
     load_table: str | None = None
     """Which table of `load`."""
+    load_number: int = 0
+    """Which of the workflow's steps `load` is, from 0."""
     reads: set[str] = field(default_factory=set)
     writes: set[str] = field(default_factory=set)
     creates: set[str] = field(default_factory=set)

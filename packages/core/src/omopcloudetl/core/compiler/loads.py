@@ -33,6 +33,7 @@ def bulk_load_steps(compilation: Compilation, step: BulkLoadStep, index: int) ->
                 workflow_steps=(step.name,),
                 load=step,
                 load_table=name,
+                load_number=index,
                 writes={f"{step.schema_}.{name}"},
             )
         )

@@ -219,7 +219,6 @@ def _planned_load(
     table: str,
     depends_on: list[str],
 ) -> BulkLoadStep:
-    index = compilation.project.workflow.steps.index(load)
     return BulkLoadStep(
         name=draft.name,
         summary=draft.summary,
@@ -227,7 +226,7 @@ def _planned_load(
         depends_on=tuple(depends_on),
         transaction=draft.transaction,
         origin=draft.origin,
-        uri=load_uri(compilation, load, table, index),
+        uri=load_uri(compilation, load, table, draft.load_number),
         format=load.format,
         table=(*compilation.schemas[load.schema_].split("."), table),
         mode="replace_rows" if load.schema_ == "vocab" else "create",

@@ -56,6 +56,10 @@ tail:
 bench *args:
     uv run python -m tools.bench {{args}}
 
+# Write docs/reference from the models and the commands.
+reference:
+    uv run python -m tools.reference
+
 # Build the documentation's site; a warning or anything fetched from elsewhere is an error.
 site out="site":
     NO_MKDOCS_2_WARNING=1 uv run --isolated --only-group site mkdocs build --strict --quiet --site-dir {{quote(out)}}

@@ -1,0 +1,131 @@
+"""The table of contents of the generated reference: which page describes which model, with which example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from omopcloudetl.core.models.mapping import (
+    CodeLookup,
+    DMLDefinition,
+    EventMapping,
+    EventValue,
+    Join,
+    MappingBase,
+    TableMapping,
+)
+from omopcloudetl.core.models.project import ProjectConfig, SpecificationSource, Target
+from omopcloudetl.core.models.values import (
+    ConceptValue,
+    ConstantValue,
+    DirectValue,
+    ExpressionValue,
+    IdValue,
+    ReferenceValue,
+    ValueMap,
+)
+from omopcloudetl.core.models.workflow import (
+    BulkLoadStep,
+    Column,
+    DdlStep,
+    DmlStep,
+    LoadTable,
+    SqlStep,
+    StepBase,
+    Variable,
+    WorkflowConfig,
+    WorkflowStep,
+)
+from omopcloudetl.provider_duckdb.config import DuckDBConfig
+
+WHERE_SQL = "SQL is written in DuckDB's dialect, whatever the target, over the mapping's aliases."
+
+
+@dataclass(frozen=True)
+class Section:
+    """One model under a heading; `examples/<model>.yaml` shows it, at the keys of `at`."""
+
+    title: str
+    model: type[BaseModel]
+    at: tuple[str | int, ...] = ()
+    without: type[BaseModel] | None = None
+    """A model whose fields have a section of their own."""
+    note: str = ""
+    level: int = 2
+    reader: Any = None
+    """What reads the example where the model is only the base of others."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of docs/reference."""
+
+    name: str
+    title: str
+    intro: str
+    sections: Sequence[Section]
+
+
+MAPPINGS = Page(
+    "mappings",
+    "Mapping files",
+    f"One mapping a file. [Mappings](../mappings.md) explains what they mean. {WHERE_SQL}",
+    [
+        Section("Every mapping", MappingBase, reader=DMLDefinition),
+        Section("Joins", Join, ("joins", "e"), level=3),
+        Section("Table mappings", TableMapping, without=MappingBase, note="Besides the keys of every mapping:"),
+        Section("Event mappings", EventMapping, without=MappingBase, note="Besides the keys of every mapping:"),
+        Section("Codes", CodeLookup, ("concept",), level=3),
+        Section("Values", EventValue, ("value",), level=3, note="A bare text is the `text`."),
+    ],
+)
+
+COLUMN_VALUES = Page(
+    "column-values",
+    "Column values",
+    "A field of the CDM is filled in exactly one of these ways. A bare text is an expression; a bare number, `true`, "
+    f"`false` or nothing is a constant. {WHERE_SQL}",
+    [
+        Section("Direct", DirectValue, ("columns", "person_source_value")),
+        Section("Expression", ExpressionValue, ("columns", "year_of_birth")),
+        Section("Constant", ConstantValue, ("columns", "cdm_source_name")),
+        Section("Value map", ValueMap, ("columns", "gender_concept_id")),
+        Section("Concept", ConceptValue, ("columns", "specialty_concept_id")),
+        Section("Id", IdValue, ("columns", "person_id")),
+        Section("Reference", ReferenceValue, ("columns", "care_site_id")),
+    ],
+)
+
+PROJECT = Page(
+    "project",
+    "project.yaml",
+    "Where a project runs. [Project, workflow, commands](../project.md) explains it.",
+    [
+        Section("Project", ProjectConfig),
+        Section("Specification", SpecificationSource, ("specification",), level=3, note="A bare text is the `source`."),
+        Section("Targets", Target, ("targets", "local")),
+        Section("Connection to DuckDB", DuckDBConfig, ("connection",), note="The `connection` of `provider: duckdb`."),
+    ],
+)
+
+WORKFLOW = Page(
+    "workflow",
+    "workflow.yaml",
+    "What must happen. [Project, workflow, commands](../project.md) explains it.",
+    [
+        Section("Workflow", WorkflowConfig),
+        Section("Variables", Variable, ("variables", "source_uri")),
+        Section("Steps", StepBase, ("steps", 0), note="Every step has a `kind`, and:", reader=WorkflowStep),
+        Section("ddl", DdlStep, ("steps", 0), StepBase, level=3),
+        Section("bulk_load", BulkLoadStep, ("steps", 0), StepBase, level=3),
+        Section("Tables of a load", LoadTable, ("tables", "patients"), level=4, note="A bare text is the `file`."),
+        Section("Columns of a file", Column, ("columns", "birthdate"), level=4, note="A bare text is the `type`."),
+        Section("dml", DmlStep, ("steps", 0), StepBase, level=3),
+        Section("sql", SqlStep, ("steps", 0), StepBase, level=3),
+    ],
+)
+
+PAGES = (MAPPINGS, COLUMN_VALUES, PROJECT, WORKFLOW)

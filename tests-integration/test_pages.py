@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from small_project import ROOT
 
 DOCS = ROOT / "docs"
-FOLLOWED = ["bring-your-own-source.md"]
+FOLLOWED = ["tutorial.md", "bring-your-own-source.md"]
 
 
 @pytest.mark.parametrize("name", FOLLOWED)

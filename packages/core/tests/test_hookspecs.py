@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType, ModuleType
 
@@ -12,6 +14,7 @@ import pytest
 
 from omopcloudetl.core import hookspecs
 from omopcloudetl.core.plugins import load_plugins
+from omopcloudetl.core.session import Session
 
 PARTS = ["When", "Arguments", "Returns", "Order and failure", "Example"]
 NAME = re.compile(r"omopcloudetl_(register_[a-z_]+|(run|step)_(started|finished))")
@@ -100,3 +103,26 @@ def test_a_hook_is_used_by_a_plugin(name: str, acme: ModuleType) -> None:
     assert name in registered.hooks
     implementation = inspect.signature(getattr(acme, name))
     assert list(implementation.parameters) == list(inspect.signature(HOOKS[name]).parameters)
+
+
+def test_every_hook_is_called(acme: ModuleType, project: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening, running and asking a project calls every hook of its plugin: none is only declared."""
+    called: set[str] = set()
+
+    def noting(name: str) -> Callable[..., object]:
+        implementation = getattr(acme, name)
+
+        @functools.wraps(implementation)  # with the mark of a hook and the names of its arguments
+        def note(*arguments: object) -> object:
+            called.add(name)
+            return implementation(*arguments)
+
+        return note
+
+    for name in HOOKS:
+        monkeypatch.setattr(acme, name, noting(name))
+    session = Session.open(project())
+    session.run(session.compile())
+    session.connection()
+    session.plugins.commands()
+    assert called == set(HOOKS)

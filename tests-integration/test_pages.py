@@ -1,5 +1,6 @@
 """The pages that a reader follows step by step, followed; the runner that follows them; the site's navigation."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,12 @@ def test_every_page_is_in_the_navigation() -> None:
     assert sorted(_pages(config["nav"])) == sorted(pages - decisions)
     listed = (DOCS / "decisions" / "README.md").read_text(encoding="utf-8")
     assert [page for page in sorted(decisions) if f"({Path(page).name})" not in listed] == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_links_of_the_pages_outside_the_site_lead_somewhere(name: str) -> None:
+    """What the repository's own pages link to is there; the site's pages are checked when it is built."""
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / name).read_text(encoding="utf-8"))
+    here = [link for link in links if "://" not in link]
+    assert here
+    assert [link for link in here if not (ROOT / link).exists()] == []

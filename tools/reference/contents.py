@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from omopcloudetl.core.models.loads import Column, LoadOptions, LoadTable
 from omopcloudetl.core.models.mapping import (
     CodeLookup,
     DMLDefinition,
@@ -29,10 +30,8 @@ from omopcloudetl.core.models.values import (
 )
 from omopcloudetl.core.models.workflow import (
     BulkLoadStep,
-    Column,
     DdlStep,
     DmlStep,
-    LoadTable,
     SqlStep,
     StepBase,
     Variable,
@@ -121,7 +120,14 @@ WORKFLOW = Page(
         Section("Steps", StepBase, ("steps", 0), note="Every step has a `kind`, and:", reader=WorkflowStep),
         Section("ddl", DdlStep, ("steps", 0), StepBase, level=3),
         Section("bulk_load", BulkLoadStep, ("steps", 0), StepBase, level=3),
-        Section("Tables of a load", LoadTable, ("tables", "patients"), level=4, note="A bare text is the `file`."),
+        Section(
+            "Tables of a load",
+            LoadTable,
+            ("tables", "patients"),
+            LoadOptions,
+            level=4,
+            note="A bare text is the `file`. A table may have every optional key of its step, too; it goes before the step's.",
+        ),
         Section("Columns of a file", Column, ("columns", "birthdate"), level=4, note="A bare text is the `type`."),
         Section("dml", DmlStep, ("steps", 0), StepBase, level=3),
         Section("sql", SqlStep, ("steps", 0), StepBase, level=3),

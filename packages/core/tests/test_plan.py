@@ -65,7 +65,9 @@ def leaves(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int
 
 
 DOCUMENT = json.loads(PLAN.to_json())
-CONTENT = [p for p in leaves(DOCUMENT) if p[-1] not in {"plan_version", "content_hash", "kind", "format", "mode"}]
+# What may only be one of a few words.
+WORDS = {"plan_version", "content_hash", "kind", "format", "mode", "encoding", "type"}
+CONTENT = [p for p in leaves(DOCUMENT) if p[-1] not in WORDS]
 
 
 def changed(path: tuple[str | int, ...], change: Callable[[Any], Any]) -> str:

@@ -53,7 +53,7 @@ def write(tmp_path: Path) -> Write:
 
 @pytest.fixture
 def load(db: DuckDBConnection, tmp_path: Path) -> Load:
-    """Loads files into `main.t`; the format is the name's ending unless it is given."""
+    """Loads files into `main.t`; the format is the name's ending unless it is given; the rest spells the text."""
 
     def run(
         uri: str,
@@ -61,14 +61,18 @@ def load(db: DuckDBConnection, tmp_path: Path) -> Load:
         mode: str = "create",
         columns: tuple[LoadColumn, ...] = (),
         table: tuple[str, ...] = ("main", "t"),
+        **text: object,
     ) -> LoadMetrics:
+        format = format or uri.rpartition(".")[2]
+        defaults = {"delimiter": "," if format == "csv" else "\t", "quote": "" if format == "athena" else '"'}
         step = BulkLoadStep.model_validate(
             {
                 "name": "load_t",
                 "summary": "a load",
                 "origin": Origin(file="workflow.yaml", line=1),
                 "uri": uri,
-                "format": format or uri.rpartition(".")[2],
+                "format": format,
+                "text": defaults | text,
                 "table": table,
                 "mode": mode,
                 "columns": columns,

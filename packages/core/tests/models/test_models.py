@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from omopcloudetl.core.files.yaml_document import parse_yaml
 from omopcloudetl.core.models.base import LogicalTable, Name
+from omopcloudetl.core.models.loads import Column, LoadTable
 from omopcloudetl.core.models.mapping import CodeLookup, DMLDefinition, EventMapping, EventValue, TableMapping
 from omopcloudetl.core.models.project import ProjectConfig
 from omopcloudetl.core.models.values import (
@@ -21,7 +22,7 @@ from omopcloudetl.core.models.values import (
     ReferenceValue,
     ValueMap,
 )
-from omopcloudetl.core.models.workflow import Column, LoadTable, WorkflowConfig
+from omopcloudetl.core.models.workflow import WorkflowConfig
 
 COLUMN: TypeAdapter[Any] = TypeAdapter(ColumnValue)
 MAPPING: TypeAdapter[TableMapping | EventMapping] = TypeAdapter(DMLDefinition)

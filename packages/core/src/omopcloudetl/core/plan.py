@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from omopcloudetl.core.errors import PlanError
+from omopcloudetl.core.models.loads import Encoding, FileFormat, LogicalType
 
 PLAN_VERSION: Literal[1] = 1
 
@@ -48,6 +49,21 @@ class LoadColumn(PlanModel):
     """Whether the column may be missing from the file; it is NULL then."""
     needed_by: str | None = None
     """The first rule that reads the column, as `file:line`."""
+    type: LogicalType | None = None
+    """What rules read the column as, where it is declared."""
+
+
+class TextOptions(PlanModel):
+    """How the text of files is spelled; binary files have none of it."""
+
+    delimiter: str = ","
+    quote: str = '"'
+    """Empty where nothing is quoted."""
+    encoding: Encoding = "utf-8"
+    null: tuple[str, ...] = ()
+    """Texts that, unquoted, are NULL; an empty value always is."""
+    names: tuple[str, ...] = ()
+    """The columns of files without a header, in order; empty where the first record names them."""
 
 
 class StepBase(PlanModel):
@@ -80,7 +96,8 @@ class BulkLoadStep(StepBase):
     kind: Literal["bulk_load"] = "bulk_load"
     uri: str
     """Path, glob or URI; a relative path is relative to the project."""
-    format: Literal["csv", "tsv", "athena", "parquet"]
+    format: FileFormat
+    text: TextOptions = TextOptions()
     table: tuple[str, ...]
     """Physical name: (schema, table) or (catalog, schema, table)."""
     mode: Literal["create", "replace_rows"]

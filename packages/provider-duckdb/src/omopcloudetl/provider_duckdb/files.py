@@ -4,58 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from omopcloudetl.core.connection import Row
 from omopcloudetl.core.errors import LoadError, StatementError
-from omopcloudetl.provider_duckdb import sql, textfile
+from omopcloudetl.core.models.loads import Encoding
+from omopcloudetl.core.plan import BulkLoadStep
+from omopcloudetl.provider_duckdb import documents, readers, sql, textfile
+from omopcloudetl.provider_duckdb.datafiles import DataFile, FileGroup, Session
 from omopcloudetl.provider_duckdb.problems import explained
-from omopcloudetl.provider_duckdb.sql import FileColumn, FileFormat
+from omopcloudetl.provider_duckdb.sql import FileColumn
 
 REMOTE = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
+LAST_OF_LATIN_1 = "\u00ff"
 GLOB_CHARACTERS = re.compile(r"([\[*?])")
-
-
-class Session(Protocol):
-    """The part of a connection that reading needs."""
-
-    def fetch(self, sql: str, *, limit: int = 10_000) -> list[Row]:
-        """Run a query and return its first rows."""
-
-
-@dataclass(frozen=True)
-class DataFile:
-    """One file of a load."""
-
-    path: str
-    """As the engine names it."""
-    pattern: str
-    """As the engine is asked for it: a pattern that only this file matches."""
-    label: str
-    """As the user knows it: relative to the project where it lies below it."""
-    size: int | None
-    """Bytes as stored; None for a remote file."""
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it lies on this machine and is not packed in a way only the engine knows."""
-        return self.size is not None and textfile.is_plain(self.path)
-
-
-@dataclass(frozen=True)
-class FileGroup:
-    """Files that have the same columns in the same order."""
-
-    files: tuple[DataFile, ...]
-    columns: tuple[FileColumn, ...]
-
-    @property
-    def patterns(self) -> list[str]:
-        """What the engine is asked for."""
-        return [file.pattern for file in self.files]
 
 
 def find_files(session: Session, uri: str, base: Path) -> list[DataFile]:
@@ -78,14 +40,25 @@ def find_files(session: Session, uri: str, base: Path) -> list[DataFile]:
     return [_local(name, base) for name in found]
 
 
-def group_by_columns(session: Session, files: Sequence[DataFile], format_: FileFormat) -> list[FileGroup]:
+def group_by_columns(session: Session, files: Sequence[DataFile], load: BulkLoadStep) -> list[FileGroup]:
     """The files by the columns they have; raises `LoadError` where columns have no clear names."""
-    groups: dict[tuple[FileColumn, ...], list[DataFile]] = {}
+    groups: dict[tuple[tuple[FileColumn, ...], str], list[DataFile]] = {}
     for file in files:
-        columns = _parquet(session, file) if format_ == "parquet" else _text(session, file, format_)
+        layout = documents.layout_of(session, file, load)
+        columns = _columns(session, file, load, layout)
         _refuse_duplicates(file, columns)
-        groups.setdefault(columns, []).append(file)
-    return [FileGroup(tuple(members), columns) for columns, members in groups.items()]
+        groups.setdefault((columns, layout), []).append(file)
+    return [FileGroup(tuple(members), columns, layout) for (columns, layout), members in groups.items()]
+
+
+def _columns(session: Session, file: DataFile, load: BulkLoadStep, layout: str) -> tuple[FileColumn, ...]:
+    match load.format:
+        case "parquet":
+            return _parquet(session, file)
+        case "json" | "ndjson":
+            return documents.columns_of(session, file, load, layout)
+        case "csv" | "tsv" | "athena":
+            return _text(session, file, load)
 
 
 def _find_remote(session: Session, uri: str) -> list[DataFile]:
@@ -125,11 +98,15 @@ def _nearest(path: Path, base: Path) -> str:
     return f"; there is no folder '{missing}' in {folder}"
 
 
-def _text(session: Session, file: DataFile, format_: FileFormat) -> tuple[FileColumn, ...]:
-    if file.is_plain:
-        cells = textfile.read_header(file.path, file.label, format_)
+def _text(session: Session, file: DataFile, load: BulkLoadStep) -> tuple[FileColumn, ...]:
+    if load.text.encoding == "utf-16":
+        _refuse_big_endian(session, file)
+    if load.text.names:
+        cells = list(load.text.names)
+    elif file.is_plain:
+        cells = textfile.read_header(file.path, file.label, load.text)
     else:
-        cells = _ask_for_header(session, file, format_)
+        cells = _ask_for_header(session, file, load)
     return tuple(
         # R and pandas leave the name of the row numbers empty.
         FileColumn(cell, cell.strip().lower() or f"column_{number}", sql.TEXT)
@@ -137,22 +114,33 @@ def _text(session: Session, file: DataFile, format_: FileFormat) -> tuple[FileCo
     )
 
 
-def _ask_for_header(session: Session, file: DataFile, format_: FileFormat) -> list[str]:
-    try:
-        rows = session.fetch(sql.header_query(file.pattern), limit=100)
-    except StatementError as error:
-        raise LoadError(explained(error, {file.path: file.label})) from error
-    lines = [f"{row[0] or ''}\n" for row in rows]
-    cells = textfile.split_header(iter(lines), format_)
+def _refuse_big_endian(session: Session, file: DataFile) -> None:
+    """Raise for a file that the engine would take for an empty one, or for one of Chinese letters."""
+    text = "".join(_first_lines(session, file, "utf-16")).replace("\n", "")
+    if text and all(letter > LAST_OF_LATIN_1 for letter in text):
+        raise LoadError(f"{file.label} is not UTF-16 with the low byte first, the only kind that the engine reads")
+
+
+def _ask_for_header(session: Session, file: DataFile, load: BulkLoadStep) -> list[str]:
+    lines = _first_lines(session, file, load.text.encoding)
+    cells = textfile.split_header(iter(lines), load.text)
     if not cells:
         raise LoadError(f"{file.label}: the first line must name the columns")
     return [cells[0].removeprefix("\ufeff"), *cells[1:]]
 
 
+def _first_lines(session: Session, file: DataFile, encoding: Encoding) -> list[str]:
+    try:
+        rows = session.fetch(readers.header_query(file.pattern, encoding), limit=100)
+    except StatementError as error:
+        raise LoadError(explained(error, {file.path: file.label})) from error
+    return [f"{row[0] or ''}\n" for row in rows]
+
+
 def _parquet(session: Session, file: DataFile) -> tuple[FileColumn, ...]:
     try:
-        described = session.fetch(sql.parquet_columns_query(file.pattern))
-        written = {str(row[0]) for row in session.fetch(sql.parquet_names_query(file.pattern))}
+        described = session.fetch(readers.parquet_columns_query(file.pattern))
+        written = {str(row[0]) for row in session.fetch(readers.parquet_names_query(file.pattern))}
     except StatementError as error:
         raise LoadError(explained(error, {file.path: file.label})) from error
     names = [str(row[0]) for row in described]

@@ -6,10 +6,14 @@ import re
 from collections.abc import Mapping
 
 from omopcloudetl.core.errors import StatementError
-from omopcloudetl.provider_duckdb.sql import MAX_RECORD
+from omopcloudetl.provider_duckdb.readers import MAX_RECORD
 
 CSV_ERROR = re.compile(r"CSV Error on Line: (\d+)")
 CSV_FILE = re.compile(r"^\s*file = (.*)$", re.MULTILINE)
+JSON_ERROR = re.compile(r'Malformed JSON in file "(.*)", at byte \d+ in [\w/]+ \d+: (.*?)\.? *$', re.MULTILINE)
+# Behind it the engine quotes what it was given.
+INPUT = re.compile(r"\s+Input: \"")
+ENCODING = re.compile(r"File is not ([\w-]+) encoded")
 CSV_HINTS = re.compile(r"\nPossible (?:fixes|[Ss]olutions?)")
 # What the engine says, and what we say; the offending line itself is left out: it is patient data.
 REASONS = (
@@ -37,16 +41,26 @@ def engine_words(error: StatementError) -> str:
     return str(error.__cause__ or error)
 
 
-def explained(error: StatementError, labels: Mapping[str, str]) -> str:
+def explained(error: StatementError, labels: Mapping[str, str], *, has_header: bool = True) -> str:
     """File, line and reason; `labels` gives the user's name of each path."""
     words = engine_words(error)
     place = CSV_ERROR.search(words)
     if place is None:
+        not_json = JSON_ERROR.search(words)
+        if not_json:
+            return f"{labels.get(not_json[1], not_json[1])}: it is not well-formed JSON: {not_json[2]}"
+        encoding = ENCODING.search(words)
+        if encoding:
+            which = next(iter(labels.values())) if len(labels) == 1 else "one of the files"
+            return f"{which}: it is not {encoding[1]}; convert it to UTF-8 if it is of a kind that Windows alone has"
+        words = INPUT.split(words)[0]
         return _with_labels(words.split("\n\nLINE ")[0].strip(), labels)
     named = CSV_FILE.search(words)
     path = named[1] if named else ""
     said = CSV_HINTS.split(words[place.end() :])[0].rstrip()
     reason = _reason(said)
+    if not has_header:
+        reason = re.sub(r"the header has (\d+)$", r"\1 columns are declared", reason)
     line = f"line {place[1]} (line breaks inside quotes not counted)"
     return f"{labels.get(path, path)}, {line}: {reason}"
 

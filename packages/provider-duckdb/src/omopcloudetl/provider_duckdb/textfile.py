@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import IO
 
 from omopcloudetl.core.errors import LoadError
-from omopcloudetl.provider_duckdb.sql import FileFormat
+from omopcloudetl.core.models.loads import Encoding
+from omopcloudetl.core.plan import TextOptions
 
 PACKED = (".zst", ".bz2", ".xz")
 LINE = re.compile(rb"[^\r\n]+")
 NEWLINES = b"\r\n"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 CHUNK = 1 << 20
 
 
@@ -27,14 +29,14 @@ def is_plain(path: str) -> bool:
     return not path.lower().endswith(PACKED)
 
 
-def read_header(path: str, label: str, format_: FileFormat) -> list[str]:
+def read_header(path: str, label: str, text: TextOptions) -> list[str]:
     """The cells of the first record; raises `LoadError` if there is none."""
     try:
-        with _open_text(path) as lines:
-            first = split_header(lines, format_)
+        with _open_text(path, text.encoding) as lines:
+            first = split_header(lines, text)
     except OSError as error:
         raise LoadError(f"cannot read {label}: {error.strerror or error}") from error
-    except (csv.Error, EOFError) as error:
+    except (csv.Error, EOFError, UnicodeError) as error:
         raise LoadError(f"{label}: the header cannot be read: {error}") from error
     if first is None:
         raise LoadError(f"{label} is empty; its first line must name the columns")
@@ -45,12 +47,27 @@ def read_header(path: str, label: str, format_: FileFormat) -> list[str]:
     return first
 
 
-def split_header(lines: Iterator[str], format_: FileFormat) -> list[str] | None:
+def split_header(lines: Iterator[str], text: TextOptions) -> list[str] | None:
     """The cells of the first record of some lines; None if there is no line."""
-    if format_ == "athena":
+    if not text.quote:
         line = next(lines, None)
-        return None if line is None else line.rstrip("\r\n").split("\t")
-    return next(csv.reader(lines, delimiter="," if format_ == "csv" else "\t"), None)
+        return None if line is None else line.rstrip("\r\n").split(text.delimiter)
+    return next(csv.reader(lines, delimiter=text.delimiter, quotechar=text.quote), None)
+
+
+def read_ends(path: str, label: str) -> tuple[str, str]:
+    """The first and the last letter of a file that is not white; raises `LoadError` if it cannot be read."""
+    first, last = b"", b""
+    try:
+        with _open(path) as handle:
+            while chunk := handle.read(CHUNK):
+                text = chunk.removeprefix(BYTE_ORDER_MARK).strip()
+                first, last = first or text[:1], text[-1:] or last
+                if not _is_gzip(path):
+                    handle.seek(max(handle.tell(), Path(path).stat().st_size - CHUNK))
+    except (OSError, EOFError) as error:
+        raise LoadError(f"cannot read {label}: {getattr(error, 'strerror', None) or error}") from error
+    return first.decode("latin-1"), last.decode("latin-1")
 
 
 def count_lines(path: str) -> int:
@@ -70,11 +87,12 @@ def _open(path: str) -> IO[bytes] | gzip.GzipFile:
     return gzip.open(path, "rb") if _is_gzip(path) else Path(path).open("rb")
 
 
-def _open_text(path: str) -> IO[str]:
+def _open_text(path: str, encoding: Encoding) -> IO[str]:
     """The file as text, its line ends as they are; bytes that are not UTF-8 become surrogates."""
+    codec, errors = ("utf-8-sig", "surrogateescape") if encoding == "utf-8" else (encoding, "strict")
     if _is_gzip(path):
-        return gzip.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")
-    return Path(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+        return gzip.open(path, "rt", encoding=codec, errors=errors, newline="")
+    return Path(path).open(encoding=codec, errors=errors, newline="")
 
 
 def _is_gzip(path: str) -> bool:

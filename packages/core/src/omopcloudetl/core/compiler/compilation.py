@@ -15,7 +15,8 @@ from omopcloudetl.core.errors import Diagnostic, Position
 from omopcloudetl.core.files.project_loader import LoadedProject
 from omopcloudetl.core.files.validation import close_match
 from omopcloudetl.core.generator import BaseSQLGenerator
-from omopcloudetl.core.models.workflow import BulkLoadStep, Column
+from omopcloudetl.core.models.loads import Column
+from omopcloudetl.core.models.workflow import BulkLoadStep
 from omopcloudetl.core.plan import Origin, Statement, Transaction
 from omopcloudetl.core.specification.models import CdmSpecification
 
@@ -169,8 +170,9 @@ def text_tables(project: LoadedProject) -> frozenset[str]:
     return frozenset(
         f"source.{name}"
         for step in project.workflow.steps
-        if isinstance(step, BulkLoadStep) and step.schema_ == "source" and step.format != "parquet"
-        for name in step.tables
+        if isinstance(step, BulkLoadStep) and step.schema_ == "source"
+        for name, table in step.tables.items()
+        if (table.format or step.format) != "parquet"
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import posixpath
 
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStep, origin
+from omopcloudetl.core.compiler.load_options import check_options
 from omopcloudetl.core.compiler.scope import how_to_give
+from omopcloudetl.core.models.loads import Column, LogicalType
 from omopcloudetl.core.models.workflow import BulkLoadStep
 from omopcloudetl.core.plan import LoadColumn
 
@@ -13,6 +15,7 @@ from omopcloudetl.core.plan import LoadColumn
 def bulk_load_steps(compilation: Compilation, step: BulkLoadStep, index: int) -> None:
     """Add a step for each table of a load."""
     document = compilation.project.workflow_document
+    check_options(compilation, step, index)
     vocabulary = {table.name for table in compilation.specification.in_schema("vocab")}
     for name, load in step.tables.items():
         position = document.at("steps", index, "tables", name)
@@ -93,9 +96,15 @@ def load_columns(compilation: Compilation, step: BulkLoadStep, name: str) -> tup
             name=column,
             optional=declared[column].optional if column in declared else False,
             needed_by=needs.get(column),
+            type=_read_as(declared.get(column)),
         )
         for column in names
     )
+
+
+def _read_as(column: Column | None) -> LogicalType | None:
+    """What rules read a column as; one with formats is read by way of text, whatever it is stored as."""
+    return None if column is None or column.format else column.type
 
 
 def _escapes(path: str) -> bool:

@@ -14,7 +14,7 @@ from omopcloudetl.core.compiler.sql_errors import is_template, row_level_problem
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
-from omopcloudetl.core.models.workflow import Column
+from omopcloudetl.core.models.loads import Column
 
 TEMPLATE_PROBLEM = "there are no text templates; write a variable as :name"
 AUTHOR_DIALECT = "duckdb"

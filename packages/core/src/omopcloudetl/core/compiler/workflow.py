@@ -17,6 +17,7 @@ from omopcloudetl.core.compiler.ddl import ddl_step, schemas_step
 from omopcloudetl.core.compiler.event_mapping import event_mapping
 from omopcloudetl.core.compiler.graph import infer_dependencies, order_steps
 from omopcloudetl.core.compiler.ledger import LEDGER_QUERY, ledger_step
+from omopcloudetl.core.compiler.load_options import table_format, text_options
 from omopcloudetl.core.compiler.loads import bulk_load_steps, load_columns, load_uri
 from omopcloudetl.core.compiler.sql_files import sql_step
 from omopcloudetl.core.compiler.staged import StagedMapping
@@ -227,7 +228,8 @@ def _planned_load(
         transaction=draft.transaction,
         origin=draft.origin,
         uri=load_uri(compilation, load, table, draft.load_number),
-        format=load.format,
+        format=table_format(load, table),
+        text=text_options(load, table),
         table=(*compilation.schemas[load.schema_].split("."), table),
         mode="replace_rows" if load.schema_ == "vocab" else "create",
         columns=load_columns(compilation, load, table),

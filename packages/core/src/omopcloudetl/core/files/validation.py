@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from omopcloudetl.core.errors import Diagnostic, Position, ProjectError
 from omopcloudetl.core.files.yaml_document import Path, YamlDocument
 from omopcloudetl.core.models.base import ALLOWED, AT, NAME_PATTERN
+from omopcloudetl.core.models.loads import DELIMITER_PATTERN, QUOTE_PATTERN
 from omopcloudetl.core.models.project import SCHEMA_PATTERN
 from omopcloudetl.core.models.values import COLUMN_PATTERN
 
@@ -37,6 +38,8 @@ _MESSAGES: Mapping[str, str] = {
 _PATTERNS: Mapping[str, str] = {
     NAME_PATTERN: "must be a name of lower case letters, digits and underscores that begins with a letter",
     COLUMN_PATTERN: "must be one column, such as p.id; write anything else as an expression",
+    DELIMITER_PATTERN: "must be one character, no quote and no line break",
+    QUOTE_PATTERN: "must be one ASCII character that is no letter or digit, or an empty text",
     SCHEMA_PATTERN: "must be SCHEMA or CATALOG.SCHEMA, without spaces and quotes",
 }
 _KINDS = {"union_tag_invalid", "union_tag_not_found", "column_value_kind", "vocabulary_kind"}

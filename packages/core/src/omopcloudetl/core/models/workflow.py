@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from omopcloudetl.core.models.base import (
@@ -19,26 +18,10 @@ from omopcloudetl.core.models.base import (
     as_list,
     with_kind,
 )
+from omopcloudetl.core.models.loads import FileFormat, LoadOptions, LoadTable, bare_file
 from omopcloudetl.core.models.values import Scalar
 
 VariableType = Literal["text", "uri", "integer", "number", "boolean", "date"]
-LogicalType = Literal["text", "integer", "number", "boolean", "date", "timestamp"]
-
-
-DIRECTIVES = "aAbBdfHIjmMpSyY%"
-
-
-def _time_format(value: str) -> str:
-    """A format without `%`, or with a directive that engines read differently, is a mistake."""
-    directives = re.findall(r"%-?(.?)", value)
-    if not directives or not set(directives) <= set(DIRECTIVES):
-        allowed = tuple(f"%{letter}" for letter in DIRECTIVES)
-        raise PydanticCustomError("time_format", "is no format of a date or timestamp", {ALLOWED: allowed})
-    return value
-
-
-TimeFormat = Annotated[str, AfterValidator(_time_format)]
-"""A format of a date or timestamp in the directives of C's `strptime`: `%d.%m.%Y`."""
 
 
 class Variable(StrictModel):
@@ -50,38 +33,6 @@ class Variable(StrictModel):
     """The value where neither `--var` nor `project.yaml` gives one; a variable that is used needs a value."""
     description: str | None = None
     """What the value means, shown by `omopcloudetl init`."""
-
-
-class Column(StrictModel):
-    """A column of a source file; the text is kept as delivered and read as `type` where it is used."""
-
-    type: LogicalType = "text"
-    format: Annotated[tuple[TimeFormat, ...], BeforeValidator(as_list)] = ()
-    """How a date or timestamp is written, as in `%d.%m.%Y %H:%M`, or several ways; ISO 8601 without it."""
-    optional: StrictBool = False
-    """An optional column may be missing from the file; it is NULL then."""
-
-    @model_validator(mode="after")
-    def _format_of_a_time(self) -> Column:
-        if self.format and self.type not in {"date", "timestamp"}:
-            message = "is for columns of type date or timestamp"
-            raise PydanticCustomError("column_format", message, {AT: ("format",)})
-        return self
-
-
-def _bare_type(value: object) -> object:
-    return {"type": value} if isinstance(value, str) else value
-
-
-class LoadTable(StrictModel):
-    """One table of a bulk load: its file or glob below the step's `from`, and its declared columns."""
-
-    file: NonEmpty
-    columns: dict[str, Annotated[Column, BeforeValidator(_bare_type)]] = {}
-
-
-def _bare_file(value: object) -> object:
-    return {"file": value} if isinstance(value, str) else value
 
 
 class StepBase(StrictModel):
@@ -105,16 +56,16 @@ class DdlStep(StepBase):
     """Whether the database itself enforces primary keys; without, a query checks them after each write."""
 
 
-class BulkLoadStep(StepBase):
+class BulkLoadStep(StepBase, LoadOptions):
     """Loads files into tables by the database's own statement."""
 
     kind: Literal["bulk_load"]
     schema_: Annotated[Literal["source", "vocab"], Field(alias="schema")]
     from_: Annotated[str, Field(alias="from", min_length=1)]
     """A folder or URI, or `:variable`."""
-    format: Literal["csv", "tsv", "athena", "parquet"]
-    """`csv`: RFC 4180 with a header; `tsv`: with tabs; `athena`: tabs, no quoting, YYYYMMDD; `parquet`."""
-    tables: Annotated[dict[Name, Annotated[LoadTable, BeforeValidator(_bare_file)]], Field(min_length=1)]
+    format: FileFormat
+    """`csv`: RFC 4180; `tsv`: with tabs; `athena`: tabs, no quoting, YYYYMMDD; `parquet`; `json`; `ndjson`."""
+    tables: Annotated[dict[Name, Annotated[LoadTable, BeforeValidator(bare_file)]], Field(min_length=1)]
 
 
 class DmlStep(StepBase):

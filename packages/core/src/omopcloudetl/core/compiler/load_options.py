@@ -1,0 +1,86 @@
+"""Resolves how a table's files are read: what the table says, else what its step says, checked against the format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from omopcloudetl.core.compiler.compilation import Compilation
+from omopcloudetl.core.models.loads import FileFormat, LoadOptions
+from omopcloudetl.core.models.workflow import BulkLoadStep
+from omopcloudetl.core.plan import TextOptions
+
+FITTING: dict[str, tuple[FileFormat, ...]] = {
+    "delimiter": ("csv",),
+    "quote": ("csv", "tsv"),
+    "encoding": ("csv", "tsv", "ndjson"),
+    "null": ("csv", "tsv", "athena"),
+    "header": ("csv", "tsv"),
+}
+"""Which formats an option has a meaning for."""
+WAYS_OUT = {
+    "delimiter": "take the option away, or write format: csv",
+    "encoding": "take the option away; these files are UTF-8, or binary",
+}
+
+
+def check_options(compilation: Compilation, step: BulkLoadStep, index: int) -> None:
+    """Report options that mean nothing for the format of the step or table that gives them."""
+    _check_fit(compilation, step, step.format, ("steps", index))
+    for name, table in step.tables.items():
+        path = ("steps", index, "tables", name)
+        _check_fit(compilation, table, table.format or step.format, path)
+        options = table_options(step, name)
+        document = compilation.project.workflow_document
+        if options.header is False and not table.columns:
+            message = f"{step.schema_}.{name} has no header and no declared columns; nothing names its values"
+            help_ = "declare every column of the file, in its order: `columns: {id: text, …}`"
+            compilation.problem("missing-columns", message, document.at(*path), help=help_)
+        if options.quote and options.quote == (options.delimiter or ","):
+            message = f"values of {step.schema_}.{name} are quoted with what stands between them"
+            compilation.problem("invalid-value", message, document.at(*path), found=options.quote)
+
+
+def table_format(step: BulkLoadStep, name: str) -> FileFormat:
+    """The format of a table's files."""
+    return step.tables[name].format or step.format
+
+
+def table_options(step: BulkLoadStep, name: str) -> LoadOptions:
+    """The options of a table: its own, and those of its step that fit its format."""
+    format_ = table_format(step, name)
+    inherited = {key: value for key, value in _given(step) if format_ in FITTING[key]}
+    return LoadOptions.model_validate(inherited | dict(_given(step.tables[name])))
+
+
+def text_options(step: BulkLoadStep, name: str) -> TextOptions:
+    """How the text of a table's files is spelled, in the plan's words."""
+    options, format_ = table_options(step, name), table_format(step, name)
+    return TextOptions(
+        delimiter=options.delimiter or ("\t" if format_ in {"tsv", "athena"} else ","),
+        quote='"' if options.quote is None and format_ != "athena" else options.quote or "",
+        encoding=options.encoding or "utf-8",
+        null=options.null or (),
+        names=tuple(column.lower() for column in step.tables[name].columns) if options.header is False else (),
+    )
+
+
+def _given(options: LoadOptions) -> Iterator[tuple[str, object]]:
+    for key in LoadOptions.model_fields:
+        value = getattr(options, key)
+        if value is not None:
+            yield key, value
+
+
+def _check_fit(
+    compilation: Compilation, options: LoadOptions, format_: FileFormat, path: tuple[str | int, ...]
+) -> None:
+    for key, _ in _given(options):
+        if format_ not in FITTING[key]:
+            compilation.problem(
+                "unfit-option",
+                f"'{key}' means nothing for files of the format {format_}",
+                compilation.project.workflow_document.at_key(*path, key),
+                found=key,
+                allowed=tuple(other for other, formats in FITTING.items() if format_ in formats),
+                help=WAYS_OUT.get(key, f"it is for {' and '.join(FITTING[key])}"),
+            )

@@ -1,0 +1,51 @@
+"""Describes the files of a load, and the part of a connection that reading them needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from omopcloudetl.core.connection import Row
+from omopcloudetl.provider_duckdb import textfile
+from omopcloudetl.provider_duckdb.sql import FileColumn
+
+
+class Session(Protocol):
+    """The part of a connection that reading needs."""
+
+    def fetch(self, sql: str, *, limit: int = 10_000) -> list[Row]:
+        """Run a query and return its first rows."""
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One file of a load."""
+
+    path: str
+    """As the engine names it."""
+    pattern: str
+    """As the engine is asked for it: a pattern that only this file matches."""
+    label: str
+    """As the user knows it: relative to the project where it lies below it."""
+    size: int | None
+    """Bytes as stored; None for a remote file."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it lies on this machine and is not packed in a way only the engine knows."""
+        return self.size is not None and textfile.is_plain(self.path)
+
+
+@dataclass(frozen=True)
+class FileGroup:
+    """Files that have the same columns in the same order."""
+
+    files: tuple[DataFile, ...]
+    columns: tuple[FileColumn, ...]
+    layout: str = ""
+    """Of JSON: the engine's word for how objects follow each other."""
+
+    @property
+    def patterns(self) -> list[str]:
+        """What the engine is asked for."""
+        return [file.pattern for file in self.files]

@@ -126,7 +126,7 @@ WORKFLOW = Page(
             ("tables", "patients"),
             LoadOptions,
             level=4,
-            note="A bare text is the `file`. A table may have every optional key of its step, too; it goes before the step's.",
+            note="A bare text is the `file`. A table may have every optional key of its step, too, and goes first.",
         ),
         Section("Columns of a file", Column, ("columns", "birthdate"), level=4, note="A bare text is the `type`."),
         Section("dml", DmlStep, ("steps", 0), StepBase, level=3),

@@ -60,11 +60,11 @@ def omopcloudetl_register_secrets_providers() -> Sequence[SecretsProvider]:  # t
 
 @hookspec
 def omopcloudetl_register_resources() -> Traversable:  # type: ignore[empty-body]
-    """Bring data: CDM specifications, project templates, demo data.
+    """Bring data: CDM specifications, well-known concepts, project templates, demo data.
 
     When: each time plugins are loaded.
     Arguments: none.
-    Returns: a folder with any of `specifications/VERSION.json` (or `.yaml`, an overlay), `templates/NAME/` and `demo/`.
+    Returns: `specifications/VERSION.json` (or `.yaml`, an overlay), `concepts/NAME.csv`, `templates/NAME/` or `demo/`.
     Order and failure: folders are searched in the order of registration; the first that has a file wins.
     Example: `return importlib.resources.files("my_package")`
     """

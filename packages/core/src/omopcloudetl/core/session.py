@@ -101,8 +101,10 @@ class Session:
     def compile(self) -> CompiledWorkflowPlan:
         """The project's plan; raises `ProjectError` with every mistake there is."""
         from omopcloudetl.core.compiler.workflow import WorkflowCompiler
+        from omopcloudetl.core.specification.concepts import KnownConcepts
 
-        return WorkflowCompiler(self.specification(), self.provider.generator()).compile(self.project)
+        concepts = KnownConcepts(self.plugins.resources())
+        return WorkflowCompiler(self.specification(), self.provider.generator(), concepts).compile(self.project)
 
     def connection(self) -> BaseConnection:
         """A connection to the target, not open yet; its secrets are resolved here and kept nowhere else."""

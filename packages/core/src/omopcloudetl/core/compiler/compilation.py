@@ -18,6 +18,7 @@ from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.models.loads import Column
 from omopcloudetl.core.models.workflow import BulkLoadStep
 from omopcloudetl.core.plan import Origin, Statement, Transaction
+from omopcloudetl.core.specification.concepts import KnownConcepts
 from omopcloudetl.core.specification.models import CdmSpecification
 
 _WHOLE = (exp.Extract, exp.DateDiff, exp.Length, exp.Count, exp.RowNumber)
@@ -71,6 +72,8 @@ class Compilation:
     """Logical table → its declared columns, for the loads that declare any."""
     text_tables: frozenset[str]
     """Logical tables that are loaded from text files, so that all their columns are text."""
+    concepts: KnownConcepts = field(default_factory=KnownConcepts)
+    """What is known of concepts before any vocabulary is loaded."""
     problems: list[Diagnostic] = field(default_factory=list)
     needs: dict[str, dict[str, str]] = field(default_factory=dict)
     """Logical table → column → the first place (`file:line`) that reads it."""

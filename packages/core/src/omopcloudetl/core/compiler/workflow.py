@@ -13,6 +13,7 @@ from omopcloudetl.core.compiler.compilation import (
     declared_sources,
     text_tables,
 )
+from omopcloudetl.core.compiler.constants import check_constant_concepts
 from omopcloudetl.core.compiler.ddl import ddl_step, schemas_step
 from omopcloudetl.core.compiler.event_mapping import event_mapping
 from omopcloudetl.core.compiler.graph import infer_dependencies, order_steps
@@ -37,6 +38,7 @@ from omopcloudetl.core.plan import (
     content_hash,
 )
 from omopcloudetl.core.plan import SqlStep as PlannedSql
+from omopcloudetl.core.specification.concepts import KnownConcepts
 from omopcloudetl.core.specification.models import CdmSpecification
 
 
@@ -46,9 +48,12 @@ class WorkflowCompiler:
     Compiling is a pure function of the project's files, the specification, the dialect and the variables.
     """
 
-    def __init__(self, specification: CdmSpecification, generator: BaseSQLGenerator) -> None:
+    def __init__(
+        self, specification: CdmSpecification, generator: BaseSQLGenerator, concepts: KnownConcepts | None = None
+    ) -> None:
         self.specification = specification
         self.generator = generator
+        self.concepts = concepts or KnownConcepts()
 
     def compile(self, project: LoadedProject) -> CompiledWorkflowPlan:
         """The plan of a project; raises `ProjectError` with every mistake that was found."""
@@ -62,6 +67,7 @@ class WorkflowCompiler:
             self.generator,
             declared_sources(project),
             text_tables(project),
+            self.concepts,
         )
         for compile_pass in PASSES:
             compile_pass(compilation)
@@ -167,6 +173,7 @@ def compile_mappings(compilation: Compilation) -> None:
 PASSES: tuple[Callable[[Compilation], None], ...] = (
     compile_workflow_steps,
     collect_entities,
+    check_constant_concepts,
     compile_mappings,
 )
 

@@ -60,9 +60,9 @@ bench *args:
 reference:
     uv run python -m tools.reference
 
-# Build the documentation's site; a warning or anything fetched from elsewhere is an error.
+# Build the documentation's site; a warning, or anything fetched from elsewhere, is an error. (`--quiet` hides warnings from `--strict`.)
 site out="site":
-    NO_MKDOCS_2_WARNING=1 uv run --isolated --only-group site mkdocs build --strict --quiet --site-dir {{quote(out)}}
+    NO_MKDOCS_2_WARNING=1 uv run --isolated --only-group site mkdocs build --strict --site-dir {{quote(out)}}
     uv run python -m tools.check_site {{quote(out)}}
 
 # Show the site at http://127.0.0.1:8000 while pages are written.

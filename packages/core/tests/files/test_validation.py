@@ -113,13 +113,7 @@ def test_an_unknown_key_is_shown_with_what_is_allowed(
             "steps.#1 needs the key 'name'",
             id="step-without-name",
         ),
-        pytest.param(
-            "project",
-            PROJECT.replace("provider: x", ""),
-            (3, 6),
-            "targets.t needs the key 'provider'",
-            id="target",
-        ),
+        pytest.param("project", "name: p\n", (1, 1), "the file needs the key 'targets'", id="targets"),
     ],
 )
 def test_a_missing_key_is_named_with_its_owner(kind: str, text: str, where: tuple[int, int], message: str) -> None:

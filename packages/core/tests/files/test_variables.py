@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from omopcloudetl.core.errors import Diagnostic
 from omopcloudetl.core.files.validation import validate_document
-from omopcloudetl.core.files.variables import convert, read_variables
+from omopcloudetl.core.files.variables import convert, project_variables, read_variables
 from omopcloudetl.core.files.yaml_document import parse_yaml
 from omopcloudetl.core.models.project import ProjectConfig
 from omopcloudetl.core.models.workflow import VariableType, WorkflowConfig
@@ -32,8 +32,7 @@ def read() -> Read:
         values = read_variables(
             validate_document(workflow, TypeAdapter(WorkflowConfig)),
             workflow,
-            validate_document(project, TypeAdapter(ProjectConfig)),
-            project,
+            project_variables(validate_document(project, TypeAdapter(ProjectConfig)), project, None),
             given,
             problems,
         )

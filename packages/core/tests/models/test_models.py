@@ -11,7 +11,6 @@ from omopcloudetl.core.files.yaml_document import parse_yaml
 from omopcloudetl.core.models.base import LogicalTable, Name
 from omopcloudetl.core.models.loads import Column, LoadTable
 from omopcloudetl.core.models.mapping import CodeLookup, DMLDefinition, EventMapping, EventValue, TableMapping
-from omopcloudetl.core.models.project import ProjectConfig
 from omopcloudetl.core.models.values import (
     ColumnValue,
     ConceptValue,
@@ -169,15 +168,3 @@ def test_a_format_is_one_of_dates_in_known_directives(column: dict[str, object],
         with pytest.raises(ValidationError) as caught:
             Column.model_validate(column)
         assert [error["type"] for error in caught.value.errors()] == [problem]
-
-
-def test_a_target_may_have_schemas_of_its_own() -> None:
-    """A physical schema is the target's, else the project's, else it has the logical name."""
-    text = "{name: p, schemas: {cdm: omop, work: tmp}, targets: {t: {provider: x, schemas: {work: db.scratch}}}}"
-    config = ProjectConfig.model_validate(parse_yaml("f.yaml", text).data)
-    assert config.physical_schemas(config.targets["t"]) == {
-        "source": "source",
-        "vocab": "vocab",
-        "cdm": "omop",
-        "work": "db.scratch",
-    }

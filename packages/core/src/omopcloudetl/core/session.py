@@ -59,21 +59,17 @@ class Session:
         """
         from omopcloudetl.core.files.project_loader import load_project, load_project_config
 
-        config, document = load_project_config(root)
+        config, _ = load_project_config(root)
         plugins = load_plugins(config.plugins)
         with collections_paused():
             project = load_project(root, target=target, variables=variables)
-        where = document.at("targets", project.target_name, "provider")
         providers = {provider.name: provider for provider in plugins.providers()}
         provider = providers.get(project.target.provider)
         if provider is None:
+            where = project.target.at("provider")
             raise ProjectError([_unknown_provider(project.target.provider, where, tuple(providers))])
         problems = [
-            Diagnostic(
-                "connection",
-                f"{key}: {problem}",
-                document.at("targets", project.target_name, "connection", key),
-            )
+            Diagnostic("connection", f"{key}: {problem}", project.target.at("connection", key))
             for key, problem in provider.check(project.target.connection)
         ]
         if problems:

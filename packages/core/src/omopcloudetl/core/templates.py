@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from omopcloudetl.core.errors import Diagnostic, OmopCloudEtlError, ProjectError
 from omopcloudetl.core.files.project_loader import PROJECT_FILE, load_project_config
 from omopcloudetl.core.files.validation import validate_document
-from omopcloudetl.core.files.variables import Literals, read_variables
+from omopcloudetl.core.files.variables import Literals, project_variables, read_variables
 from omopcloudetl.core.files.yaml_document import YamlDocument, parse_yaml
 from omopcloudetl.core.models.project import ProjectConfig
 from omopcloudetl.core.models.workflow import Variable, WorkflowConfig
@@ -218,7 +218,8 @@ def _check_variables(
     given: Mapping[str, str],
 ) -> Literals:
     problems: list[Diagnostic] = []
-    values = read_variables(workflow, workflow_document, config, document, given, problems)
+    of_project = project_variables(config, document, None)
+    values = read_variables(workflow, workflow_document, of_project, given, problems)
     if problems:
         raise ProjectError(problems)
     return values

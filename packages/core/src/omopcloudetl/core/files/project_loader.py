@@ -11,11 +11,12 @@ from typing import TypeVar
 from pydantic import TypeAdapter
 
 from omopcloudetl.core.errors import Diagnostic, Position, ProjectError
-from omopcloudetl.core.files.validation import close_match, validate_document
-from omopcloudetl.core.files.variables import Literals, read_variables
+from omopcloudetl.core.files.targets import choose_target, resolve_targets
+from omopcloudetl.core.files.validation import validate_document
+from omopcloudetl.core.files.variables import Literals, project_variables, read_variables
 from omopcloudetl.core.files.yaml_document import YamlDocument, parse_yaml
 from omopcloudetl.core.models.mapping import DMLDefinition, EventMapping, TableMapping
-from omopcloudetl.core.models.project import ProjectConfig, Target
+from omopcloudetl.core.models.project import ProjectConfig, ResolvedTarget
 from omopcloudetl.core.models.workflow import DmlStep, SqlStep, WorkflowConfig
 
 PROJECT_FILE = "project.yaml"
@@ -47,13 +48,14 @@ class LoadedProject:
     mappings: tuple[LoadedMapping, ...]
     sql_files: Mapping[str, str] = field(repr=False)
     """Path as written in the workflow → the file's text."""
-    target_name: str
+    target: ResolvedTarget
+    """The target this project was loaded for, with what it inherits."""
     variables: Literals
 
     @property
-    def target(self) -> Target:
-        """The target this project was loaded for."""
-        return self.config.targets[self.target_name]
+    def target_name(self) -> str:
+        """The name of the target this project was loaded for."""
+        return self.target.name
 
 
 def load_project_config(root: Path) -> tuple[ProjectConfig, YamlDocument]:
@@ -78,9 +80,13 @@ def load_project(root: Path, *, target: str | None = None, variables: Mapping[st
     problems: list[Diagnostic] = []
     mappings = _read_mappings(root, workflow, workflow_document, problems)
     sql_files = _read_sql_files(root, workflow, workflow_document, problems)
-    literals = read_variables(workflow, workflow_document, config, config_document, variables or {}, problems)
-    target_name = _target_name(config, config_document, target, problems)
-    if problems:
+    about_targets: list[Diagnostic] = []
+    name = choose_target(config, config_document, target, about_targets)
+    chosen = resolve_targets(config, config_document, about_targets).get(name or "")
+    of_project = project_variables(config, config_document, chosen)
+    literals = read_variables(workflow, workflow_document, of_project, variables or {}, problems)
+    problems += about_targets
+    if problems or chosen is None:
         raise ProjectError(problems)
     return LoadedProject(
         root=root,
@@ -90,7 +96,7 @@ def load_project(root: Path, *, target: str | None = None, variables: Mapping[st
         workflow_document=workflow_document,
         mappings=tuple(mappings),
         sql_files=sql_files,
-        target_name=target_name,
+        target=chosen,
         variables=literals,
     )
 
@@ -103,35 +109,6 @@ def read_project_text(root: Path, file: str, named_at: Position) -> str:
 def path_in_project(root: Path, path: str, named_at: Position) -> Path:
     """A path that the project names at `named_at`; one that leaves the project's folder is refused."""
     return _inside(root, path, named_at)
-
-
-def _target_name(config: ProjectConfig, document: YamlDocument, asked: str | None, problems: list[Diagnostic]) -> str:
-    names = tuple(config.targets)
-    name = asked or config.default_target or (names[0] if len(names) == 1 else None)
-    if name is None:
-        message = "the project has several targets and no default_target"
-        problems.append(
-            Diagnostic(
-                "no-target",
-                message,
-                document.at("targets"),
-                allowed=names,
-                help="set default_target, or use --target",
-            )
-        )
-    elif name not in names:
-        message = f"there is no target '{name}'"
-        problems.append(
-            Diagnostic(
-                "unknown-target",
-                message,
-                document.at("targets"),
-                found=name,
-                allowed=names,
-                suggestion=close_match(name, names),
-            )
-        )
-    return name or ""
 
 
 def _read_mappings(

@@ -1,17 +1,18 @@
-"""Gives the workflow's variables their values: outside, project file or default, each of its type."""
+"""Gives the workflow's variables their values: outside, target, project or default, each of its type."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 
-from omopcloudetl.core.errors import Diagnostic
+from omopcloudetl.core.errors import Diagnostic, Position
 from omopcloudetl.core.files.validation import close_match
 from omopcloudetl.core.files.yaml_document import YamlDocument
-from omopcloudetl.core.models.project import ProjectConfig
+from omopcloudetl.core.models.project import ProjectConfig, ResolvedTarget
 from omopcloudetl.core.models.values import Scalar
-from omopcloudetl.core.models.workflow import Variable, VariableType, WorkflowConfig
+from omopcloudetl.core.models.workflow import VariableType, WorkflowConfig
 
 Literals = Mapping[str, bool | int | float | str | date | None]
 """Variable → value; None for a variable that was given no value (an error only where it is used)."""
@@ -26,32 +27,54 @@ _EXAMPLES: Mapping[VariableType, str] = {
 }
 
 
+@dataclass(frozen=True)
+class ProjectVariables:
+    """The variables in a project file, for one of its targets."""
+
+    values: Mapping[str, Scalar]
+    places: Mapping[str, Position]
+    """Where each value stands."""
+    mentions: tuple[tuple[str, Position], ...]
+    """Every name that the file gives a value, also for another target, and where the name stands."""
+
+
+def project_variables(config: ProjectConfig, document: YamlDocument, target: ResolvedTarget | None) -> ProjectVariables:
+    """The project's variables, and over them those of the target."""
+    mentions = [(name, document.at_key("variables", name)) for name in config.variables]
+    for label, other in config.targets.items():
+        mentions += [(name, document.at_key("targets", label, "variables", name)) for name in other.variables]
+    own = {} if target is None else dict(target.variables)
+    places = {name: document.at("variables", name) for name in config.variables}
+    if target is not None:
+        places |= {name: target.at("variables", name) for name in own}
+    return ProjectVariables({**config.variables, **own}, places, tuple(mentions))
+
+
 def read_variables(
     workflow: WorkflowConfig,
     workflow_document: YamlDocument,
-    config: ProjectConfig,
-    config_document: YamlDocument,
+    project: ProjectVariables,
     given: Mapping[str, str],
     problems: list[Diagnostic],
 ) -> dict[str, bool | int | float | str | date | None]:
     """The value of every variable; unknown names and values of the wrong type go to `problems`."""
     names = tuple(workflow.variables)
-    for name in dict.fromkeys([*config.variables, *given]):
+    of_project = [(name, where) for name, where in project.mentions if name not in given]
+    outside = [(name, workflow_document.at_key("variables")) for name in given]
+    for name, where in [*of_project, *outside]:
         if name not in workflow.variables:
-            where = config_document.at_key("variables", name)
-            if name in given:
-                where = workflow_document.at_key("variables")
             message = f"the workflow has no variable '{name}'" + _outside(name, given)
             near = close_match(name, names)
             problems.append(Diagnostic("unknown-variable", message, where, found=name, allowed=names, suggestion=near))
     values: dict[str, bool | int | float | str | date | None] = {}
     for name, variable in workflow.variables.items():
-        value = _value(name, variable, config, given)
+        value = given.get(name, project.values.get(name, variable.default))
         try:
             values[name] = None if value is None else convert(value, variable.type)
         except ValueError:
-            declared = name in given or name not in config.variables
-            where = workflow_document.at("variables", name) if declared else config_document.at("variables", name)
+            where = workflow_document.at("variables", name)
+            if name not in given:
+                where = project.places.get(name, where)
             message = f"the variable '{name}' must be of type {variable.type}" + _outside(name, given)
             help_ = f"write {_EXAMPLES[variable.type]}"
             problems.append(Diagnostic("variable-type", message, where, found=str(value), help=help_))
@@ -62,12 +85,6 @@ def read_variables(
 def _outside(name: str, given: Mapping[str, str]) -> str:
     """A value from outside has no place in a file; say where it came from."""
     return " (given from outside, as with --var)" if name in given else ""
-
-
-def _value(name: str, variable: Variable, config: ProjectConfig, given: Mapping[str, str]) -> Scalar:
-    if name in given:
-        return given[name]
-    return config.variables.get(name, variable.default)
 
 
 def convert(value: bool | int | float | str, type_: VariableType) -> bool | int | float | str | date:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from omopcloudetl.core.errors import Position
 from omopcloudetl.core.models.base import (
     ALLOWED,
     AT,
@@ -25,16 +28,46 @@ PhysicalSchema = Annotated[str, Field(pattern=SCHEMA_PATTERN)]
 
 
 class Target(StrictModel):
-    """A database to run on: the provider, how to connect, and who executes the plan."""
+    """A database to run on, as it is written: what it does not say it has from the target it extends."""
 
-    provider: str
+    extends: Name | None = None
+    """Another target whose keys hold here too, unless this one says otherwise."""
+    abstract: bool = False
+    """`true` for a target that is only there to be extended; it may lack a provider and cannot be run."""
+    provider: str | None = None
     """The database: a provider that `omopcloudetl plugins` lists."""
-    connection: dict[str, Scalar] = {}
-    """The provider's own settings; `${secret:NAME}` is resolved when the connection opens."""
-    orchestrator: str = "local"
-    """Who executes the plan."""
-    schemas: dict[LogicalSchema, PhysicalSchema] = {}
+    connection: Annotated[dict[str, Scalar], Field(repr=False)] = {}
+    """The provider's own settings; `${secret:NAME}` is resolved when the connection opens, `null` removes a key."""
+    orchestrator: str | None = None
+    """Who executes the plan; `local` where nothing says otherwise."""
+    schemas: dict[LogicalSchema, PhysicalSchema | None] = {}
     """Physical schemas that differ from the project's on this target."""
+    variables: dict[Name, Scalar] = {}
+    """Values of the workflow's variables on this target; they win over the project's."""
+
+
+@dataclass(frozen=True)
+class ResolvedTarget:
+    """A target with all that it has from those it extends, and where each setting stands."""
+
+    name: str
+    provider: str = ""
+    orchestrator: str = "local"
+    connection: Mapping[str, bool | int | float | str | None] = field(default_factory=dict, repr=False)
+    schemas: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, bool | int | float | str | None] = field(default_factory=dict)
+    abstract: bool = False
+    lineage: tuple[str, ...] = ()
+    """The targets it extends, the nearest first."""
+    places: Mapping[tuple[str, ...], Position] = field(default_factory=dict, repr=False, compare=False)
+    """Path of a setting (`("connection", "path")`) → where its value stands, also if that is in another target."""
+
+    def at(self, *path: str) -> Position:
+        """Where a setting's value stands, or where its nearest parent does."""
+        for end in range(len(path), -1, -1):
+            if path[:end] in self.places:
+                return self.places[path[:end]]
+        return Position("project.yaml")
 
 
 class SpecificationSource(StrictModel):
@@ -72,7 +105,7 @@ class ProjectConfig(StrictModel):
     schemas: dict[LogicalSchema, PhysicalSchema] = {}
     """Logical schema → physical schema; a schema that is not named keeps its logical name."""
     variables: dict[Name, Scalar] = {}
-    """Values of the workflow's variables; `--var` wins over them."""
+    """Values of the workflow's variables; those of the target and `--var` win over them."""
     plugins: tuple[str, ...] = ()
     """Modules of plugins that live outside the `omopcloudetl` namespace."""
     targets: Annotated[dict[Name, Target], Field(min_length=1)]
@@ -82,11 +115,21 @@ class ProjectConfig(StrictModel):
 
     @model_validator(mode="after")
     def _has_default(self) -> ProjectConfig:
-        if self.default_target is not None and self.default_target not in self.targets:
-            context = {AT: ("default_target",), ALLOWED: tuple(self.targets)}
+        """The default can be run; a target that is only extended cannot."""
+        if self.default_target is None:
+            return self
+        context = {AT: ("default_target",), ALLOWED: self.runnable}
+        if self.default_target not in self.targets:
             raise PydanticCustomError("default_target", "is none of the targets", context)
+        if self.targets[self.default_target].abstract:
+            raise PydanticCustomError("default_target", "is abstract: a target to extend, not to run", context)
         return self
 
-    def physical_schemas(self, target: Target) -> dict[str, str]:
+    @property
+    def runnable(self) -> tuple[str, ...]:
+        """The names of the targets that are not abstract."""
+        return tuple(name for name, target in self.targets.items() if not target.abstract)
+
+    def physical_schemas(self, target: ResolvedTarget) -> dict[str, str]:
         """The physical name of every logical schema on `target`."""
-        return {name: name for name in LOGICAL_SCHEMAS} | self.schemas | target.schemas
+        return {name: name for name in LOGICAL_SCHEMAS} | self.schemas | dict(target.schemas)

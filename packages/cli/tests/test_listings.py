@@ -2,6 +2,14 @@
 
 import json
 
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch) -> None:
+    """A cache of specifications that holds nothing."""
+    monkeypatch.setenv("OMOPCLOUDETL_CACHE_DIR", str(tmp_path / "cache"))
+
 
 def test_plugins_are_listed_with_what_they_provide(call) -> None:
     """The defaults are there: an engine, an orchestrator, resources."""
@@ -18,6 +26,7 @@ def test_versions_of_the_cdm(call) -> None:
     """The bundled versions are listed, oldest first."""
     document = json.loads(call("spec", "list", "--format", "json").stdout)
     assert [item["version"] for item in document["versions"]] == ["5.3", "5.4", "5.5", "6.0"]
+    assert {item["source"] for item in document["versions"]} == {"bundled"}
     assert "5.4" in call("spec", "list").stdout
 
 

@@ -11,6 +11,7 @@ import click
 
 from omopcloudetl.cli import errors
 from omopcloudetl.cli.commands.compile import compile_command
+from omopcloudetl.cli.commands.ddl import ddl
 from omopcloudetl.cli.commands.demo import demo
 from omopcloudetl.cli.commands.init import init
 from omopcloudetl.cli.commands.plugins import plugins
@@ -23,7 +24,7 @@ from omopcloudetl.cli.output import tolerate_any_encoding
 from omopcloudetl.core.errors import OmopCloudEtlError, PluginError
 from omopcloudetl.core.plugins import load_plugins
 
-COMMANDS = (demo, init, validate, compile_command, run, runs, plugins, spec)
+COMMANDS = (demo, init, validate, compile_command, run, runs, plugins, spec, ddl)
 
 
 class CommandLine(click.Group):

@@ -47,8 +47,10 @@ class BaseSQLGenerator(ABC):
         )
         return exp.Create(this=name, kind="SCHEMA", exists=True)
 
-    def create_table(self, table: exp.Table, columns: Sequence[exp.ColumnDef]) -> exp.Expr:
-        """`CREATE TABLE IF NOT EXISTS` with the given columns."""
+    def create_table(
+        self, table: exp.Table, columns: Sequence[exp.ColumnDef | exp.PrimaryKey | exp.ForeignKey]
+    ) -> exp.Expr:
+        """`CREATE TABLE IF NOT EXISTS` with the given columns and then the table's constraints."""
         return exp.Create(this=exp.Schema(this=table, expressions=list(columns)), kind="TABLE", exists=True)
 
     def create_table_as(self, table: exp.Table, query: exp.Query) -> list[exp.Expr]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from omopcloudetl.core.capabilities import FULL, Capability
+from omopcloudetl.core.capabilities import FULL, Capability, Support
 from omopcloudetl.core.generator import BaseSQLGenerator
 
 
@@ -34,6 +34,11 @@ class DuckDBGenerator(BaseSQLGenerator):
         Capability.CREATE_OR_REPLACE: FULL,
         Capability.TRY_CAST: FULL,
         Capability.NOT_NULL: FULL,
+        Capability.PRIMARY_KEYS: FULL,
+        Capability.FOREIGN_KEYS: FULL,
+        Capability.FOREIGN_KEYS_ACROSS_SCHEMAS: Support("not_yet", "DuckDB 1.5 refuses keys across schemas"),
+        Capability.ADD_FOREIGN_KEY: Support("not_yet", "ALTER TABLE of DuckDB 1.5 adds no foreign key"),
+        Capability.COMMENT_ON_COLUMN: FULL,
         Capability.HASH_IDS: FULL,
         Capability.LOAD_CSV: FULL,
         Capability.LOAD_PARQUET: FULL,

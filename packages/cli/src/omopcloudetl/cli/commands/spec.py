@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,47 +10,69 @@ from typing import TYPE_CHECKING
 import click
 
 from omopcloudetl.cli.options import format_option, project_option
-from omopcloudetl.cli.output import emit
+from omopcloudetl.cli.output import emit, plural, printable
+from omopcloudetl.cli.specifications import load_manager, load_reference
 
 if TYPE_CHECKING:
-    from omopcloudetl.core.specification.manager import SpecificationManager
+    from omopcloudetl.core.specification.diff import Difference
+    from omopcloudetl.core.specification.fetch import Fetched
     from omopcloudetl.core.specification.models import CdmField, CdmSpecification, CdmTable
 
 
 @click.group
 def spec() -> None:
-    """Look at the CDM specifications: versions, tables, fields."""
+    """Look at the CDM specifications: versions, tables, fields.
+
+    SPEC is a version such as 5.4; `ohdsi@5.4` as fetched; FOLDER or FOLDER@5.4 with OHDSI's CSV files; FILE.json;
+    an OVERLAY.yaml; or `project`, the project's own. Overlays may follow: 5.3+oncology.yaml.
+    """
 
 
 @spec.command("list")
 @project_option
 @format_option
 def list_versions(project: Path, as_json: bool) -> None:
-    """List the versions of the CDM that there are."""
-    manager = _manager(project)
-    versions = [manager.load(version) for version in manager.versions()]
-    rows = [(found.version, len(found.tables), sum(len(table.fields) for table in found.tables)) for found in versions]
+    """List the versions of the CDM that are on this machine."""
+    rows = list(_rows(project))
 
     def document() -> dict[str, object]:
-        keys = ("version", "tables", "fields")
+        keys = ("version", "tables", "fields", "source")
         return {"versions": [dict(zip(keys, row, strict=True)) for row in rows]}
 
     def text() -> None:
         from omopcloudetl.cli.tables import show_table
 
-        show_table("", ("version", "tables", "fields"), rows)
+        show_table("", ("version", "tables", "fields", "source"), rows)
 
     emit(as_json, document, text)
 
 
+def _rows(project: Path) -> Iterator[tuple[str, int | str, int | str, str]]:
+    from omopcloudetl.core.errors import SpecificationError
+    from omopcloudetl.core.specification.cache import SpecificationCache
+
+    manager, cache = load_manager(project), SpecificationCache()
+    for version in manager.versions():
+        yield _row(manager.load(version), "bundled")
+    for version in cache.versions():
+        try:
+            yield _row(cache.load(version), "ohdsi")
+        except SpecificationError:
+            yield version, "?", "?", "ohdsi, damaged; fetch it again"
+
+
+def _row(found: CdmSpecification, source: str) -> tuple[str, int | str, int | str, str]:
+    return found.version, len(found.tables), sum(len(table.fields) for table in found.tables), source
+
+
 @spec.command("show")
-@click.argument("version")
+@click.argument("reference", metavar="SPEC")
 @click.argument("table", required=False)
 @project_option
 @format_option
-def show_version(version: str, table: str | None, project: Path, as_json: bool) -> None:
-    """Show the tables of a version of the CDM, or the fields of one table."""
-    found = _load(_manager(project), version)
+def show_version(reference: str, table: str | None, project: Path, as_json: bool) -> None:
+    """Show the tables of a specification, or the fields of one table."""
+    found = load_reference(project, reference, "SPEC")
     if table is None:
         emit(
             as_json,
@@ -61,22 +84,69 @@ def show_version(version: str, table: str | None, project: Path, as_json: bool) 
     emit(as_json, lambda: one.model_dump(mode="json", by_alias=True), lambda: _show_fields(one))
 
 
-def _manager(project: Path) -> SpecificationManager:
-    from omopcloudetl.cli.projects import load_project_plugins
-    from omopcloudetl.core.specification.manager import SpecificationManager
+@spec.command("fetch")
+@click.argument("version")
+@click.option("--from", "url", metavar="URL", help="A folder with the files, such as a mirror; OHDSI's by default.")
+@click.option("--force", is_flag=True, help="Fetch again, even if the server says that nothing changed.")
+@format_option
+def fetch_version(version: str, url: str | None, force: bool, as_json: bool) -> None:
+    """Fetch OHDSI's specification of a version, for projects with `specification: ohdsi`.
 
-    return SpecificationManager(load_project_plugins(project).resources())
+    It stays on this machine; compiling reads it and never fetches.
+    """
+    from omopcloudetl.core.specification.fetch import fetch_specification
+
+    found = fetch_specification(version, url=url, force=force)
+
+    def document() -> dict[str, object]:
+        return {
+            "version": version,
+            "url": found.url,
+            "changed": found.changed,
+            "notes": [note.to_json() for note in found.notes],
+        }
+
+    emit(as_json, document, lambda: _show_fetched(found))
 
 
-def _load(manager: SpecificationManager, version: str) -> CdmSpecification:
-    from omopcloudetl.core.errors import SpecificationError
+def _show_fetched(found: Fetched) -> None:
+    for note in found.notes:
+        click.echo(printable(f"note: {note.position.file}:{note.position.line}: {note.message}"), err=True)
+    state = "fetched" if found.changed else "unchanged"
+    click.echo(f"CDM {found.specification.version}: {plural(len(found.specification.tables), 'table')}, {state}")
+    click.echo(f"from {found.url}")
 
-    try:
-        return manager.load(version)
-    except SpecificationError as error:
-        if version in manager.versions():
-            raise
-        raise click.BadParameter(str(error), param_hint="VERSION") from None
+
+@spec.command("diff")
+@click.argument("before", metavar="SPEC")
+@click.argument("after", metavar="SPEC")
+@project_option
+@format_option
+def diff_versions(before: str, after: str, project: Path, as_json: bool) -> None:
+    """Show what is different between two specifications: tables, fields, types, keys."""
+    from omopcloudetl.core.specification.diff import compare
+
+    found = compare(load_reference(project, before, "SPEC"), load_reference(project, after, "SPEC"))
+
+    def document() -> dict[str, object]:
+        differences = [one.model_dump(mode="json", exclude_none=True) for one in found]
+        return {"before": before, "after": after, "differences": differences}
+
+    def text() -> None:
+        for one in found:
+            click.echo(_difference(one))
+        click.echo(plural(len(found), "difference"))
+
+    emit(as_json, document, text)
+
+
+_SIGNS = {"added": "+", "removed": "-", "changed": "~"}
+
+
+def _difference(one: Difference) -> str:
+    name = f"{one.table}.{one.field}" if one.field else one.table
+    facts = f"{one.fact}: {one.before} -> {one.after}" if one.fact else one.before or one.after or ""
+    return f"{_SIGNS[one.change]} {name}  {facts}"
 
 
 def _table(specification: CdmSpecification, name: str) -> CdmTable:

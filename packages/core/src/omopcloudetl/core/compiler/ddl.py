@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from sqlglot import exp
 
@@ -69,12 +69,13 @@ def create_table(
     *,
     primary_keys: bool = False,
     wide_ids: Collection[str] = (),
+    foreign_keys: Sequence[exp.ForeignKey] = (),
 ) -> exp.Expr:
     """`CREATE TABLE IF NOT EXISTS` for a CDM table over the logical `schema`: fields, types, NOT NULL.
 
     Ids of the tables in `wide_ids` are of 63 bits, wherever they stand.
     """
-    columns = []
+    columns: list[exp.ColumnDef | exp.PrimaryKey | exp.ForeignKey] = []
     for field in table.fields:
         constraints = []
         if primary_keys and field is table.primary_key:
@@ -83,7 +84,10 @@ def create_table(
             constraints.append(exp.ColumnConstraint(kind=exp.NotNullColumnConstraint()))
         kind = generator.data_type("bigint" if _is_wide(table, field, wide_ids) else field.type)
         columns.append(exp.ColumnDef(this=trees.identifier(field.name), kind=kind, constraints=constraints))
-    return generator.create_table(trees.table(f"{schema}.{table.name}"), columns)
+    several = table.primary_key_fields
+    if primary_keys and len(several) > 1:
+        columns.append(exp.PrimaryKey(expressions=[trees.identifier(field.name) for field in several]))
+    return generator.create_table(trees.table(f"{schema}.{table.name}"), [*columns, *foreign_keys])
 
 
 def _hashed_tables(compilation: Compilation) -> set[str]:

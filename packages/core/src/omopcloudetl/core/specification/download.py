@@ -75,7 +75,8 @@ class Downloader:
         except _TransientError as error:
             tried = attempts.statistics.get("attempt_number", 1)
             times = "once" if tried == 1 else f"{tried} times"
-            raise SpecificationError(f"cannot fetch {shown(url)}: {error} (tried {times})") from None
+            help_ = "a mirror may be named by --from or OMOPCLOUDETL_SPECIFICATION_URL"
+            raise SpecificationError(f"cannot fetch {shown(url)}: {error} (tried {times}); {help_}") from None
 
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None

@@ -1,4 +1,4 @@
-"""Fetches OHDSI's specification of a version into the cache; the one part of core that uses a network, on request."""
+"""Fetches OHDSI's specification of a version into the cache: the one part of core that uses a network."""
 
 from __future__ import annotations
 

@@ -1,0 +1,130 @@
+"""The DDL of a specification as statements to print: schemas, tables, and keys as far as the engine can say them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlglot import exp
+from sqlglot.errors import UnsupportedError
+
+from omopcloudetl.core.capabilities import Capability
+from omopcloudetl.core.compiler import trees
+from omopcloudetl.core.compiler.ddl import create_table
+from omopcloudetl.core.compiler.foreign_keys import KeyPlan, plan_foreign_keys, schema_of, supports
+from omopcloudetl.core.errors import SpecificationError
+from omopcloudetl.core.generator import BaseSQLGenerator
+from omopcloudetl.core.specification.models import CdmSpecification, CdmTable
+
+Keys = Literal["none", "primary", "foreign"]
+Which = Literal["cdm", "vocab", "all"]
+
+
+@dataclass(frozen=True)
+class DdlStatement:
+    """A statement, or only a remark where there is nothing to execute."""
+
+    purpose: str
+    sql: str | None = None
+
+
+def ddl_script(
+    specification: CdmSpecification,
+    generator: BaseSQLGenerator,
+    schemas: Mapping[str, str],
+    *,
+    which: Which = "all",
+    keys: Keys = "foreign",
+) -> list[DdlStatement]:
+    """The statements that make the tables of a specification, in an order in which they run.
+
+    Args:
+        specification: The tables.
+        generator: The dialect.
+        schemas: Logical schema → physical one, for `cdm` and `vocab`.
+        which: The logical schemas.
+        keys: No keys, primary ones, or foreign ones as well.
+
+    Raises:
+        SpecificationError: The engine cannot say a type or a constraint.
+    """
+    logical = ("vocab", "cdm") if which == "all" else (which,)
+    tables = [table for schema in logical for table in specification.in_schema(schema)]
+    script = _Script(generator, schemas, keys)
+    try:
+        return list(script.statements(specification, logical, tables))
+    except (UnsupportedError, KeyError) as error:
+        message = f"{generator.dialect} cannot express the CDM {specification.version}: {error}"
+        raise SpecificationError(message) from None
+
+
+class _Script:
+    """Statements for one engine and one set of physical schemas."""
+
+    def __init__(self, generator: BaseSQLGenerator, schemas: Mapping[str, str], keys: Keys) -> None:
+        self.generator = generator
+        self.schemas = schemas
+        self.keys = keys
+
+    def statements(
+        self, specification: CdmSpecification, logical: Sequence[str], tables: list[CdmTable]
+    ) -> Iterator[DdlStatement]:
+        for schema in dict.fromkeys(self.schemas[name] for name in logical):
+            yield self._statement("", self.generator.create_schema(schema))
+        plans: list[KeyPlan] = []
+        if self.keys == "foreign":  # also where an engine has none: then they are remarks
+            tables, plans = plan_foreign_keys(specification, tables, self.generator, self.schemas)
+        for table in tables:
+            yield self._table(table, [plan for plan in plans if plan.table is table])
+        yield from (self._add(plan) for plan in plans if plan.form == "added")
+        for plan in plans:
+            if plan.form == "recorded":
+                yield self._record(plan)
+            elif plan.form == "outside":
+                yield DdlStatement(f"{self._field(plan)} {self._reference(plan)}: left out, {plan.reason}")
+
+    def _table(self, table: CdmTable, plans: Sequence[KeyPlan]) -> DdlStatement:
+        foreign_keys = [_foreign_key(plan) for plan in plans if plan.form == "constraint"]
+        primary = self.keys != "none" and supports(self.generator, Capability.PRIMARY_KEYS)
+        tree = create_table(self.generator, schema_of(table), table, primary_keys=primary, foreign_keys=foreign_keys)
+        return self._statement("", tree)
+
+    def _add(self, plan: KeyPlan) -> DdlStatement:
+        action = exp.AddConstraint(expressions=[_foreign_key(plan)])
+        tree = exp.Alter(this=_logical(plan.table), kind="TABLE", actions=[action])
+        return self._statement(f"after its target: {plan.reason}", tree)
+
+    def _record(self, plan: KeyPlan) -> DdlStatement:
+        """A key that is no constraint, in the catalogue where the engine keeps comments there."""
+        reason = f"no constraint: {plan.reason}"
+        if not supports(self.generator, Capability.COMMENT_ON_COLUMN):
+            return DdlStatement(f"{self._field(plan)} {self._reference(plan)}: {reason}")
+        *catalog, schema = self.schemas[schema_of(plan.table)].split(".")
+        column = exp.Column(
+            this=trees.identifier(plan.field.name),
+            table=trees.identifier(plan.table.name),
+            db=trees.identifier(schema),
+            catalog=trees.identifier(catalog[0]) if catalog else None,
+        )
+        tree = exp.Comment(this=column, kind="COLUMN", expression=trees.text(self._reference(plan)))
+        return self._statement(reason, tree)
+
+    def _field(self, plan: KeyPlan) -> str:
+        return f"{self.schemas[schema_of(plan.table)]}.{plan.table.name}.{plan.field.name}"
+
+    def _reference(self, plan: KeyPlan) -> str:
+        target = f"{self.schemas[schema_of(plan.target)]}.{plan.target.name}"
+        return f"references {target}({plan.target_field.name})"
+
+    def _statement(self, purpose: str, tree: exp.Expr) -> DdlStatement:
+        return DdlStatement(purpose, self.generator.render(tree, self.schemas))
+
+
+def _logical(table: CdmTable) -> exp.Table:
+    return trees.table(f"{schema_of(table)}.{table.name}")
+
+
+def _foreign_key(plan: KeyPlan) -> exp.ForeignKey:
+    target = exp.Schema(this=_logical(plan.target), expressions=[trees.identifier(plan.target_field.name)])
+    return exp.ForeignKey(expressions=[trees.identifier(plan.field.name)], reference=exp.Reference(this=target))

@@ -56,6 +56,7 @@ def test_a_run_as_json_is_its_record(call, project: Path) -> None:
     assert document["state"] == "done"
     assert document["table_rows"]["cdm.person"] == 2
     shown = call("runs", "show", document["run_id"], "--project", project, "--format", "json")
+    assert document.pop("diagnostics") == []  # what the compiler warned about is no part of the record
     assert json.loads(shown.stdout) == document
 
 

@@ -74,6 +74,7 @@ def test_a_diagnostic_is_plain_json() -> None:
         "allowed": ["name", "kind"],
         "suggestion": "name",
         "help": "keys are lower case",
+        "end": None,
     }
 
 

@@ -142,6 +142,8 @@ def test_an_unknown_cdm_version_is_reported_in_the_project(acme: ModuleType, pro
 
 
 def test_a_plugin_that_the_project_names_must_load(acme: ModuleType, project: Project) -> None:
-    """A project whose plugin is missing does not open."""
-    with pytest.raises(PluginError, match="the plugin no_such_plugin cannot be loaded"):
-        Session.open(project({"project.yaml": WITH_SECRET.replace("[acme]", "[acme, no_such_plugin]")}))
+    """A project whose plugin is missing does not open, and the plugin is told beside the other mistakes."""
+    text = WITH_SECRET.replace("[acme]", "[acme, no_such_plugin]").replace("9.9", "9.8")
+    with pytest.raises(ProjectError, match="the plugin no_such_plugin cannot be loaded") as caught:
+        Session.open(project({"project.yaml": text}))
+    assert [found.code for found in caught.value.diagnostics] == ["unknown-cdm-version", "plugin"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TextIO
 import click
 
 from omopcloudetl.cli.options import State
-from omopcloudetl.cli.output import one_line, printable, write_json
+from omopcloudetl.cli.output import one_line, plural, printable, write_json
 from omopcloudetl.core.errors import Diagnostic, OmopCloudEtlError, ProjectError
 
 FAILED = 1
@@ -54,10 +55,20 @@ def _report_diagnostics(diagnostics: tuple[Diagnostic, ...], state: State) -> No
     if state.as_json:
         write_json({"valid": False, "diagnostics": [diagnostic.to_json() for diagnostic in diagnostics]})
         return
+    show_diagnostics(diagnostics, state.project)
+
+
+def show_diagnostics(diagnostics: Sequence[Diagnostic], project: Path) -> None:
+    """Every diagnostic and their number, to stderr; nothing where there is none."""
+    if not diagnostics:
+        return
     for diagnostic in diagnostics:
-        click.echo(printable(str(_seen_from_here(diagnostic, state.project))), err=True)
-    errors = sum(diagnostic.severity == "error" for diagnostic in diagnostics)
-    click.echo(f"{errors} error{'' if errors == 1 else 's'}", err=True)
+        click.echo(printable(str(_seen_from_here(diagnostic, project))), err=True)
+    errors = [diagnostic for diagnostic in diagnostics if diagnostic.severity == "error"]
+    counts = [plural(len(errors), "error")] if errors else []
+    warnings = len(diagnostics) - len(errors)
+    counts += [plural(warnings, "warning")] if warnings else []
+    click.echo(", ".join(counts), err=True)
 
 
 def _seen_from_here(diagnostic: Diagnostic, project: Path) -> Diagnostic:

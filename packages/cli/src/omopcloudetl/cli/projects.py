@@ -9,6 +9,7 @@ from omopcloudetl.cli.options import ProjectOptions
 from omopcloudetl.core.plugins import Plugins, load_plugins
 
 if TYPE_CHECKING:
+    from omopcloudetl.core.plan import CompiledWorkflowPlan
     from omopcloudetl.core.session import Session
 
 PROJECT_FILE = "project.yaml"
@@ -24,6 +25,19 @@ def open_session(options: ProjectOptions) -> Session:
 
         variables = place_given_uris(options.project, variables, Path.cwd())
     return Session.open(options.project, target=options.target, variables=variables)
+
+
+def compile_and_warn(
+    session: Session, options: ProjectOptions, *, as_json: bool
+) -> tuple[CompiledWorkflowPlan, list[object]]:
+    """The project's plan and its warnings for programs; people see them on stderr, unless it is all JSON."""
+    from omopcloudetl.cli.errors import show_diagnostics
+
+    checked = session.check()
+    plan = checked.required()
+    if not as_json:
+        show_diagnostics(checked.warnings, options.project)
+    return plan, [warning.to_json() for warning in checked.warnings]
 
 
 def load_project_plugins(project: Path) -> Plugins:

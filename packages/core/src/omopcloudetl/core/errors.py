@@ -33,6 +33,8 @@ class Diagnostic:
     allowed: tuple[str, ...] = field(default=())
     suggestion: str | None = None
     help: str | None = None
+    end: Position | None = None
+    """Where the offending text ends: the place behind its last character; None where that is not known."""
 
     def __str__(self) -> str:
         lines = [f"{self.position}: {self.severity}[{self.code}]: {self.message}"]
@@ -55,6 +57,11 @@ def _abbreviated(allowed: tuple[str, ...], limit: int = 12) -> str:
     shown = ", ".join(allowed[:limit])
     rest = len(allowed) - limit
     return f"{shown}, … and {rest} more" if rest > 0 else shown
+
+
+def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Each diagnostic once, by file, line and column."""
+    return sorted(dict.fromkeys(diagnostics), key=lambda d: (d.position.file, d.position.line, d.position.column))
 
 
 class OmopCloudEtlError(Exception):

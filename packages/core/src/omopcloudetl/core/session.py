@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omopcloudetl.core.errors import Diagnostic, Position, ProjectError
+from omopcloudetl.core.checked import Checked
+from omopcloudetl.core.errors import Diagnostic, PluginError, ProjectError, in_order
 from omopcloudetl.core.memory import collections_paused
 from omopcloudetl.core.plugins import Plugins, load_plugins
 
 if TYPE_CHECKING:
     from omopcloudetl.core.connection import BaseConnection
     from omopcloudetl.core.files.project_loader import LoadedProject
+    from omopcloudetl.core.files.yaml_document import YamlDocument
     from omopcloudetl.core.plan import CompiledWorkflowPlan
     from omopcloudetl.core.registrations import Provider
     from omopcloudetl.core.runs import RunRecord
@@ -22,18 +24,63 @@ if TYPE_CHECKING:
 STATE_FOLDER = ".omopcloudetl"
 
 
-def _unknown_provider(name: str, where: Position, known: tuple[str, ...]) -> Diagnostic:
+def _load_plugins(names: Sequence[str], document: YamlDocument) -> tuple[Plugins, list[Diagnostic]]:
+    """The plugins that can be loaded, and a diagnostic for each that a project names and that cannot."""
+    try:
+        return load_plugins(names), []
+    except PluginError:
+        good, problems = [], []
+        load_plugins()  # if this fails, it is no mistake of the project
+        for i, name in enumerate(names):
+            try:
+                load_plugins([name])
+            except PluginError as error:
+                help_ = "install its package, or take it out of `plugins:`"
+                problems.append(Diagnostic("plugin", str(error), document.at("plugins", i), found=name, help=help_))
+            else:
+                good.append(name)
+        return load_plugins(good), problems
+
+
+def _provider_of(project: LoadedProject, plugins: Plugins) -> tuple[Provider | None, list[Diagnostic]]:
+    """The provider of the project's target, and what is wrong with its name or the target's settings."""
     from omopcloudetl.core.files.validation import close_match
 
-    return Diagnostic(
-        "unknown-provider",
-        f"no plugin provides the database '{name}'",
-        where,
-        found=name,
-        allowed=known,
-        suggestion=close_match(name, known),
-        help="install its package; a plugin outside the namespace is named under `plugins:`",
-    )
+    name = project.target.provider
+    providers = {provider.name: provider for provider in plugins.providers()}
+    provider = providers.get(name)
+    if provider is None:
+        problem = Diagnostic(
+            "unknown-provider",
+            f"no plugin provides the database '{name}'",
+            project.target.at("provider"),
+            found=name,
+            allowed=tuple(providers),
+            suggestion=close_match(name, tuple(providers)),
+            help="install its package; a plugin outside the namespace is named under `plugins:`",
+        )
+        return None, [problem]
+    return provider, [
+        Diagnostic(
+            "connection",
+            f"{key}: {problem}",
+            project.target.at("connection", key),
+            help=f"change the target's `connection:`; docs of the provider {name} list its settings",
+        )
+        for key, problem in provider.check(project.target.connection)
+    ]
+
+
+def check_project(root: Path, *, target: str | None = None, variables: Mapping[str, str] | None = None) -> Checked:
+    """Read and compile the project in `root`; the mistakes in its files are in the result, never raised.
+
+    Raises:
+        PluginError: A plugin that no project names is broken, or two plugins bring the same thing.
+    """
+    try:
+        return Session.open(root, target=target, variables=variables).check()
+    except ProjectError as error:
+        return Checked(None, error.diagnostics)
 
 
 @dataclass(frozen=True)
@@ -55,26 +102,39 @@ class Session:
 
         Raises:
             ProjectError: The project's files are wrong.
-            PluginError: A plugin that the project names cannot be loaded.
+            PluginError: Two plugins bring the same thing.
         """
-        from omopcloudetl.core.files.project_loader import load_project, load_project_config
+        from omopcloudetl.core.files.project_loader import read_project
 
-        config, _ = load_project_config(root)
-        plugins = load_plugins(config.plugins)
         with collections_paused():
-            project = load_project(root, target=target, variables=variables)
-        providers = {provider.name: provider for provider in plugins.providers()}
-        provider = providers.get(project.target.provider)
+            reading = read_project(root, target=target, variables=variables)
+        if reading.config is None or reading.config_document is None:
+            raise ProjectError(in_order(reading.problems))
+        plugins, problems = _load_plugins(reading.config.plugins, reading.config_document)
+        problems += reading.problems
+        project = reading.project
+        if project is None:
+            raise ProjectError(in_order(problems))
+        provider, found = _provider_of(project, plugins)
+        problems += found
         if provider is None:
-            where = project.target.at("provider")
-            raise ProjectError([_unknown_provider(project.target.provider, where, tuple(providers))])
-        problems = [
-            Diagnostic("connection", f"{key}: {problem}", project.target.at("connection", key))
-            for key, problem in provider.check(project.target.connection)
-        ]
+            raise ProjectError(in_order(problems))
+        session = cls(project, plugins, provider)
         if problems:
-            raise ProjectError(problems)
-        return cls(project, plugins, provider)
+            raise ProjectError(in_order([*problems, *session.check().diagnostics]))
+        return session
+
+    def check(self) -> Checked:
+        """Compile the project and return the plan, if there is one, with every mistake and every warning."""
+        from omopcloudetl.core.compiler.workflow import WorkflowCompiler
+        from omopcloudetl.core.specification.concepts import KnownConcepts
+
+        try:
+            specification = self.specification()
+        except ProjectError as error:
+            return Checked(None, error.diagnostics)
+        concepts = KnownConcepts(self.plugins.resources())
+        return WorkflowCompiler(specification, self.provider.generator(), concepts).check(self.project)
 
     @property
     def root(self) -> Path:
@@ -96,11 +156,7 @@ class Session:
 
     def compile(self) -> CompiledWorkflowPlan:
         """The project's plan; raises `ProjectError` with every mistake there is."""
-        from omopcloudetl.core.compiler.workflow import WorkflowCompiler
-        from omopcloudetl.core.specification.concepts import KnownConcepts
-
-        concepts = KnownConcepts(self.plugins.resources())
-        return WorkflowCompiler(self.specification(), self.provider.generator(), concepts).compile(self.project)
+        return self.check().required()
 
     def connection(self) -> BaseConnection:
         """A connection to the target, not open yet; its secrets are resolved here and kept nowhere else."""

@@ -32,9 +32,9 @@ def compile_command(options: ProjectOptions, output: str | None, sql: bool, as_j
     """
     if sql and (as_json or output == "-"):
         raise click.UsageError("--sql prints to stdout; it goes with neither -o - nor --format json")
-    from omopcloudetl.cli.projects import open_session
+    from omopcloudetl.cli.projects import compile_and_warn, open_session
 
-    plan = open_session(options).compile()
+    plan, warnings = compile_and_warn(open_session(options), options, as_json=as_json)
     if output == "-":
         click.echo(plan.to_json().encode(), nl=False)
         return
@@ -45,7 +45,7 @@ def compile_command(options: ProjectOptions, output: str | None, sql: bool, as_j
 
         click.echo("\n".join(sql_script(plan)))
         return
-    emit(as_json, lambda: _document(plan, output), lambda: _show(plan, output))
+    emit(as_json, lambda: {**_document(plan, output), "diagnostics": warnings}, lambda: _show(plan, output))
 
 
 def write_plan(plan: CompiledWorkflowPlan, file: Path) -> None:

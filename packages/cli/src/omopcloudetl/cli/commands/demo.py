@@ -41,7 +41,7 @@ def demo(context: click.Context, directory: Path, watch: RunOptions, as_json: bo
     from omopcloudetl.cli.commands.compile import write_plan
     from omopcloudetl.cli.commands.run import run_plan
     from omopcloudetl.cli.findings import run_document
-    from omopcloudetl.cli.projects import open_session
+    from omopcloudetl.cli.projects import compile_and_warn, open_session
 
     context.ensure_object(State).project = directory
     new = prepare(directory)
@@ -50,14 +50,14 @@ def demo(context: click.Context, directory: Path, watch: RunOptions, as_json: bo
         click.echo(f"project {shown(directory)} {made} template {TEMPLATE}", err=True)
     options = ProjectOptions(directory, target=None, variables={})
     session = open_session(options)
-    plan = session.compile()
+    plan, warnings = compile_and_warn(session, options, as_json=as_json)
     plan_file = directory / "plan.json"
     write_plan(plan, plan_file)
     record = run_plan(session, plan, options, watch)
     places = _places(session, plan, plan_file)
     emit(
         as_json,
-        lambda: {**places, "run": run_document(record)},
+        lambda: {**places, "diagnostics": warnings, "run": run_document(record)},
         lambda: _show(record, options, places),
     )
     if record.state == "failed":

@@ -49,12 +49,12 @@ def run(
     Running twice leaves the same CDM as running once. The exit code is 1 if a step failed.
     """
     from omopcloudetl.cli.findings import run_document
-    from omopcloudetl.cli.projects import open_session
+    from omopcloudetl.cli.projects import compile_and_warn, open_session
 
     session = open_session(options)
-    plan = session.compile()
+    plan, warnings = compile_and_warn(session, options, as_json=as_json)
     record = run_plan(session, plan, options, watch, dry_run=dry_run, resume=resume)
-    emit(as_json, lambda: run_document(record), lambda: _show(record, plan, options))
+    emit(as_json, lambda: {**run_document(record), "diagnostics": warnings}, lambda: _show(record, plan, options))
     if record.state == "failed":
         context.exit(FAILED)
 

@@ -16,10 +16,10 @@ def validate(options: ProjectOptions, as_json: bool) -> None:
 
     The whole project is compiled; no database is opened and nothing is written.
     """
-    from omopcloudetl.cli.projects import open_session
+    from omopcloudetl.cli.projects import compile_and_warn, open_session
 
     session = open_session(options)
-    plan = session.compile()
+    plan, warnings = compile_and_warn(session, options, as_json=as_json)
     mappings = len(session.project.mappings)
 
     def document() -> dict[str, object]:
@@ -30,7 +30,7 @@ def validate(options: ProjectOptions, as_json: bool) -> None:
             "mappings": mappings,
             "steps": len(plan.steps),
             "content_hash": plan.content_hash,
-            "diagnostics": [],
+            "diagnostics": warnings,
         }
 
     def text() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 
 from sqlglot import exp
 from sqlglot.errors import UnsupportedError
 
 from omopcloudetl.core.compiler import trees
-from omopcloudetl.core.errors import Diagnostic, Position
+from omopcloudetl.core.errors import Diagnostic, Position, Severity
 from omopcloudetl.core.files.project_loader import LoadedProject
 from omopcloudetl.core.files.validation import close_match
 from omopcloudetl.core.generator import BaseSQLGenerator
@@ -80,8 +81,20 @@ class Compilation:
     entities: dict[str, int] = field(default_factory=dict)
     """CDM table with ids by natural key → number of parts of its natural key."""
     steps: list[DraftStep] = field(default_factory=list)
+    used_variables: set[str] = field(default_factory=set)
+    """Variables that some rule reads."""
     _types: dict[str, exp.DataType] = field(default_factory=dict)
     _rendered: int = 0
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether there can be no plan."""
+        return any(problem.severity == "error" for problem in self.problems)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is missing because of a mistake, so that what is not there is one of its own."""
+        return not self.project.incomplete and not self.has_errors
 
     def problem(
         self,
@@ -92,20 +105,38 @@ class Compilation:
         found: str | None = None,
         allowed: Sequence[str] = (),
         help: str | None = None,
+        severity: Severity = "error",
     ) -> None:
-        """Note a mistake in the user's files; the nearest allowed word is suggested."""
+        """Note a mistake in the user's files; the nearest allowed word is suggested. A warning stops nothing."""
         suggestion = close_match(found, tuple(allowed)) if found else None
         self.problems.append(
             Diagnostic(
                 code,
                 message,
                 position,
+                severity,
                 found=found,
                 allowed=tuple(allowed),
                 suggestion=suggestion,
                 help=help,
             )
         )
+
+    def variable(self, name: str, position: Position) -> bool | int | float | str | date | None:
+        """The value of a variable that is used at `position`; None, and a diagnostic, where it has none."""
+        values = self.project.variables
+        self.used_variables.add(name)
+        value = values.get(name)
+        if value is not None or "variables" in self.project.incomplete:
+            return value
+        if name not in values:
+            message = f"the workflow has no variable '{name}'"
+            help_ = "declare it under variables: in the workflow"
+            self.problem("unknown-variable", message, position, found=name, allowed=tuple(values), help=help_)
+        else:
+            help_ = f"give --var {name}=… or set it under variables: in project.yaml"
+            self.problem("missing-variable", f"the variable '{name}' has no value", position, help=help_)
+        return None
 
     def need(self, table: str, column: str, position: Position) -> None:
         """Note that a rule at `position` reads a column."""

@@ -13,12 +13,21 @@ from omopcloudetl.core.plan import Origin
 _GENERATED = ("work.stage_", "work.codes_", "work.key_", "work.registry_", "work.ledger", "work.quarantine")
 
 
+def step_order(compilation: Compilation) -> tuple[dict[str, set[str]], list[DraftStep]]:
+    """Step → the steps it must wait for, and the steps in an order that respects that; nothing without clear names."""
+    if not _check_names(compilation):
+        return {}, []
+    depends = infer_dependencies(compilation)
+    return depends, order_steps(compilation, depends)
+
+
 def infer_dependencies(compilation: Compilation) -> dict[str, set[str]]:
     """Step → the steps it must wait for."""
     steps = compilation.steps
-    _check_names(compilation)
     creators, writers = _by_table(steps, "creates"), _by_table(steps, "writes")
-    _check_own_tables(compilation, creators.keys() | writers.keys())
+    is_whole = compilation.is_whole
+    if is_whole:
+        _check_own_tables(compilation, creators.keys() | writers.keys())
     explicit = _explicit(compilation)
     depends: dict[str, set[str]] = {}
     for step in steps:
@@ -27,7 +36,8 @@ def infer_dependencies(compilation: Compilation) -> dict[str, set[str]]:
         needed |= explicit.get(step.name, set())
         needed.discard(step.name)
         depends[step.name] = needed or ({SCHEMAS_STEP} - {step.name})
-    _check_writers(compilation, writers, depends)
+    if is_whole:
+        _check_writers(compilation, writers, depends)
     return depends
 
 
@@ -80,8 +90,8 @@ def _explicit(compilation: Compilation) -> dict[str, set[str]]:
     return found
 
 
-def _check_names(compilation: Compilation) -> None:
-    """Steps of the plan are named after the workflow's, their tables and the mappings, and may collide."""
+def _check_names(compilation: Compilation) -> bool:
+    """Whether no two steps have one name: they are named after the workflow's, their tables and the mappings."""
     places: dict[str, Origin] = {}
     for step in compilation.steps:
         first = places.setdefault(step.name, step.origin)
@@ -93,6 +103,7 @@ def _check_names(compilation: Compilation) -> None:
                 found=step.name,
                 help="give the workflow's step another name",
             )
+    return len(places) == len(compilation.steps)
 
 
 def _check_own_tables(compilation: Compilation, made: Set[str]) -> None:

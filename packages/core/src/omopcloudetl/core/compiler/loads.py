@@ -6,7 +6,6 @@ import posixpath
 
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStep, origin
 from omopcloudetl.core.compiler.load_options import check_options
-from omopcloudetl.core.compiler.scope import how_to_give
 from omopcloudetl.core.models.loads import Column, LogicalType
 from omopcloudetl.core.models.workflow import BulkLoadStep
 from omopcloudetl.core.plan import LoadColumn
@@ -47,26 +46,10 @@ def load_uri(compilation: Compilation, step: BulkLoadStep, name: str, index: int
     position = compilation.project.workflow_document.at("steps", index, "from")
     folder, declared = step.from_, False
     if folder.startswith(":"):
-        variable, values = folder[1:], compilation.project.variables
-        declared = True
-        if variable not in values:
-            compilation.problem(
-                "unknown-variable",
-                f"the workflow has no variable '{variable}'",
-                position,
-                found=variable,
-                allowed=tuple(values),
-            )
+        value = compilation.variable(folder[1:], position)
+        if value is None:
             return ""
-        if values[variable] is None:
-            compilation.problem(
-                "missing-variable",
-                f"the variable '{variable}' has no value",
-                position,
-                help=how_to_give(variable),
-            )
-            return ""
-        folder = str(values[variable])
+        folder, declared = str(value), True
     file = step.tables[name].file
     if _escapes(file) or "://" in file:
         where = compilation.project.workflow_document.at("steps", index, "tables", name)

@@ -21,11 +21,6 @@ AUTHOR_DIALECT = "duckdb"
 """The dialect in which authors write expressions, whatever the target."""
 
 
-def how_to_give(variable: str) -> str:
-    """What to do about a variable without a value."""
-    return f"give --var {variable}=… or set it under variables: in project.yaml"
-
-
 @dataclass(frozen=True)
 class Parsed:
     """An author's expression over the mapping's aliases."""
@@ -136,7 +131,7 @@ class Scope:
 
     def _bind(self, tree: exp.Expr, position: Position) -> exp.Expr:
         for node in list(tree.find_all(exp.Placeholder, exp.Parameter)):
-            value = self._variable(node, position)
+            value = trees.literal(self.compilation.variable(node.name, position))
             if node is tree:
                 return value
             node.replace(value)
@@ -151,26 +146,6 @@ class Scope:
             else:
                 self._bind_inner_column(node, position)
         return tree
-
-    def _variable(self, node: exp.Expr, position: Position) -> exp.Expr:
-        name, values = node.name, self.compilation.project.variables
-        if name not in values:
-            self.compilation.problem(
-                "unknown-variable",
-                f"the workflow has no variable '{name}'",
-                position,
-                found=name,
-                allowed=tuple(values),
-            )
-            return exp.Null()
-        if values[name] is None:
-            self.compilation.problem(
-                "missing-variable",
-                f"the variable '{name}' has no value",
-                position,
-                help=how_to_give(name),
-            )
-        return trees.literal(values[name])
 
     def _bind_table(self, node: exp.Table, position: Position) -> None:
         logical = f"{node.db}.{node.name}".lower()

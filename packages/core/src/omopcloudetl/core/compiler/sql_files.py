@@ -7,7 +7,7 @@ from sqlglot.errors import ParseError, TokenError
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
-from omopcloudetl.core.compiler.scope import AUTHOR_DIALECT, TEMPLATE_PROBLEM, how_to_give, owner
+from omopcloudetl.core.compiler.scope import AUTHOR_DIALECT, TEMPLATE_PROBLEM, owner
 from omopcloudetl.core.compiler.sql_errors import is_template, syntax_problem
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
@@ -88,7 +88,7 @@ def _bind(compilation: Compilation, tree: exp.Expr, file: str, draft: DraftStep)
         name.set("quoted", True)
     written = tree.this.find(exp.Table) if isinstance(tree, _WRITES) else None
     for node in list(tree.find_all(exp.Placeholder, exp.Parameter)):
-        node.replace(_variable(compilation, node, file))
+        node.replace(trees.literal(compilation.variable(str(node.name), Position(file))))
     for table in tree.find_all(exp.Table):
         if not table.db and table.name in local:
             continue
@@ -138,17 +138,3 @@ def _need_columns(compilation: Compilation, tree: exp.Expr, file: str) -> None:
         logical = owner(node) if node.table and isinstance(node.this, exp.Identifier) else None
         if logical is not None and logical.startswith("source."):
             compilation.need(logical, node.name, _place(node, file))
-
-
-def _variable(compilation: Compilation, node: exp.Expr, file: str) -> exp.Expr:
-    values = compilation.project.variables
-    name = str(node.name)
-    if name not in values:
-        message = f"the workflow has no variable '{name}'"
-        compilation.problem("unknown-variable", message, Position(file), found=name, allowed=tuple(values))
-        return exp.Null()
-    if values[name] is None:
-        message = f"the variable '{name}' has no value"
-        compilation.problem("missing-variable", message, Position(file), help=how_to_give(name))
-        return exp.Null()
-    return trees.literal(values[name])

@@ -189,7 +189,7 @@ class StageBuilder:
         """The id of a row of `entity`; NULL when there is no such row, with `unknown` as the reason."""
         arity = self.compilation.entities.get(entity)
         position = self.scope.at(*path)
-        if arity is None:
+        if arity is None and not self.compilation.project.incomplete:
             self.compilation.problem(
                 "unknown-reference",
                 f"no mapping gives ids by natural key to the table '{entity}'",
@@ -197,7 +197,7 @@ class StageBuilder:
                 found=entity,
                 allowed=tuple(self.compilation.entities),
             )
-        elif arity != len(key):
+        elif arity is not None and arity != len(key):
             message = f"the natural key of '{entity}' has {arity} parts"
             self.compilation.problem("key-arity", message, position, found=f"{len(key)} parts")
         keys = tuple(self.text_of(self.scope.parse(part, *path, as_delivered=True)) for part in key)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlglot import parse_one
 
+from omopcloudetl.core.checked import Checked
 from omopcloudetl.core.compiler.compilation import (
     Compilation,
     DraftStep,
@@ -16,7 +17,7 @@ from omopcloudetl.core.compiler.compilation import (
 from omopcloudetl.core.compiler.constants import check_constant_concepts
 from omopcloudetl.core.compiler.ddl import ddl_step, schemas_step
 from omopcloudetl.core.compiler.event_mapping import event_mapping
-from omopcloudetl.core.compiler.graph import infer_dependencies, order_steps
+from omopcloudetl.core.compiler.graph import step_order
 from omopcloudetl.core.compiler.ledger import LEDGER_QUERY, ledger_step
 from omopcloudetl.core.compiler.load_options import table_format, text_options
 from omopcloudetl.core.compiler.loads import bulk_load_steps, load_columns, load_uri
@@ -24,7 +25,7 @@ from omopcloudetl.core.compiler.sql_files import sql_step
 from omopcloudetl.core.compiler.staged import StagedMapping
 from omopcloudetl.core.compiler.table_mapping import entity_of, table_mapping
 from omopcloudetl.core.compiler.writes import write_tables
-from omopcloudetl.core.errors import ProjectError
+from omopcloudetl.core.errors import in_order
 from omopcloudetl.core.files.project_loader import LoadedProject
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.memory import collections_paused
@@ -57,10 +58,14 @@ class WorkflowCompiler:
 
     def compile(self, project: LoadedProject) -> CompiledWorkflowPlan:
         """The plan of a project; raises `ProjectError` with every mistake that was found."""
-        with collections_paused():
-            return self._compile(project)
+        return self.check(project).required()
 
-    def _compile(self, project: LoadedProject) -> CompiledWorkflowPlan:
+    def check(self, project: LoadedProject) -> Checked:
+        """The plan of a project, if there is one, with every mistake and every warning."""
+        with collections_paused():
+            return self._check(project)
+
+    def _check(self, project: LoadedProject) -> Checked:
         compilation = Compilation(
             project,
             self.specification,
@@ -71,20 +76,18 @@ class WorkflowCompiler:
         )
         for compile_pass in PASSES:
             compile_pass(compilation)
-        _stop_at_problems(compilation)
-        depends = infer_dependencies(compilation)
-        _stop_at_problems(compilation)
-        ordered = order_steps(compilation, depends)
-        _stop_at_problems(compilation)
-        return self._plan(compilation, ordered, depends)
+        depends, ordered = step_order(compilation)
+        check_physical_names(compilation, compilation.schemas)
+        plan = None if compilation.has_errors else self._plan(compilation, ordered, depends)
+        if compilation.has_errors:
+            plan = None  # a statement could not be rendered
+        return Checked(plan, tuple(in_order(compilation.problems)))
 
     def _plan(
         self, compilation: Compilation, ordered: list[DraftStep], depends: dict[str, set[str]]
     ) -> CompiledWorkflowPlan:
         project = compilation.project
         schemas = compilation.schemas
-        check_physical_names(compilation, schemas)
-        _stop_at_problems(compilation)
         fingerprints: dict[str, str] = {}
         steps: list[PlanStep] = []
         for draft in ordered:
@@ -93,7 +96,6 @@ class WorkflowCompiler:
             earlier = [fingerprints[name] for name in step.depends_on]
             fingerprints[step.name] = content_hash([content, earlier])
             steps.append(step.model_copy(update={"fingerprint": fingerprints[step.name]}))
-        _stop_at_problems(compilation)
         written = sorted(t for step in steps for t in step.writes if t.startswith("cdm."))
         count = "SELECT COUNT(*) AS row_count FROM "
         return CompiledWorkflowPlan(
@@ -162,10 +164,10 @@ def compile_mappings(compilation: Compilation) -> None:
                 staged.extend([found] if found else [])
             case EventMapping() as model:
                 staged.append(event_mapping(compilation, loaded, model))
-        if not compilation.problems:
+        if not compilation.has_errors:
             stage = compilation.steps[-1]
             stage.statements = compilation.render(stage.statements, stage.origin)
-    if staged and not compilation.problems:
+    if staged and not compilation.has_errors:
         write_tables(compilation, staged)
         ledger_step(compilation, staged)
 
@@ -184,6 +186,8 @@ def check_physical_names(compilation: Compilation, schemas: dict[str, str]) -> N
     owners: dict[str, str] = {}
     for logical in names:
         schema, _, table = logical.partition(".")
+        if schema not in schemas:
+            continue  # told where it is written
         physical = f"{schemas[schema]}.{table}".lower()
         if owners.setdefault(physical, logical) != logical:
             compilation.problem(
@@ -196,12 +200,6 @@ def check_physical_names(compilation: Compilation, schemas: dict[str, str]) -> N
 
 def _has_mappings(compilation: Compilation) -> bool:
     return bool(compilation.project.mappings)
-
-
-def _stop_at_problems(compilation: Compilation) -> None:
-    if compilation.problems:
-        ordered = dict.fromkeys(compilation.problems)
-        raise ProjectError(sorted(ordered, key=lambda d: (d.position.file, d.position.line, d.position.column)))
 
 
 def _planned(compilation: Compilation, draft: DraftStep, depends_on: list[str]) -> PlanStep:

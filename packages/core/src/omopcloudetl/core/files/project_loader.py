@@ -6,13 +6,13 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, Literal, TypeVar
 
 from pydantic import TypeAdapter
 
 from omopcloudetl.core.errors import Diagnostic, Position, ProjectError
 from omopcloudetl.core.files.targets import choose_target, resolve_targets
-from omopcloudetl.core.files.validation import validate_document
+from omopcloudetl.core.files.validation import salvage_document, validate_document
 from omopcloudetl.core.files.variables import Literals, project_variables, read_variables
 from omopcloudetl.core.files.yaml_document import YamlDocument, parse_yaml
 from omopcloudetl.core.models.mapping import DMLDefinition, EventMapping, TableMapping
@@ -22,6 +22,7 @@ from omopcloudetl.core.models.workflow import DmlStep, SqlStep, WorkflowConfig
 PROJECT_FILE = "project.yaml"
 
 T = TypeVar("T")
+K = TypeVar("K", bound=str)
 _PROJECT: TypeAdapter[ProjectConfig] = TypeAdapter(ProjectConfig)
 _WORKFLOW: TypeAdapter[WorkflowConfig] = TypeAdapter(WorkflowConfig)
 _MAPPING: TypeAdapter[TableMapping | EventMapping] = TypeAdapter(DMLDefinition)
@@ -34,6 +35,20 @@ class LoadedMapping:
     model: TableMapping | EventMapping
     document: YamlDocument = field(repr=False)
     step: str = ""
+
+
+Part = Literal["steps", "variables", "mappings"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What could be read of a project's files, and every mistake in them."""
+
+    config: ProjectConfig | None
+    config_document: YamlDocument | None
+    project: LoadedProject | None
+    """None where too much is missing to compile anything."""
+    problems: tuple[Diagnostic, ...]
 
 
 @dataclass(frozen=True)
@@ -51,6 +66,8 @@ class LoadedProject:
     target: ResolvedTarget
     """The target this project was loaded for, with what it inherits."""
     variables: Literals
+    incomplete: frozenset[Part] = frozenset()
+    """What is missing because its file or its entry is wrong; what refers to it is no mistake of its own."""
 
     @property
     def target_name(self) -> str:
@@ -68,37 +85,115 @@ def load_project_config(root: Path) -> tuple[ProjectConfig, YamlDocument]:
 def load_project(root: Path, *, target: str | None = None, variables: Mapping[str, str] | None = None) -> LoadedProject:
     """Read a project; the mistakes in its files are raised together as one `ProjectError`.
 
-    Only `project.yaml` and then the workflow must be right before the files they name are looked at.
-
     Args:
         root: The project's folder.
         target: Name of the target; without it the project's default, or its only one.
         variables: Values given from outside, as text; they win over those of the project file.
     """
-    config, config_document = load_project_config(root)
-    workflow, workflow_document = _read(root, config.workflow, _WORKFLOW, config_document.at("workflow"))
+    reading = read_project(root, target=target, variables=variables)
+    if reading.problems or reading.project is None:
+        raise ProjectError(reading.problems)
+    return reading.project
+
+
+def read_project(root: Path, *, target: str | None = None, variables: Mapping[str, str] | None = None) -> Reading:
+    """Read as much of a project as can be read; a file that is wrong does not hide the mistakes in the others."""
     problems: list[Diagnostic] = []
-    mappings = _read_mappings(root, workflow, workflow_document, problems)
-    sql_files = _read_sql_files(root, workflow, workflow_document, problems)
+    if not root.is_dir():
+        return Reading(None, None, None, tuple(_missing(PROJECT_FILE, f"there is no folder {root}").diagnostics))
+    config = _salvage(root, PROJECT_FILE, _PROJECT, problems)
+    if config.document is None and not (root / PROJECT_FILE).is_file():
+        return Reading(None, None, None, tuple(problems))
+    workflow = _read_workflow(root, config, problems)
+    if workflow.model is None or workflow.document is None:
+        return Reading(config.model, config.document, None, tuple(problems))
+    incomplete = _incomplete(workflow)
+    before = len(problems)
+    mappings = _read_mappings(root, workflow.model, workflow.document, problems)
+    sql_files = _read_sql_files(root, workflow.model, workflow.document, problems)
+    if len(problems) > before:
+        incomplete |= {"mappings", "steps"}
+    if config.model is None or config.document is None:
+        return Reading(config.model, config.document, None, tuple(problems))
     about_targets: list[Diagnostic] = []
-    name = choose_target(config, config_document, target, about_targets)
-    chosen = resolve_targets(config, config_document, about_targets).get(name or "")
-    of_project = project_variables(config, config_document, chosen)
-    literals = read_variables(workflow, workflow_document, of_project, variables or {}, problems)
-    problems += about_targets
-    if problems or chosen is None:
-        raise ProjectError(problems)
-    return LoadedProject(
+    name = choose_target(config.model, config.document, target, about_targets)
+    chosen = resolve_targets(config.model, config.document, about_targets).get(name or "")
+    about_variables: list[Diagnostic] = []
+    of_project = project_variables(config.model, config.document, chosen)
+    literals = read_variables(workflow.model, workflow.document, of_project, variables or {}, about_variables)
+    if "variables" in incomplete:  # a value of one that had to be left out is no mistake
+        about_variables = [problem for problem in about_variables if problem.code != "unknown-variable"]
+    if about_variables:
+        incomplete |= {"variables"}
+    if "targets" not in _changed(config, ("targets",)):
+        problems += about_targets
+    problems += about_variables
+    if chosen is None:
+        return Reading(config.model, config.document, None, tuple(problems))
+    project = LoadedProject(
         root=root,
-        config=config,
-        config_document=config_document,
-        workflow=workflow,
-        workflow_document=workflow_document,
+        config=config.model,
+        config_document=config.document,
+        workflow=workflow.model,
+        workflow_document=workflow.document,
         mappings=tuple(mappings),
         sql_files=sql_files,
         target=chosen,
         variables=literals,
+        incomplete=frozenset(incomplete),
     )
+    return Reading(config.model, config.document, project, tuple(problems))
+
+
+@dataclass(frozen=True)
+class _Part(Generic[T]):
+    """A file of which something could be read, or nothing."""
+
+    model: T | None
+    document: YamlDocument | None
+    """Without its mistakes."""
+    whole: YamlDocument | None = None
+    """With them."""
+
+
+def _salvage(
+    root: Path,
+    file: str,
+    adapter: TypeAdapter[T],
+    problems: list[Diagnostic],
+    named_at: Position | None = None,
+) -> _Part[T]:
+    try:
+        document = parse_yaml(file, _text(root, file, named_at or Position(file)))
+    except ProjectError as error:
+        problems.extend(error.diagnostics)
+        return _Part(None, None)
+    salvaged = salvage_document(document, adapter)
+    problems.extend(salvaged.diagnostics)
+    return _Part(salvaged.model, salvaged.document, document)
+
+
+def _read_workflow(root: Path, config: _Part[ProjectConfig], problems: list[Diagnostic]) -> _Part[WorkflowConfig]:
+    """The workflow that `project.yaml` names; the usual one where that cannot be read."""
+    default = str(ProjectConfig.model_fields["workflow"].default)
+    file = config.model.workflow if config.model is not None else default
+    if config.model is None and not (root / file).is_file():
+        return _Part(None, None)
+    where = config.document.at("workflow") if config.document is not None else None
+    return _salvage(root, file, _WORKFLOW, problems, where)
+
+
+def _incomplete(workflow: _Part[WorkflowConfig]) -> set[Part]:
+    """Which entries of a workflow had to be left out."""
+    parts: tuple[Part, ...] = ("steps", "variables")
+    return set(_changed(workflow, parts))
+
+
+def _changed(part: _Part[T], keys: Iterable[K]) -> list[K]:
+    """The keys of a file below which something had to be left out."""
+    if part.document is None or part.whole is None or part.document is part.whole:
+        return []
+    return [key for key in keys if part.document.data.get(key) != part.whole.data.get(key)]
 
 
 def read_project_text(root: Path, file: str, named_at: Position) -> str:

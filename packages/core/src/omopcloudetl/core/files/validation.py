@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -42,21 +43,84 @@ _PATTERNS: Mapping[str, str] = {
     QUOTE_PATTERN: "must be one ASCII character that is no letter or digit, or an empty text",
     SCHEMA_PATTERN: "must be SCHEMA or CATALOG.SCHEMA, without spaces and quotes",
 }
+_COLLECTIONS = {"steps", "variables", "targets", "sources", "schemas", "plugins", "overlays"}
+"""Keys whose entries stand for themselves: one that is wrong can be left out."""
 _KINDS = {"union_tag_invalid", "union_tag_not_found", "column_value_kind", "vocabulary_kind"}
 
 
 def validate_document(document: YamlDocument, adapter: TypeAdapter[T]) -> T:
     """The document as a model; every mistake in it is one diagnostic of the `ProjectError` that is raised."""
+    salvaged = salvage_document(document, adapter)
+    if salvaged.diagnostics or salvaged.model is None:
+        raise ProjectError(salvaged.diagnostics)
+    return salvaged.model
+
+
+@dataclass(frozen=True)
+class Salvaged(Generic[T]):
+    """What could be read of a document."""
+
+    model: T | None
+    """The document without its mistakes; None where what is wrong cannot be left out."""
+    document: YamlDocument
+    """What the model was read from."""
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+def salvage_document(document: YamlDocument, adapter: TypeAdapter[T]) -> Salvaged[T]:
+    """Read a document and leave out what is wrong, so that the rest can be checked, too."""
     if not isinstance(document.data, dict):
         message = "the file must hold keys and values"
-        where = Position(document.file)
-        raise ProjectError([Diagnostic("not-a-mapping", message, where, found=_shown(document.data))])
-    allowed_keys: dict[int, tuple[str, ...]] = {}  # by identity of the mapping; filled by StrictModel
-    try:
-        return adapter.validate_python(document.data, context=allowed_keys, by_alias=True, by_name=False)
-    except ValidationError as error:
-        details = _without_echoes(error.errors(include_url=False))
-        raise ProjectError([_diagnostic(document, detail, allowed_keys) for detail in details]) from None
+        found = Diagnostic(
+            "not-a-mapping", message, Position(document.file), found=_shown(document.data), help="write `key: value`"
+        )
+        return Salvaged(None, document, (found,))
+    diagnostics: list[Diagnostic] = []
+    left_out: set[str] = set()
+    while True:
+        allowed_keys: dict[int, tuple[str, ...]] = {}  # by identity of the mapping; filled by StrictModel
+        try:
+            model = adapter.validate_python(document.data, context=allowed_keys, by_alias=True, by_name=False)
+        except ValidationError as error:
+            details = _without_echoes(error.errors(include_url=False))
+        else:
+            return Salvaged(model, document, tuple(diagnostics))
+        told = details if not left_out else [d for d in details if _is_news(document.data, d, left_out)]
+        diagnostics += [_diagnostic(document, detail, allowed_keys) for detail in told]
+        wrong = {_left_out(_path_of(document.data, detail), detail) for detail in details}
+        if () in wrong:
+            return Salvaged(None, document, tuple(diagnostics))
+        left_out |= {name for path in wrong for name in _names_of(document.data, path)}
+        document = document.without(wrong)
+
+
+def _path_of(data: Any, detail: ErrorDetails) -> Path:
+    return _path_in(data, (*detail["loc"], *detail.get("ctx", {}).get(AT, ())))
+
+
+def _left_out(path: Path, detail: ErrorDetails) -> Path:
+    """The smallest part of a file that can be left out with a mistake; () where there is none."""
+    if detail["type"] == "extra_forbidden" or "depends_on" in path:
+        return path
+    return path[:2] if path and path[0] in _COLLECTIONS else path[:1]
+
+
+def _names_of(data: Any, path: Path) -> set[str]:
+    """By what names other parts of a file refer to a part of it."""
+    value = _value_at(data, path)
+    name = value.get("name") if isinstance(value, dict) else None
+    return {str(path[-1]), str(name)}
+
+
+def _is_news(data: Any, detail: ErrorDetails, left_out: Set[str]) -> bool:
+    """Whether a mistake that shows once others are left out is no consequence of that.
+
+    Models compare their parts only when each is right by itself, and tell the first difference.
+    """
+    if AT not in detail.get("ctx", {}):
+        return False
+    path = _path_of(data, detail)
+    return path[-1:] == ("name",) or str(_value_at(data, path)) not in left_out
 
 
 def close_match(found: str, allowed: Sequence[str]) -> str | None:
@@ -83,7 +147,7 @@ def _is_below(place: tuple[int | str, ...], parent: tuple[int | str, ...]) -> bo
 def _diagnostic(
     document: YamlDocument, detail: ErrorDetails, allowed_keys: Mapping[int, tuple[str, ...]]
 ) -> Diagnostic:
-    path = _path_in(document.data, (*detail["loc"], *detail.get("ctx", {}).get(AT, ())))
+    path = _path_of(document.data, detail)
     last = str(detail["loc"][-1]) if detail["loc"] else ""
     if detail["type"] == "extra_forbidden":
         allowed = allowed_keys.get(id(_value_at(document.data, path[:-1])), ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,6 +56,26 @@ class YamlDocument:
                 return self.positions[path[:end]]
         return Position(self.file)
 
+    def without(self, paths: Iterable[Path]) -> YamlDocument:
+        """The same document with some keys and entries left out; what is left keeps its places."""
+        positions: dict[Path, Position] = {}
+        keys: dict[Path, Position] = {}
+        dropped = frozenset(paths)
+
+        def keep(value: Any, old: Path, new: Path) -> Any:
+            if old in self.positions:
+                positions[new] = self.positions[old]
+            if old in self.keys:
+                keys[new] = self.keys[old]
+            if isinstance(value, dict):
+                return {k: keep(v, (*old, k), (*new, k)) for k, v in value.items() if (*old, k) not in dropped}
+            if isinstance(value, list):
+                kept = [i for i in range(len(value)) if (*old, i) not in dropped]
+                return [keep(value[i], (*old, i), (*new, number)) for number, i in enumerate(kept)]
+            return value
+
+        return YamlDocument(self.file, keep(self.data, (), ()), positions, keys)
+
     def at_key(self, *path: str | int) -> Position:
         """The position of the key at `path`; where there is none, the same as `at`."""
         return self.keys.get(path) or self.at(*path)
@@ -77,6 +97,8 @@ def parse_yaml(file: str, text: str) -> YamlDocument:
         raise _problem(file, "yaml-syntax", str(error).partition("\n")[0] or "this is not YAML") from None
     reader = _Reader(file)
     data = reader.value(root, (), 0) if root is not None else None
+    if reader.problems:
+        raise ProjectError(reader.problems)
     return YamlDocument(file, data, reader.positions, reader.keys)
 
 
@@ -133,6 +155,7 @@ class _Reader:
         self.positions: dict[Path, Position] = {}
         self.keys: dict[Path, Position] = {}
         self.nodes = 0
+        self.problems: list[Diagnostic] = []
 
     def value(self, node: Node, path: Path, depth: int) -> Any:
         self.nodes += 1
@@ -165,7 +188,9 @@ class _Reader:
             if key in result:
                 first = self.keys[(*path, key)].line
                 message = f"the key '{key}' is given twice, first in line {first}"
-                raise ProjectError([Diagnostic("duplicate-key", message, where, found=key)])
+                help_ = "leave one of them out"
+                self.problems.append(Diagnostic("duplicate-key", message, where, found=key, help=help_))
+                continue
             self.keys[(*path, key)] = where
             result[key] = self.value(value_node, (*path, key), depth + 1)
         return result

@@ -1,0 +1,98 @@
+"""Promises of checking a whole project: one mistake never hides another, and none is told as its consequence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from omopcloudetl.core.session import check_project
+
+WriteFiles = Callable[[Mapping[str, str | bytes | None]], Path]
+
+
+def codes(root: Path) -> list[tuple[str, str]]:
+    """File and code of everything that is found."""
+    return [(found.position.file, found.code) for found in check_project(root).diagnostics]
+
+
+@pytest.fixture
+def texts(project: WriteFiles) -> Callable[..., Path]:
+    """Writes the project with parts of its files replaced."""
+    root = project({})
+
+    def write(*changes: tuple[str, str, str]) -> Path:
+        for file, old, new in changes:
+            path = root / file
+            text = path.read_text(encoding="utf-8")
+            assert old in text
+            path.write_text(text.replace(old, new), encoding="utf-8")
+        return root
+
+    return write
+
+
+def test_mistakes_in_all_kinds_of_files_are_told_together(acme: ModuleType, texts: Callable[..., Path]) -> None:
+    """project.yaml, the workflow and each mapping can be wrong at the same time."""
+    root = texts(
+        ("project.yaml", "name: clinic", "name: clinic\nnmae: x"),
+        ("workflow.yaml", "kind: ddl, schema: cdm", "kind: ddll, schema: cdm"),
+        ("mappings/person.yaml", "p.birthdate", "p.birthdat"),
+        ("mappings/conditions.yaml", "code: c.code", "code: d.code"),
+    )
+    assert codes(root) == [
+        ("mappings/conditions.yaml", "unknown-alias"),
+        ("mappings/person.yaml", "unknown-column"),
+        ("project.yaml", "unknown-key"),
+        ("workflow.yaml", "unknown-kind"),
+    ]
+
+
+def test_a_mapping_that_cannot_be_read_is_no_unknown_reference(acme: ModuleType, texts: Callable[..., Path]) -> None:
+    """Who refers to its rows is not told that there are none; other mistakes still are."""
+    root = texts(
+        ("mappings/person.yaml", "kind: table", "kind: tabel"),
+        ("mappings/conditions.yaml", "start: c.start", "start: c.start +"),
+    )
+    assert codes(root) == [("mappings/conditions.yaml", "sql-syntax"), ("mappings/person.yaml", "unknown-kind")]
+
+
+def test_a_variable_that_is_declared_wrongly_is_not_unknown(acme: ModuleType, texts: Callable[..., Path]) -> None:
+    """Rules that use it are right."""
+    root = texts(
+        ("workflow.yaml", "type: date, default: 2020-01-01", "type: dat, default: 2020-01-01"),
+        ("mappings/person.yaml", "p.id\n", "cast(:since as varchar)\n"),
+    )
+    assert ("workflow.yaml", "invalid-value") in codes(root)
+    assert not {"unknown-variable", "missing-variable"} & {code for _, code in codes(root)}
+
+
+def test_every_name_that_is_wrong_is_told(acme: ModuleType, texts: Callable[..., Path]) -> None:
+    """Two steps of earlier names and an unknown dependency are three mistakes, a consequence is none."""
+    root = texts(
+        ("workflow.yaml", "name: cdm_tables", "name: vocabulary_tables"),
+        ("workflow.yaml", "name: source\n", "name: vocabulary_tables\n"),
+        ("workflow.yaml", "kind: dml", "kind: dml, depends_on: [nothing, cdm]"),
+    )
+    found = check_project(root).diagnostics
+    assert [(d.position.line, d.found) for d in found] == [
+        (7, "vocabulary_tables"),
+        (8, "vocabulary_tables"),
+        (16, "nothing"),
+        (16, "cdm"),
+    ]
+
+
+def test_keys_given_twice_are_told_beside_each_other(acme: ModuleType, texts: Callable[..., Path]) -> None:
+    """The second of each pair is reported."""
+    root = texts(("project.yaml", "name: clinic", "name: clinic\nname: x\nname: y"))
+    assert [found.position.line for found in check_project(root).diagnostics] == [2, 3]
+
+
+def test_a_right_project_has_a_plan_and_nothing_to_tell(acme: ModuleType, texts: Callable[..., Path]) -> None:
+    """No mistake is made up."""
+    checked = check_project(texts())
+    assert checked.plan is not None
+    assert checked.errors == ()

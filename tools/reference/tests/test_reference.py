@@ -81,7 +81,7 @@ class Place(BaseModel):
         (workflow.DmlStep.model_fields["mappings"].rebuild_annotation(), "text, or a list of them, at least one"),
         (dict[str, Place], "for each key: [keys](#place)"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_type_has_words(type_: object, words: str) -> None:
     """What a key holds is said as a user would say it."""

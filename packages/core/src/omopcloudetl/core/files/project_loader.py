@@ -125,9 +125,9 @@ def read_project(root: Path, *, target: str | None = None, variables: Mapping[st
         about_variables = [problem for problem in about_variables if problem.code != "unknown-variable"]
     if about_variables:
         incomplete |= {"variables"}
+    problems += about_variables
     if "targets" not in _changed(config, ("targets",)):
         problems += about_targets
-    problems += about_variables
     if chosen is None:
         return Reading(config.model, config.document, None, tuple(problems))
     project = LoadedProject(

@@ -126,6 +126,7 @@ def test_the_ddl_as_a_document(call) -> None:
         pytest.param(("--cdm-version", "5.4"), "there is no project here; give --cdm-version and --dialect", id="half"),
         pytest.param(("--cdm-version", "5.6", "--dialect", "duckdb"), "did you mean 5.5?", id="version"),
         pytest.param(("--cdm-version", "5.4", "--dialect", "duckbd"), "did you mean 'duckdb'?", id="dialect"),
+        pytest.param(("--format", "json", "-o", "x.sql"), "it does not go with -o", id="two-outputs"),
         pytest.param(
             ("--cdm-version", "5.4", "--dialect", "duckdb", "--as", "work=x"), "is not cdm=SCHEMA", id="schema"
         ),

@@ -101,7 +101,7 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Only the result
 verbose_option = click.option("-v", "--verbose", count=True, help="A log in place of the progress; -vv logs more.")
 
 
-def _bundle(name: str, kind: type[Any], *options: Callable[[Any], Any]) -> Decorator[Any]:
+def bundle(name: str, kind: type[Any], *options: Callable[[Any], Any]) -> Decorator[Any]:
     """A decorator that adds options and hands them over as one object named `name`."""
 
     def decorate(function: Callable[P, R]) -> Callable[..., R]:
@@ -117,5 +117,5 @@ def _bundle(name: str, kind: type[Any], *options: Callable[[Any], Any]) -> Decor
     return decorate
 
 
-project_options = _bundle("options", ProjectOptions, project_option, target_option, variables_option)
-run_options = _bundle("watch", RunOptions, quiet_option, verbose_option)
+project_options = bundle("options", ProjectOptions, project_option, target_option, variables_option)
+run_options = bundle("watch", RunOptions, quiet_option, verbose_option)

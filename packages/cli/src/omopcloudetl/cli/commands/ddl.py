@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from omopcloudetl.cli.options import ProjectOptions, format_option, project_option, target_option
+from omopcloudetl.cli.options import ProjectOptions, bundle, format_option, project_option, target_option
 from omopcloudetl.cli.output import emit, one_line
+from omopcloudetl.cli.projects import PROJECT_FILE, load_project_plugins, open_session
+from omopcloudetl.core.errors import PluginError
 
 if TYPE_CHECKING:
     from omopcloudetl.core.compiler.ddl_script import DdlStatement, Keys, Which
     from omopcloudetl.core.generator import BaseSQLGenerator
+    from omopcloudetl.core.plugins import Plugins
     from omopcloudetl.core.specification.models import CdmSpecification
 
 LOGICAL = ("cdm", "vocab")
@@ -33,58 +37,68 @@ def _read_names(_: click.Context, parameter: click.Parameter, values: tuple[str,
     return pairs
 
 
+@dataclass(frozen=True)
+class DdlOptions:
+    """Which tables, how they are named, and for which engine; what is None comes from the project."""
+
+    reference: str | None
+    dialect: str | None
+    which: Which
+    keys: Keys
+    names: dict[str, str]
+
+
+ddl_options = bundle(
+    "options",
+    DdlOptions,
+    click.option("--cdm-version", "reference", metavar="SPEC", help="A version, or anything that `spec show` takes."),
+    click.option("--dialect", metavar="NAME", help="A provider's name, such as duckdb."),
+    click.option(
+        "--schema",
+        "which",
+        type=click.Choice(["cdm", "vocab", "all"]),
+        default="all",
+        show_default=True,
+        help="The tables; those of results count as cdm.",
+    ),
+    click.option(
+        "--keys",
+        type=click.Choice(["none", "primary", "foreign"]),
+        default="foreign",
+        show_default=True,
+        help="No keys, primary ones, or foreign ones as well.",
+    ),
+    click.option(
+        "--as",
+        "names",
+        multiple=True,
+        metavar="cdm=SCHEMA",
+        callback=_read_names,
+        help="The physical name of a schema, cdm or vocab; may be given twice.",
+    ),
+)
+
+
 @click.command
-@click.option("--cdm-version", "reference", metavar="SPEC", help="A version, or anything that `spec show` takes.")
-@click.option("--dialect", metavar="NAME", help="A provider's name, such as duckdb.")
-@click.option(
-    "--schema",
-    "which",
-    type=click.Choice(["cdm", "vocab", "all"]),
-    default="all",
-    show_default=True,
-    help="The tables; those of results count as cdm.",
-)
-@click.option(
-    "--keys",
-    type=click.Choice(["none", "primary", "foreign"]),
-    default="foreign",
-    show_default=True,
-    help="No keys, primary ones, or foreign ones as well.",
-)
-@click.option(
-    "--as",
-    "names",
-    multiple=True,
-    metavar="cdm=SCHEMA",
-    callback=_read_names,
-    help="The physical name of a schema, cdm or vocab; may be given twice.",
-)
+@ddl_options
 @click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="FILE", help="Write to FILE.")
 @project_option
 @target_option
 @format_option
-def ddl(
-    reference: str | None,
-    dialect: str | None,
-    which: Which,
-    keys: Keys,
-    names: dict[str, str],
-    output: str | None,
-    project: Path,
-    target: str | None,
-    as_json: bool,
-) -> None:
+def ddl(options: DdlOptions, output: str | None, project: Path, target: str | None, as_json: bool) -> None:
     """Print the DDL of a CDM: schemas, tables, keys.
 
     What is not said comes from the project: its CDM with its overlays, its target's dialect, its schemas. With
     --cdm-version and --dialect no project is needed.
     """
+    if output is not None and as_json:
+        raise click.UsageError("--format json prints to stdout; it does not go with -o")
     from omopcloudetl.core.compiler.ddl_script import ddl_script
 
-    options = ProjectOptions(project, target, {})
-    specification, generator, schemas = _parts(reference, dialect, options)
-    statements = ddl_script(specification, generator, schemas | names, which=which, keys=keys)
-    head = f"-- the CDM {specification.version} on {generator.dialect}; schemas: {which}, keys: {keys}"
+    specification, generator, schemas = _parts(options, ProjectOptions(project, target, {}))
+    named = schemas | options.names
+    statements = ddl_script(specification, generator, named, which=options.which, keys=options.keys)
+    head = f"-- the CDM {specification.version} on {generator.dialect}; schemas: {options.which}, keys: {options.keys}"
 
     def text() -> None:
         script = "\n".join((head, *_lines(statements))) + "\n"
@@ -94,8 +108,6 @@ def ddl(
             _write(script, Path(output))
 
     def document() -> dict[str, object]:
-        if output is not None:
-            raise click.UsageError("--format json prints to stdout; it does not go with -o")
         lines = [{"purpose": one.purpose, "sql": one.sql} for one in statements]
         return {"cdm_version": specification.version, "dialect": generator.dialect, "statements": lines}
 
@@ -103,29 +115,33 @@ def ddl(
 
 
 def _parts(
-    reference: str | None, dialect: str | None, options: ProjectOptions
+    options: DdlOptions, of_project: ProjectOptions
 ) -> tuple[CdmSpecification, BaseSQLGenerator, dict[str, str]]:
     """The specification, the dialect and the physical schemas: as given, and the rest from the project."""
-    from omopcloudetl.cli.projects import load_project_plugins, open_session
-    from omopcloudetl.cli.specifications import load_reference
-    from omopcloudetl.core.errors import PluginError
-
-    schemas = {name: name for name in LOGICAL}
+    project, reference, dialect = of_project.project, options.reference, options.dialect
     if reference is not None and dialect is not None:
-        try:
-            provider = load_project_plugins(options.project).provider(dialect)
-        except PluginError as error:
-            raise click.BadParameter(str(error), param_hint="--dialect") from None
-        return load_reference(options.project, reference, "--cdm-version"), provider.generator(), schemas
-    if not (options.project / "project.yaml").is_file():
+        generator = _generator(load_project_plugins(project), dialect)
+        return _specification(project, reference), generator, {name: name for name in LOGICAL}
+    if not (project / PROJECT_FILE).is_file():
         raise click.UsageError("there is no project here; give --cdm-version and --dialect")
-    session = open_session(options)
-    specification = (
-        load_reference(options.project, reference, "--cdm-version") if reference else session.specification()
-    )
-    provider = session.plugins.provider(dialect) if dialect else session.provider
+    session = open_session(of_project)
+    specification = _specification(project, reference) if reference else session.specification()
+    generator = _generator(session.plugins, dialect) if dialect else session.provider.generator()
     physical = session.project.config.physical_schemas(session.project.target)
-    return specification, provider.generator(), {name: physical[name] for name in LOGICAL}
+    return specification, generator, {name: physical[name] for name in LOGICAL}
+
+
+def _specification(project: Path, reference: str) -> CdmSpecification:
+    from omopcloudetl.cli.specifications import load_reference
+
+    return load_reference(project, reference, "--cdm-version")
+
+
+def _generator(plugins: Plugins, dialect: str) -> BaseSQLGenerator:
+    try:
+        return plugins.provider(dialect).generator()
+    except PluginError as error:
+        raise click.BadParameter(str(error), param_hint="--dialect") from None
 
 
 def _lines(statements: list[DdlStatement]) -> Iterator[str]:

@@ -8,7 +8,16 @@ import pytest
 
 from omopcloudetl.core.errors import SecretError
 from omopcloudetl.core.registrations import SecretsProvider
-from omopcloudetl.core.secrets import BUILT_IN, from_environment, from_file, resolve_settings
+from omopcloudetl.core.secrets import (
+    BUILT_IN,
+    SecretWarning,
+    from_environment,
+    from_file,
+    misspelling,
+    resolve_settings,
+    secret_names,
+    unescaped,
+)
 
 
 def vault(name: str, priority: int, **secrets: str) -> SecretsProvider:
@@ -45,7 +54,7 @@ def test_a_value_is_not_looked_up_again() -> None:
 
 def test_an_unknown_secret_is_an_error_with_those_asked() -> None:
     """The error names the secret and where it was looked for."""
-    with pytest.raises(SecretError, match=r"the secret 'nope' is in none of: a, b$"):
+    with pytest.raises(SecretError, match=r"the secret 'nope' is in none of: a, b; the setting 'p' needs it$"):
         resolve_settings({"p": "${secret:nope}"}, [vault("b", 2), vault("a", 1)])
 
 
@@ -64,7 +73,7 @@ def test_a_provider_that_fails_does_not_show_what_it_knows() -> None:
 
     with pytest.raises(SecretError) as caught:
         resolve_settings({"p": "${secret:x}"}, [SecretsProvider("leaky", 1, leak)])
-    assert str(caught.value) == "the secrets provider leaky failed for 'x': ValueError"
+    assert str(caught.value) == "the secrets provider leaky failed for 'x': ValueError; the setting 'p' needs it"
     assert caught.value.__suppress_context__
 
 
@@ -95,3 +104,68 @@ def test_a_file_that_is_no_text_does_not_show_its_bytes(monkeypatch: pytest.Monk
     (tmp_path / "x").write_bytes(b"hunter2\xff")
     with pytest.raises(SecretError, match=r"^the file of the secret 'x' cannot be read: UnicodeDecodeError$"):
         from_file("x")
+
+
+def test_a_doubled_dollar_is_a_dollar() -> None:
+    """`$${` is the text `${`, beside secrets and without them; `${` alone is a mistake."""
+    settings = {"a": "$${secret:x}", "b": "$${y}${secret:x}", "c": "5$", "d": "$$"}
+    found = resolve_settings(settings, [vault("v", 1, x="1")])
+    assert found == {"a": "${secret:x}", "b": "${y}1", "c": "5$", "d": "$$"}
+    assert unescaped(settings) == {"a": "${secret:x}", "b": "$${y}${secret:x}", "c": "5$", "d": "$$"}
+    assert secret_names(settings) == {"b": ("x",)}
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "near"),
+    [
+        pytest.param("${DB_PASSWORD}", "${DB_PASSWORD}", "${secret:DB_PASSWORD}", id="as-in-a-shell"),
+        pytest.param("${env:KEY}", "${env:KEY}", "${secret:KEY}", id="another-kind"),
+        pytest.param("${secret KEY }", "${secret KEY }", "${secret:KEY}", id="no-colon"),
+        pytest.param("u:${secret:}", "${secret:}", None, id="no-name"),
+        pytest.param("pw${xyz", "${", None, id="never-closed"),
+        pytest.param("${secret:1x}", "${secret:1x}", "${secret:x}", id="bad-name"),
+    ],
+)
+def test_a_misspelling_is_found_with_what_was_meant(text: str, found: str, near: str | None) -> None:
+    """Only what is between the braces is shown: the rest of the value may be a password."""
+    wrong = misspelling(text)
+    assert wrong is not None
+    assert (wrong.found, wrong.suggestion) == (found, near)
+
+
+@pytest.mark.parametrize(
+    ("folder", "file", "warns"),
+    [
+        pytest.param(0o755, 0o644, "anybody may read the secret in .*/x: chmod o= ", id="file-for-all"),
+        pytest.param(0o700, 0o644, None, id="folder-for-the-owner"),
+        pytest.param(0o755, 0o640, None, id="file-for-a-group"),
+        pytest.param(0o777, 0o600, "anybody may replace the secrets in ", id="folder-for-all"),
+    ],
+)
+def test_a_secret_that_anybody_may_read_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: int, file: int, warns: str | None
+) -> None:
+    """A file is used all the same; the warning says what to do."""
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "x").write_text("1")
+    (secrets / "x").chmod(file)
+    secrets.chmod(folder)
+    monkeypatch.setenv("OMOPCLOUDETL_SECRETS_DIR", str(secrets))
+    if warns is None:
+        assert from_file("x") == "1"
+    else:
+        with pytest.warns(SecretWarning, match=warns):
+            assert from_file("x") == "1"
+
+
+def test_an_error_says_where_a_secret_was_looked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each place is named: the variable and the path, or the folder that nobody set."""
+    monkeypatch.setenv("OMOPCLOUDETL_SECRETS_DIR", str(tmp_path))
+    with pytest.raises(SecretError) as caught:
+        resolve_settings({"p": "${secret:nope}"}, BUILT_IN)
+    places = f"environment (variable nope), file ({tmp_path / 'nope'})"
+    assert str(caught.value) == f"the secret 'nope' is in none of: {places}; the setting 'p' needs it"
+    monkeypatch.delenv("OMOPCLOUDETL_SECRETS_DIR")
+    with pytest.raises(SecretError, match=r"file \(OMOPCLOUDETL_SECRETS_DIR is not set\)"):
+        resolve_settings({"p": "${secret:nope}"}, BUILT_IN)

@@ -56,8 +56,10 @@ def test_a_missing_secret_is_an_error_of_the_connection_only(acme: ModuleType, p
     """Whoever only compiles needs no password."""
     session = Session.open(project({"project.yaml": WITH_SECRET.replace("vault_key", "nope")}))
     assert session.compile().steps
-    with pytest.raises(SecretError, match="the secret 'nope' is in none of: vault, environment, file"):
+    with pytest.raises(SecretError) as caught:
         session.connection()
+    assert str(caught.value).startswith("the secret 'nope' is in none of: vault, environment (variable nope), file (")
+    assert str(caught.value).endswith("; connection.password of the target here (project.yaml:5:81) needs it")
 
 
 def test_a_run_tells_every_event_to_every_listener(acme: ModuleType, project: Project) -> None:
@@ -147,3 +149,40 @@ def test_a_plugin_that_the_project_names_must_load(acme: ModuleType, project: Pr
     with pytest.raises(ProjectError, match="the plugin no_such_plugin cannot be loaded") as caught:
         Session.open(project({"project.yaml": text}))
     assert [found.code for found in caught.value.diagnostics] == ["unknown-cdm-version", "plugin"]
+
+
+def test_a_secret_that_is_misspelt_is_reported_at_its_line(acme: ModuleType, project: Project) -> None:
+    """What looks like a secret and is none is a mistake of the file, in every target, with what was meant."""
+    text = WITH_SECRET.replace("${secret:vault_key}", "${vault_key}")
+    text = text.replace("orchestrator: nobody", 'orchestrator: nobody, connection: {path: "a${"}')
+    with pytest.raises(ProjectError) as caught:
+        Session.open(project({"project.yaml": text}))
+    assert [(d.code, str(d.position), d.found, d.suggestion) for d in caught.value.diagnostics] == [
+        ("secret-syntax", "project.yaml:5:81", "${vault_key}", "${secret:vault_key}"),
+        ("secret-syntax", "project.yaml:6:68", "${", None),
+    ]
+    assert "$${" in (caught.value.diagnostics[0].help or "")
+
+
+def test_a_secret_can_only_stand_in_a_connection(acme: ModuleType, project: Project, project_workflow: str) -> None:
+    """In a variable, a schema or the workflow it would be written into the plan, so it is refused there."""
+    text = WITH_SECRET.rstrip() + '\n    schemas: {cdm: "${secret:x}"}\n    variables: {unset: "${secret:x}"}\n'
+    workflow = project_workflow.replace("from: data", 'from: "https://u:${secret:x}@h"')
+    root = project({"project.yaml": text, "workflow.yaml": workflow})
+    with pytest.raises(ProjectError) as caught:
+        Session.open(root, variables={"since": "${secret:x}"})
+    found = [d for d in caught.value.diagnostics if d.code == "secret-outside-connection"]
+    assert [d.message.split(" may ")[0] for d in found] == [
+        "schemas.cdm",
+        "variables.unset",
+        "variables.since",
+        "steps.2.from",
+    ]
+    assert [str(d.position) for d in found[:2]] == ["project.yaml:8:16", "project.yaml:9:20"]
+
+
+def test_a_session_shows_no_setting(acme: ModuleType, project: Project) -> None:
+    """Also who wrote a password into the file does not find it in what a notebook shows."""
+    session = Session.open(project({"project.yaml": WITH_SECRET.replace("${secret:vault_key}", "pl41n")}))
+    shown = [session, session.project, session.project.config, session.project.target, session.project.config_document]
+    assert not [value for value in shown if "pl41n" in repr(value) + str(value)]

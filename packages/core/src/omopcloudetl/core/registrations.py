@@ -45,3 +45,5 @@ class SecretsProvider:
     name: str
     priority: int
     lookup: Callable[[str], str | None]
+    place: Callable[[str], str] = lambda name: ""
+    """Says where it looks for a name, such as a path, so that an error can tell; never a value."""

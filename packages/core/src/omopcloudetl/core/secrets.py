@@ -4,14 +4,60 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+import stat
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from omopcloudetl.core.errors import SecretError
 from omopcloudetl.core.registrations import SecretsProvider, Settings
 
-SECRET = re.compile(r"\$\{secret:([A-Za-z_][A-Za-z0-9_.-]*)\}")
+NAME = r"[A-Za-z_][A-Za-z0-9_.-]*"
 SECRETS_DIRECTORY = "OMOPCLOUDETL_SECRETS_DIR"
+# A doubled dollar is the way to write `${` itself; what is left of the three is a mistake.
+_TOKEN = re.compile(r"(?P<literal>\$\$\{)|\$\{secret:(?P<secret>" + NAME + r")\}|(?P<wrong>\$\{[^{}]{0,60}\}|\$\{)")
+_LAST_NAME = re.compile(rf"({NAME})[^A-Za-z0-9_]*$")
+
+
+class SecretWarning(UserWarning):
+    """A secret can be read by people it is not for."""
+
+
+@dataclass(frozen=True)
+class Misspelling:
+    """What looks like a secret and is none."""
+
+    found: str
+    suggestion: str | None
+
+
+def secret_names(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """The secrets that each setting needs, by the setting's key; settings without any are left out."""
+    found = {key: tuple(m["secret"] for m in _tokens(value) if m["secret"]) for key, value in settings.items()}
+    return {key: names for key, names in found.items() if names}
+
+
+def misspelling(value: object) -> Misspelling | None:
+    """The first `${…}` of a value that is neither `${secret:NAME}` nor the literal `$${`."""
+    for match in _tokens(value):
+        if found := match["wrong"]:
+            name = _LAST_NAME.search(found)
+            return Misspelling(found, f"${{secret:{name[1]}}}" if name and name[1] != "secret" else None)
+    return None
+
+
+def unescaped(settings: Settings) -> Settings:
+    """The settings with `$${` read as `${` where they hold no secret; the others are as they were written."""
+    needed = secret_names(settings)
+    return {
+        key: value.replace("$${", "${") if isinstance(value, str) and key not in needed else value
+        for key, value in settings.items()
+    }
+
+
+def _tokens(value: object) -> Iterable[re.Match[str]]:
+    return _TOKEN.finditer(value) if isinstance(value, str) else ()
 
 
 def from_environment(name: str) -> str | None:
@@ -20,21 +66,61 @@ def from_environment(name: str) -> str | None:
 
 
 def from_file(name: str) -> str | None:
-    """The content of the file NAME in the folder `OMOPCLOUDETL_SECRETS_DIR`, without a final newline."""
+    """The content of the file NAME in the folder `OMOPCLOUDETL_SECRETS_DIR`, without a final newline.
+
+    A file that anybody on the machine may read is a `SecretWarning`.
+    """
     folder = os.environ.get(SECRETS_DIRECTORY)
     path = Path(folder) / name if folder else None
     if path is None or not path.is_file():
         return None
+    if exposed := exposure(path):
+        warnings.warn(exposed, SecretWarning, stacklevel=2)
     try:
         return path.read_text(encoding="utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:  # their texts may hold a part of the secret
         raise SecretError(f"the file of the secret '{name}' cannot be read: {type(error).__name__}") from None
 
 
+def exposure(path: Path) -> str | None:
+    """Who else may read or replace a secret's file, and what to do about it; None where nobody may."""
+    if os.name != "posix":
+        return None  # access lists of Windows are not looked at
+    try:
+        file, folder = path.stat().st_mode, path.parent.stat().st_mode
+    except OSError:
+        return None
+    if folder & stat.S_IWOTH and not folder & stat.S_ISVTX:
+        return f"anybody may replace the secrets in {path.parent}: chmod o= {path.parent}"
+    if file & stat.S_IROTH and folder & stat.S_IXOTH:
+        return f"anybody may read the secret in {path}: chmod o= {path}"
+    return None
+
+
+def _variable(name: str) -> str:
+    return f"variable {name}"
+
+
+def _file(name: str) -> str:
+    folder = os.environ.get(SECRETS_DIRECTORY)
+    return str(Path(folder) / name) if folder else f"{SECRETS_DIRECTORY} is not set"
+
+
 BUILT_IN: Sequence[SecretsProvider] = (
-    SecretsProvider("environment", 10, from_environment),
-    SecretsProvider("file", 20, from_file),
+    SecretsProvider("environment", 10, from_environment, _variable),
+    SecretsProvider("file", 20, from_file, _file),
 )
+
+
+def look_up(name: str, providers: Iterable[SecretsProvider]) -> tuple[str, str]:
+    """The provider that has a secret, and its value; raises `SecretError` that says where it was looked for."""
+    ordered = sorted(providers, key=lambda provider: (provider.priority, provider.name))
+    for provider in ordered:
+        value = _ask(provider, name)
+        if value is not None:
+            return provider.name, value
+    asked = ", ".join(_described(provider, name) for provider in ordered)
+    raise SecretError(f"the secret '{name}' is in none of: {asked or 'no secrets provider'}")
 
 
 def resolve_settings(settings: Settings, providers: Iterable[SecretsProvider]) -> Settings:
@@ -42,27 +128,32 @@ def resolve_settings(settings: Settings, providers: Iterable[SecretsProvider]) -
     return resolve_with_values(settings, providers)[0]
 
 
-def resolve_with_values(settings: Settings, providers: Iterable[SecretsProvider]) -> tuple[Settings, frozenset[str]]:
-    """The resolved settings, and the values of the secrets in them, so that they can be kept out of errors."""
-    values: set[str] = set()
-    ordered = sorted(providers, key=lambda provider: (provider.priority, provider.name))
+def resolve_with_values(
+    settings: Settings,
+    providers: Iterable[SecretsProvider],
+    owner: Callable[[str], str] = "the setting '{}'".format,
+) -> tuple[Settings, frozenset[str]]:
+    """The resolved settings, and the values of the secrets in them, so that they can be kept out of errors.
 
-    def value_of(match: re.Match[str]) -> str:
-        for provider in ordered:
-            value = _ask(provider, match[1])
-            if value is not None:
-                values.add(value)
-                return value
-        asked = ", ".join(provider.name for provider in ordered)
-        raise SecretError(f"the secret '{match[1]}' is in none of: {asked or 'no secrets provider'}")
-
+    `owner` says for an error whose setting a key is.
+    """
+    asked, values = tuple(providers), set()
     resolved: dict[str, bool | int | float | str | None] = {}
     for key, value in settings.items():
-        if isinstance(value, str):
-            if "${secret" in SECRET.sub("", value):
-                raise SecretError(f"the setting '{key}' holds a secret that is not written ${{secret:NAME}}")
-            value = SECRET.sub(value_of, value)
-        resolved[key] = value
+        if misspelling(value) is not None:
+            raise SecretError(f"{owner(key)} holds a secret that is not written ${{secret:NAME}}")
+
+        def replace(match: re.Match[str], key: str = key) -> str:
+            if match["literal"]:
+                return "${"
+            try:
+                _, found = look_up(match["secret"], asked)
+            except SecretError as error:
+                raise SecretError(f"{error}; {owner(key)} needs it") from None
+            values.add(found)
+            return found
+
+        resolved[key] = _TOKEN.sub(replace, value) if isinstance(value, str) else value
     return resolved, frozenset(values)
 
 
@@ -74,3 +165,8 @@ def _ask(provider: SecretsProvider, name: str) -> str | None:
     except Exception as error:  # noqa: BLE001  # its text may hold the secret, so it is not shown
         message = f"the secrets provider {provider.name} failed for '{name}': {type(error).__name__}"
         raise SecretError(message) from None
+
+
+def _described(provider: SecretsProvider, name: str) -> str:
+    place = provider.place(name)
+    return f"{provider.name} ({place})" if place else provider.name

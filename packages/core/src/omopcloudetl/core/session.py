@@ -45,6 +45,7 @@ def _load_plugins(names: Sequence[str], document: YamlDocument) -> tuple[Plugins
 def _provider_of(project: LoadedProject, plugins: Plugins) -> tuple[Provider | None, list[Diagnostic]]:
     """The provider of the project's target, and what is wrong with its name or the target's settings."""
     from omopcloudetl.core.files.validation import close_match
+    from omopcloudetl.core.secrets import unescaped
 
     name = project.target.provider
     providers = {provider.name: provider for provider in plugins.providers()}
@@ -67,7 +68,7 @@ def _provider_of(project: LoadedProject, plugins: Plugins) -> tuple[Provider | N
             project.target.at("connection", key),
             help=f"change the target's `connection:`; docs of the provider {name} list its settings",
         )
-        for key, problem in provider.check(project.target.connection)
+        for key, problem in provider.check(unescaped(project.target.connection))
     ]
 
 
@@ -164,7 +165,12 @@ class Session:
         from omopcloudetl.core.secrets import resolve_with_values
 
         providers = self.plugins.secrets_providers()
-        settings, secrets = resolve_with_values(self.project.target.connection, providers)
+        target = self.project.target
+        settings, secrets = resolve_with_values(
+            target.connection,
+            providers,
+            lambda key: f"connection.{key} of the target {target.name} ({target.at('connection', key)})",
+        )
         with redacted(secrets):
             connection = self.provider.connection(settings, self.root)
         return RedactedConnection(connection, secrets) if secrets else connection

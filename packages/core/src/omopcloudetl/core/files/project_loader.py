@@ -11,6 +11,7 @@ from typing import Generic, Literal, TypeVar
 from pydantic import TypeAdapter
 
 from omopcloudetl.core.errors import Diagnostic, Position, ProjectError
+from omopcloudetl.core.files.secret_references import check_secrets
 from omopcloudetl.core.files.targets import choose_target, resolve_targets
 from omopcloudetl.core.files.validation import salvage_document, validate_document
 from omopcloudetl.core.files.variables import Literals, project_variables, read_variables
@@ -128,6 +129,7 @@ def read_project(root: Path, *, target: str | None = None, variables: Mapping[st
     problems += about_variables
     if "targets" not in _changed(config, ("targets",)):
         problems += about_targets
+    check_secrets(config.model, config.document, workflow.document, variables or {}, problems)
     if chosen is None:
         return Reading(config.model, config.document, None, tuple(problems))
     project = LoadedProject(

@@ -44,7 +44,7 @@ class YamlDocument:
     """A file's values and the position of every key and value, by path from the root."""
 
     file: str
-    data: Any
+    data: Any = field(repr=False)
     positions: dict[Path, Position] = field(repr=False)
     keys: dict[Path, Position] = field(default_factory=dict, repr=False)
     """The positions of keys, by the path of their value."""

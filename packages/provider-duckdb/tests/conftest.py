@@ -61,10 +61,13 @@ def load(db: DuckDBConnection, tmp_path: Path) -> Load:
         mode: str = "create",
         columns: tuple[LoadColumn, ...] = (),
         table: tuple[str, ...] = ("main", "t"),
+        max_rejected: int = 0,
+        keep_text: bool = False,
         **text: object,
     ) -> LoadMetrics:
         format = format or uri.rpartition(".")[2]
         defaults = {"delimiter": "," if format == "csv" else "\t", "quote": "" if format == "athena" else '"'}
+        rejects = {"max_rejected": max_rejected, "table": ("main", "rejected_rows"), "keep_text": keep_text}
         step = BulkLoadStep.model_validate(
             {
                 "name": "load_t",
@@ -76,6 +79,7 @@ def load(db: DuckDBConnection, tmp_path: Path) -> Load:
                 "table": table,
                 "mode": mode,
                 "columns": columns,
+                "rejects": rejects if max_rejected else None,
             }
         )
         return db.bulk_load(step, base=tmp_path)

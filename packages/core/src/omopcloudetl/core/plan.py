@@ -66,6 +66,15 @@ class TextOptions(PlanModel):
     """The columns of files without a header, in order; empty where the first record names them."""
 
 
+class RejectOptions(PlanModel):
+    """How many malformed records a load may set aside, and where."""
+
+    max_rejected: int
+    table: tuple[str, ...]
+    """Physical name of the table with load_step, table_name, file, line, reason and text."""
+    keep_text: bool = False
+
+
 class StepBase(PlanModel):
     """What every step has."""
 
@@ -103,6 +112,8 @@ class BulkLoadStep(StepBase):
     mode: Literal["create", "replace_rows"]
     """`create`: the table is made from the file, text as delivered; `replace_rows`: it exists, with types."""
     columns: tuple[LoadColumn, ...] = ()
+    rejects: RejectOptions | None = None
+    """None where a malformed record fails the load."""
 
 
 PlanStep = Annotated[SqlStep | BulkLoadStep, Field(discriminator="kind")]

@@ -6,6 +6,8 @@ from omopcloudetl.core.models.loads import FileFormat
 from omopcloudetl.provider_duckdb.sql import TEXT, FileColumn, TableColumn, identifier, literal
 
 INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"}
+# Where nothing and an empty text look the same.
+EMPTY_FOR_NULL = {"csv", "tsv", "athena"}
 WHOLE_NUMBER = r"\s*[+-]?[0-9]+\s*"
 
 
@@ -23,7 +25,7 @@ def converted(source: FileColumn, target: TableColumn, format_: FileFormat) -> s
         )
     if target.type == TEXT:
         # Athena's files hold concepts whose name or code is empty: a required text stays empty.
-        keep_empty = target.required and format_ in {"csv", "tsv", "athena"}
+        keep_empty = target.required and format_ in EMPTY_FOR_NULL
         return f"COALESCE({value}, '')" if keep_empty else value
     value = f"NULLIF({value}, '')"
     if target.type in INTEGERS:
@@ -48,6 +50,22 @@ def unreadable(source: FileColumn, target: TableColumn, format_: FileFormat) -> 
     elif _is_athena_date(target, format_):
         failed = f"try_strptime({value}, '%Y%m%d') IS NULL"
     return f"{value} <> '' AND ({failed})"
+
+
+def refused(source: FileColumn, target: TableColumn, format_: FileFormat) -> str:
+    """A condition that holds where the table would take no value of a text."""
+    value = value_of(source, format_)
+    conditions = [unreadable(source, target, format_)] if target.type != TEXT else []
+    if target.required:
+        is_empty = f"{value} IS NULL" + (f" OR {value} = ''" if target.type != TEXT else "")
+        conditions += [] if target.type == TEXT and format_ in EMPTY_FOR_NULL else [is_empty]
+    return " OR ".join(f"({condition})" for condition in conditions) or "false"
+
+
+def refusal(source: FileColumn, target: TableColumn, format_: FileFormat) -> str:
+    """Why, in words that hold nothing of the value."""
+    form = " of the form YYYYMMDD" if _is_athena_date(target, format_) else ""
+    return f"column '{source.name}' holds no {target.type}{form}"
 
 
 def value_of(column: FileColumn, format_: FileFormat) -> str:

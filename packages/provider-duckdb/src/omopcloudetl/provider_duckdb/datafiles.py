@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from omopcloudetl.core.connection import Row
+from omopcloudetl.core.connection import ExecutionMetrics, Row
 from omopcloudetl.provider_duckdb import textfile
-from omopcloudetl.provider_duckdb.sql import FileColumn
+from omopcloudetl.provider_duckdb.sql import FileColumn, TableColumn
 
 
 class Session(Protocol):
@@ -15,6 +17,19 @@ class Session(Protocol):
 
     def fetch(self, sql: str, *, limit: int = 10_000) -> list[Row]:
         """Run a query and return its first rows."""
+
+
+class LoadSession(Session, Protocol):
+    """The part of a connection that loading needs."""
+
+    def execute(self, sql: str) -> ExecutionMetrics:
+        """Run one statement."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Commit at the end of the block, roll back if it raises."""
+
+    def table_columns(self, table: Sequence[str]) -> list[TableColumn]:
+        """The columns of a table, in order; empty when there is no such table."""
 
 
 @dataclass(frozen=True)

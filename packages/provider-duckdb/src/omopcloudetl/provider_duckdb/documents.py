@@ -53,9 +53,12 @@ def layout_of(session: Session, file: DataFile, load: BulkLoadStep) -> str:
 
 def columns_of(session: Session, file: DataFile, load: BulkLoadStep, layout: str) -> tuple[FileColumn, ...]:
     """The keys of all objects of a file, in alphabetical order; raises `LoadError` for what is no object."""
+    source = objects([file.pattern], load, layout)
+    if load.rejects is not None:  # what is no object is rejected later
+        lines = lines_reader([file.pattern], load.text.encoding, more={"ignore_errors": "true"})
+        source = f"(SELECT line FROM {lines} WHERE {NOT_BLANK} AND {PROBLEM} IS NULL)"
     query = (
-        f"WITH found AS (SELECT DISTINCT CASE WHEN {PROBLEM} IS NULL THEN json_keys(line) END AS keys"
-        f" FROM {objects([file.pattern], load, layout)})"
+        f"WITH found AS (SELECT DISTINCT CASE WHEN {PROBLEM} IS NULL THEN json_keys(line) END AS keys FROM {source})"
         " SELECT list_sort(list_distinct(flatten(list(keys)))), COALESCE(bool_or(keys IS NULL), false) FROM found"
     )
     try:
@@ -80,7 +83,9 @@ def objects(paths: Sequence[str], load: BulkLoadStep, layout: str, *, with_file:
     more = f", {identifier(FILE_COLUMN)}" if with_file else ""
     if load.format == "ndjson":
         source = lines_reader(paths, load.text.encoding, with_file=with_file)
-        return f"(SELECT line{more} FROM {source} WHERE {NOT_BLANK})"
+        # Where records may be rejected, the first pass over a file let them be.
+        check = f" AND CASE WHEN {PROBLEM} IS NULL THEN true ELSE error('malformed') END" if load.rejects else ""
+        return f"(SELECT line{more} FROM {source} WHERE {NOT_BLANK}{check})"
     options = f"format={literal(layout)}, maximum_object_size={MAX_RECORD}, hive_partitioning=false"
     options += f", filename={literal(FILE_COLUMN)}" if with_file else ""
     return f"(SELECT json::VARCHAR AS line{more} FROM read_json_objects({literals(paths)}, {options}))"
@@ -89,21 +94,20 @@ def objects(paths: Sequence[str], load: BulkLoadStep, layout: str, *, with_file:
 def reader(group: FileGroup, load: BulkLoadStep, *, with_file: bool = False) -> str:
     """A query, in brackets, for the objects of files: a text for each column, NULL where it is null or absent."""
     source = objects(group.patterns, load, group.layout, with_file=with_file)
-    return values_of(source, group.columns, with_file=with_file)
+    return values_of(source, group.columns, kept=[identifier(FILE_COLUMN)] if with_file else [])
 
 
-def values_of(source: str, columns: Sequence[FileColumn], *, with_file: bool = False) -> str:
-    """A query, in brackets, for the values of the objects that are the lines of a source."""
+def values_of(source: str, columns: Sequence[FileColumn], *, kept: Sequence[str] = ()) -> str:
+    """A query, in brackets, for the values of the objects that are the lines of a source, and what is kept of it."""
     pointers: list[str] = []
-    picked = [identifier(FILE_COLUMN)] if with_file else []
+    picked = list(kept)
     for column in columns:
         places = range(len(pointers) + 1, len(pointers) + len(column.keys) + 1)
         pointers += [_pointer(key) for key in column.keys]
         found = ", ".join(f"found[{place}]" for place in places)
         picked.append(f"COALESCE({found}) AS {identifier(column.name)}")
-    more = f", {identifier(FILE_COLUMN)}" if with_file else ""
-    values = f"SELECT {_values(pointers)} AS found{more} FROM {source}"
-    return f"(SELECT {', '.join(picked) or 'found'} FROM ({values}))"
+    values = ", ".join([f"{_values(pointers)} AS found", *kept])
+    return f"(SELECT {', '.join(picked) or 'found'} FROM (SELECT {values} FROM {source}))"
 
 
 def _values(pointers: Sequence[str]) -> str:

@@ -4,40 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
 
-from omopcloudetl.core.connection import ExecutionMetrics, LoadMetrics
+from omopcloudetl.core.connection import LoadMetrics
 from omopcloudetl.core.errors import LoadError, StatementError
 from omopcloudetl.core.plan import BulkLoadStep
-from omopcloudetl.provider_duckdb import contract, files, readers, sql, textfile
+from omopcloudetl.provider_duckdb import contract, files, readers, sql
 from omopcloudetl.provider_duckdb.casts import unreadable, value_of
-from omopcloudetl.provider_duckdb.datafiles import DataFile, FileGroup, Session
+from omopcloudetl.provider_duckdb.datafiles import FileGroup, LoadSession
+from omopcloudetl.provider_duckdb.engine_rejects import count_lines
 from omopcloudetl.provider_duckdb.problems import explained, is_about_csv
+from omopcloudetl.provider_duckdb.rejects import forget_rejects, load_with_rejects
 from omopcloudetl.provider_duckdb.sql import FileColumn, TableColumn
 from omopcloudetl.provider_duckdb.statements import SourceOf, create_statement, insert_statement, reading
 
 DELIMITED = {"csv", "tsv", "athena"}
 
 
-class LoadSession(Session, Protocol):
-    """The part of a connection that loading needs."""
-
-    def execute(self, sql: str) -> ExecutionMetrics:
-        """Run one statement."""
-
-    def transaction(self) -> AbstractContextManager[None]:
-        """Commit at the end of the block, roll back if it raises."""
-
-    def table_columns(self, table: Sequence[str]) -> list[TableColumn]:
-        """The columns of a table, in order; empty when there is no such table."""
-
-
 def load_files(session: LoadSession, load: BulkLoadStep, base: Path) -> LoadMetrics:
     """Load a step's files; raises `LoadError`.
 
-    A malformed line fails the load, so no row is ever rejected. The one leniency is the engine's: a
+    A malformed line fails the load unless some may be rejected. The one leniency is the engine's: a
     delimiter at the very end of a line, with nothing behind it, is no value.
     """
     start = time.perf_counter()
@@ -47,12 +34,12 @@ def load_files(session: LoadSession, load: BulkLoadStep, base: Path) -> LoadMetr
     if load.mode == "replace_rows":
         contract.refuse_other_table(load, groups, table)
     contract.refuse_broken_contract(load, groups, table)
-    rows = _write(session, load, groups, table)
+    rows, rejected = _write(session, load, groups, table)
     sizes = [file.size for file in found if file.size is not None]
     return LoadMetrics(
         seconds=time.perf_counter() - start,
         rows_loaded=rows,
-        rows_rejected=0,
+        rows_rejected=rejected,
         files=len(found),
         bytes_read=sum(sizes) if len(sizes) == len(found) else None,
     )
@@ -63,12 +50,15 @@ def _write(
     load: BulkLoadStep,
     groups: Sequence[FileGroup],
     table: Sequence[TableColumn],
-) -> int:
+) -> tuple[int, int]:
+    """Fill the table; returns how many rows were loaded and how many rejected."""
     labels = {file.path: file.label for group in groups for file in group.files}
     try:
         try:
-            return _run(session, load, groups, table, reading(load))
+            return _run(session, load, groups, table, reading(load)), 0
         except StatementError as error:
+            if load.rejects is not None:
+                return load_with_rejects(session, load, groups, table)
             # Several threads cannot always find where a record starts when values span lines. The
             # engine notices and gives up; one thread reads every file that is well-formed. But one
             # thread is silent where the file ends inside quotes, so the lines are counted first.
@@ -76,7 +66,7 @@ def _write(
                 raise
             if not all(_is_read_to_its_end(session, load, groups)):
                 raise
-            return _run(session, load, groups, table, reading(load, parallel=False))
+            return _run(session, load, groups, table, reading(load, parallel=False)), 0
     except StatementError as error:
         problem = _unreadable_value(session, load, groups, table)
         raise LoadError(problem or explained(error, labels, has_header=not load.text.names)) from error
@@ -87,15 +77,7 @@ def _is_read_to_its_end(session: LoadSession, load: BulkLoadStep, groups: Sequen
     for group in groups:
         query = readers.lines_query(group.patterns, group.columns, load)
         read = session.fetch(query, limit=1)[0][0]
-        yield read == sum(count_lines(session, file, load) for file in group.files)
-
-
-def count_lines(session: LoadSession, file: DataFile, load: BulkLoadStep) -> int:
-    """How many lines of a text file hold anything."""
-    if file.is_plain and load.text.encoding != "utf-16":
-        return textfile.count_lines(file.path)
-    source = readers.lines_reader([file.pattern], load.text.encoding, parallel=False)
-    return int(str(session.fetch(f"SELECT count(line) FROM {source}", limit=1)[0][0]))
+        yield read == sum(count_lines(session, load, file) for file in group.files)
 
 
 def _run(
@@ -105,12 +87,14 @@ def _run(
     table: Sequence[TableColumn],
     source_of: SourceOf,
 ) -> int:
-    if load.mode == "create":
+    if load.mode == "create" and load.rejects is None:
         return session.execute(create_statement(load, groups, source_of)).rows_affected or 0
-    insert = insert_statement(load, groups, table, source_of)
     with session.transaction():
+        forget_rejects(session, load)
+        if load.mode == "create":
+            return session.execute(create_statement(load, groups, source_of)).rows_affected or 0
         session.execute(f"DELETE FROM {sql.qualified(load.table)}")
-        return session.execute(insert).rows_affected or 0
+        return session.execute(insert_statement(load, groups, table, source_of)).rows_affected or 0
 
 
 def _unreadable_value(

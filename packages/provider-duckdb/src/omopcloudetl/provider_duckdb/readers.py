@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from omopcloudetl.core.models.loads import Encoding
@@ -63,6 +64,11 @@ def spanned_lines(columns: Sequence[FileColumn]) -> str:
     own = f"CASE WHEN {names[0]} IS NULL THEN 0 ELSE 1 END" if len(names) == 1 else "1"
     breaks = [f"COALESCE(len(regexp_extract_all({name}, '[\\r\\n]+')), 0)" for name in names]
     return " + ".join([own, *breaks])
+
+
+def lines_of_header(cells: Sequence[str]) -> int:
+    """How many lines a header comes from."""
+    return bool(cells) + sum(len(re.findall(r"[\r\n]+", cell)) for cell in cells)
 
 
 def lines_query(paths: Sequence[str], columns: Sequence[FileColumn], load: BulkLoadStep) -> str:

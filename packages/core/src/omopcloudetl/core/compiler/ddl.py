@@ -8,6 +8,7 @@ from sqlglot import exp
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
+from omopcloudetl.core.compiler.load_options import REJECTED_ROWS
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
 from omopcloudetl.core.models.mapping import TableMapping
@@ -16,6 +17,7 @@ from omopcloudetl.core.models.workflow import DdlStep
 from omopcloudetl.core.specification.models import CdmField, CdmTable
 
 SCHEMAS_STEP = "schemas"
+REJECTED_COLUMNS = ("load_step", "table_name", "file", "line", "reason", "text")
 
 
 def schemas_step(compilation: Compilation) -> None:
@@ -34,6 +36,28 @@ def schemas_step(compilation: Compilation) -> None:
             origin=origin(compilation.project.config_document.at("schemas")),
             workflow_steps=(),
             statements=statements,
+        )
+    )
+
+
+def rejected_rows_step(compilation: Compilation) -> None:
+    """Add the step that makes the table of rejected records, if any load may reject one."""
+    if not any(REJECTED_ROWS in step.reads for step in compilation.steps):
+        return
+    types = {column: "bigint" if column == "line" else "text" for column in REJECTED_COLUMNS}
+    columns = [
+        exp.ColumnDef(this=trees.identifier(name), kind=compilation.generator.data_type(type_))
+        for name, type_ in types.items()
+    ]
+    tree = compilation.generator.create_table(trees.table(REJECTED_ROWS), columns)
+    compilation.steps.append(
+        DraftStep(
+            name="rejected_rows",
+            summary="make the table of rejected records if it is not there yet",
+            origin=origin(compilation.project.workflow_document.at("steps")),
+            workflow_steps=(),
+            statements=[DraftStatement(tree, f"the table {REJECTED_ROWS}")],
+            creates={REJECTED_ROWS},
         )
     )
 

@@ -10,7 +10,15 @@ from omopcloudetl.core.compiler.ddl import SCHEMAS_STEP
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.plan import Origin
 
-_GENERATED = ("work.stage_", "work.codes_", "work.key_", "work.registry_", "work.ledger", "work.quarantine")
+_GENERATED = (
+    "work.stage_",
+    "work.codes_",
+    "work.key_",
+    "work.registry_",
+    "work.ledger",
+    "work.quarantine",
+    "work.rejected_rows",
+)
 
 
 def step_order(compilation: Compilation) -> tuple[dict[str, set[str]], list[DraftStep]]:

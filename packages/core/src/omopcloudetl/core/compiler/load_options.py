@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.models.loads import FileFormat, LoadOptions
 from omopcloudetl.core.models.workflow import BulkLoadStep
-from omopcloudetl.core.plan import TextOptions
+from omopcloudetl.core.plan import RejectOptions, TextOptions
+
+REJECTED_ROWS = "work.rejected_rows"
 
 FITTING: dict[str, tuple[FileFormat, ...]] = {
     "delimiter": ("csv",),
@@ -15,10 +17,13 @@ FITTING: dict[str, tuple[FileFormat, ...]] = {
     "encoding": ("csv", "tsv", "ndjson"),
     "null": ("csv", "tsv", "athena"),
     "header": ("csv", "tsv"),
+    "max_rejected": ("csv", "tsv", "athena", "ndjson"),
+    "keep_rejected_text": ("csv", "tsv", "athena", "ndjson"),
 }
 """Which formats an option has a meaning for."""
 WAYS_OUT = {
     "delimiter": "take the option away, or write format: csv",
+    "max_rejected": "take the option away; such a file is well-formed as a whole, or not at all",
     "encoding": "take the option away; these files are UTF-8, or binary",
 }
 
@@ -62,6 +67,15 @@ def text_options(step: BulkLoadStep, name: str) -> TextOptions:
         null=options.null or (),
         names=tuple(column.lower() for column in step.tables[name].columns) if options.header is False else (),
     )
+
+
+def reject_options(step: BulkLoadStep, name: str, work: str) -> RejectOptions | None:
+    """How many malformed records a table's load may set aside, in the plan's words; `work` is the physical schema."""
+    options = table_options(step, name)
+    if not options.max_rejected:
+        return None
+    table = (*work.split("."), REJECTED_ROWS.partition(".")[2])
+    return RejectOptions(max_rejected=options.max_rejected, table=table, keep_text=bool(options.keep_rejected_text))
 
 
 def _given(options: LoadOptions) -> Iterator[tuple[str, object]]:

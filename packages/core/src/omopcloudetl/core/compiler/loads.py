@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStep, origin
-from omopcloudetl.core.compiler.load_options import check_options
+from omopcloudetl.core.compiler.load_options import REJECTED_ROWS, check_options, table_options
 from omopcloudetl.core.models.loads import Column, LogicalType
 from omopcloudetl.core.models.workflow import BulkLoadStep
 from omopcloudetl.core.plan import LoadColumn
@@ -36,6 +36,7 @@ def bulk_load_steps(compilation: Compilation, step: BulkLoadStep, index: int) ->
                 load=step,
                 load_table=name,
                 load_number=index,
+                reads={REJECTED_ROWS} if table_options(step, name).max_rejected else set(),
                 writes={f"{step.schema_}.{name}"},
             )
         )

@@ -15,11 +15,11 @@ from omopcloudetl.core.compiler.compilation import (
     text_tables,
 )
 from omopcloudetl.core.compiler.constants import check_constant_concepts
-from omopcloudetl.core.compiler.ddl import ddl_step, schemas_step
+from omopcloudetl.core.compiler.ddl import ddl_step, rejected_rows_step, schemas_step
 from omopcloudetl.core.compiler.event_mapping import event_mapping
 from omopcloudetl.core.compiler.graph import step_order
 from omopcloudetl.core.compiler.ledger import LEDGER_QUERY, ledger_step
-from omopcloudetl.core.compiler.load_options import table_format, text_options
+from omopcloudetl.core.compiler.load_options import reject_options, table_format, text_options
 from omopcloudetl.core.compiler.loads import bulk_load_steps, load_columns, load_uri
 from omopcloudetl.core.compiler.sql_files import sql_step
 from omopcloudetl.core.compiler.staged import StagedMapping
@@ -134,6 +134,7 @@ def compile_workflow_steps(compilation: Compilation) -> None:
                 sql_step(compilation, step, index)
             case DmlStep():
                 continue
+    rejected_rows_step(compilation)
 
 
 def collect_entities(compilation: Compilation) -> None:
@@ -238,4 +239,5 @@ def _planned_load(
         table=(*compilation.schemas[load.schema_].split("."), table),
         mode="replace_rows" if load.schema_ == "vocab" else "create",
         columns=load_columns(compilation, load, table),
+        rejects=reject_options(load, table, compilation.schemas["work"]),
     )

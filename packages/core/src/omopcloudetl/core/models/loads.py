@@ -64,6 +64,10 @@ class LoadOptions(StrictModel):
     """Texts that, unquoted, mean that there is no value; an empty value always does."""
     header: StrictBool | None = None
     """`false` for files of `csv` and `tsv` whose first line is data: the declared columns name the values, in order."""
+    max_rejected: Annotated[int, Field(ge=0, strict=True)] | None = None
+    """How many malformed records of a table's files may be set aside; none by default."""
+    keep_rejected_text: StrictBool | None = None
+    """Whether the text of rejected records is kept in `work.rejected_rows`; it is patient data."""
 
 
 def _bare_type(value: object) -> object:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from omopcloudetl.cli.findings import run_document, run_warnings
+from omopcloudetl.cli.findings import ledger_warnings, run_document, run_warnings
 from omopcloudetl.core.runs import LedgerEntry, RunRecord, StepRecord
 
 
@@ -43,7 +43,7 @@ def _ledger(mapping: str, **counts: int) -> list[LedgerEntry]:
 def test_a_mapping_that_came_to_nothing_is_a_warning(counts: dict[str, int], warning: str) -> None:
     """No row came through, or none of its codes is known: that is told with where to look."""
     healthy = _ledger("other", source=2, written=2)
-    assert run_warnings([*healthy, *_ledger("m", **counts)]) == [warning]
+    assert ledger_warnings([*healthy, *_ledger("m", **counts)]) == [warning]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_mapping_that_came_to_nothing_is_a_warning(counts: dict[str, int], war
 )
 def test_what_may_be_right_is_no_warning(counts: dict[str, int]) -> None:
     """Some rows set aside, some codes unknown, or nothing to do are no reason to warn."""
-    assert run_warnings(_ledger("m", **counts)) == []
+    assert ledger_warnings(_ledger("m", **counts)) == []
 
 
 def _run(state: Any, error: str | None = None, *steps: Any) -> RunRecord:
@@ -92,3 +92,12 @@ def test_error_is_in_the_document_of_a_failed_run_only(run: RunRecord, error: st
     assert document.get("error") == (None if error is None else {"kind": "RunFailed", "message": error})
     assert ("error" in document) is (error is not None)
     assert document["warnings"] == []
+
+
+def test_rejected_records_are_a_warning() -> None:
+    """A load that set records aside says how many, and where they are."""
+    run = _run("done", None, "done", "done")
+    run.steps[0].rows_rejected, run.steps[1].rows_rejected = 2, 0
+    expected = "s0 rejected 2 malformed records; see work.rejected_rows"
+    assert run_warnings(run) == [expected]
+    assert run_document(run)["warnings"] == [expected]

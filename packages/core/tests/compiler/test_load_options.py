@@ -8,7 +8,7 @@ from textwrap import dedent
 import pytest
 
 from omopcloudetl.core.errors import Diagnostic
-from omopcloudetl.core.plan import BulkLoadStep, CompiledWorkflowPlan, TextOptions
+from omopcloudetl.core.plan import BulkLoadStep, CompiledWorkflowPlan, RejectOptions, TextOptions
 
 Compile = Callable[..., CompiledWorkflowPlan]
 Problem = Callable[..., Diagnostic]
@@ -74,6 +74,20 @@ def test_athena_is_tabs_without_quotes(compile_project: Compile) -> None:
     assert loads(plan)["patients"].text == TextOptions(delimiter="\t", quote="")
 
 
+def test_loads_that_may_reject_come_after_the_table_of_rejects(compile_project: Compile) -> None:
+    """The table is made by a step of its own, only where a load needs it, in the project's schema."""
+    lines = ("format: csv", "max_rejected: 5", "keep_rejected_text: true", "tables:", "  a: a.csv")
+    plan = compile_project(load(*lines, "  b: {file: b.csv, max_rejected: 0}"))
+
+    found = loads(plan)
+    table = (plan.schemas["work"], "rejected_rows")
+    assert found["a"].rejects == RejectOptions(max_rejected=5, table=table, keep_text=True)
+    assert found["b"].rejects is None
+    assert found["a"].depends_on == ("rejected_rows",)
+    assert "rejected_rows" in [step.name for step in plan.steps]
+    assert "rejected_rows" not in [step.name for step in compile_project().steps]
+
+
 @pytest.mark.parametrize(
     ("lines", "code", "place", "words"),
     [
@@ -111,6 +125,13 @@ def test_athena_is_tabs_without_quotes(compile_project: Compile) -> None:
             "11:17",
             "values of source.a are quoted with what stands between them",
             id="quote",
+        ),
+        pytest.param(
+            ("format: json", "max_rejected: 3", "tables: {a: a.json}"),
+            "unfit-option",
+            "10:5",
+            "'max_rejected' means nothing for files of the format json",
+            id="rejects of an array",
         ),
         pytest.param(
             ("format: csv", "delimiter: ';;'", "tables: {a: a.csv}"),

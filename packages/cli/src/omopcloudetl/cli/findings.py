@@ -8,13 +8,26 @@ from omopcloudetl.cli.ledger import LedgerRow, pivot_ledger, quarantine_reasons
 from omopcloudetl.cli.output import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from omopcloudetl.core.runs import LedgerEntry, RunRecord
 
 
-def run_warnings(entries: Sequence[LedgerEntry]) -> list[str]:
-    """What in a ledger is most likely a mistake although every step went well."""
+def run_warnings(record: RunRecord) -> list[str]:
+    """What deserves a look although every step went well."""
+    return [*_reject_warnings(record), *ledger_warnings(record.ledger)]
+
+
+def _reject_warnings(record: RunRecord) -> Iterator[str]:
+    """Records that a load could not read and set aside."""
+    for step in record.steps:
+        if step.rows_rejected:
+            records = plural(step.rows_rejected, "malformed record")
+            yield f"{step.name} rejected {records}; see work.rejected_rows"
+
+
+def ledger_warnings(entries: Sequence[LedgerEntry]) -> list[str]:
+    """What in a ledger is most likely a mistake."""
     reasons: dict[str, list[str]] = {}
     for mapping, reason, _ in quarantine_reasons(entries):
         reasons.setdefault(mapping, []).append(reason)
@@ -49,7 +62,7 @@ def _about_quarantine(row: LedgerRow, reasons: Iterable[str]) -> str:
 def run_document(record: RunRecord) -> dict[str, object]:
     """A run for programs: its record and its warnings; `error` is there only if it failed, as in any document."""
     document = record.model_dump(mode="json", exclude={"error"})
-    document["warnings"] = run_warnings(record.ledger)
+    document["warnings"] = run_warnings(record)
     return document | run_error(record)
 
 

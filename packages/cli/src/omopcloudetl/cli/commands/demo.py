@@ -113,7 +113,7 @@ def _show(record: RunRecord, options: ProjectOptions, places: dict[str, str]) ->
 
     show_result(record)
     click.echo(f"\n{summary(record)}")
-    warn(run_warnings(record.ledger))
+    warn(run_warnings(record))
     if record.state == "failed":
         show_how_to_go_on(options)
     show_table("Where things are", ("", ""), list(places.items()))

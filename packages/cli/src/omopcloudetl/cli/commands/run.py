@@ -110,6 +110,6 @@ def _show(record: RunRecord, plan: CompiledWorkflowPlan, options: ProjectOptions
         show_plan(plan)
     show_result(record)
     click.echo(f"\n{summary(record)}")
-    warn(run_warnings(record.ledger))
+    warn(run_warnings(record))
     if record.state == "failed":
         show_how_to_go_on(options)

@@ -96,4 +96,4 @@ def _show(record: RunRecord) -> None:
     show_steps(record.steps)
     show_result(record)
     click.echo(f"\n{summary(record)}")
-    warn(run_warnings(record.ledger))
+    warn(run_warnings(record))

@@ -1,0 +1,95 @@
+"""Loads through a whole project: options of the workflow reach the files, and what is rejected is told."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+
+PROJECT = """
+name: hospital
+schemas: {work: scratch}
+targets:
+  local: {provider: duckdb, connection: {path: omop.duckdb, threads: 2}}
+"""
+WORKFLOW = """
+name: hospital
+steps:
+  - {name: vocabulary_tables, kind: ddl, schema: vocab}
+  - name: vocabulary
+    kind: bulk_load
+    schema: vocab
+    from: data
+    format: athena
+    max_rejected: 1
+    tables: {vocabulary: VOCABULARY.csv}
+  - name: source
+    kind: bulk_load
+    schema: source
+    from: data
+    format: csv
+    delimiter: ";"
+    null: NA
+    max_rejected: 2
+    tables:
+      patients: {file: p*.csv, encoding: latin-1, keep_rejected_text: true, columns: {id: text, name: text}}
+      notes: {file: notes.ndjson, format: ndjson}
+"""
+
+
+def _run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "omopcloudetl.cli", "run", *arguments, "--project", str(root)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_run_tells_what_its_loads_rejected(tmp_path: Path) -> None:
+    """Record, warning and table agree; a second run tells the same once."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "project.yaml").write_text(PROJECT)
+    (tmp_path / "workflow.yaml").write_text(WORKFLOW)
+    (tmp_path / "data/p1.csv").write_bytes("id;name\n1;Müller\n2\n".encode("latin-1"))
+    (tmp_path / "data/p2.csv").write_text("name;id\nNA;3\n")
+    (tmp_path / "data/notes.ndjson").write_text('{"id": 1.0, "text": "a;b"}\n{"id":\n')
+    names = "vocabulary_id\tvocabulary_name\tvocabulary_reference\tvocabulary_version\tvocabulary_concept_id"
+    (tmp_path / "data/VOCABULARY.csv").write_text(f"{names}\nA\tA\tx\t\t1\nB\tB\tx\t\tone\n")
+
+    for _ in range(2):
+        done = _run(tmp_path, "--format", "json")
+        assert done.returncode == 0, done.stdout + done.stderr
+    document = json.loads(done.stdout)
+
+    rejected = {step["name"]: (step["rows_loaded"], step["rows_rejected"]) for step in document["steps"]}
+    assert rejected["source_patients"] == (2, 1)
+    assert rejected["source_notes"] == (1, 1)
+    assert rejected["vocabulary_vocabulary"] == (1, 1)
+    assert "source_patients rejected 1 malformed record; see work.rejected_rows" in document["warnings"]
+    with duckdb.connect(str(tmp_path / "omop.duckdb"), read_only=True) as connection:
+        patients = connection.execute("SELECT id, name FROM source.patients ORDER BY id").fetchall()
+        assert patients == [("1", "Müller"), ("3", None)]
+        rows = connection.execute("SELECT * EXCLUDE reason FROM scratch.rejected_rows ORDER BY load_step").fetchall()
+        assert rows == [
+            ("source_notes", "source.notes", "data/notes.ndjson", 2, None),
+            ("source_patients", "source.patients", "data/p1.csv", 3, "2"),
+            ("vocabulary_vocabulary", "vocab.vocabulary", "data/VOCABULARY.csv", 3, None),
+        ]
+
+
+def test_too_many_rejects_fail_the_run(tmp_path: Path) -> None:
+    """The error says how many there are; nothing of the records' text is printed or written."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "project.yaml").write_text(PROJECT)
+    (tmp_path / "workflow.yaml").write_text(WORKFLOW)
+    (tmp_path / "data/p1.csv").write_text("id;name\n" + "Huntington\n" * 3)
+    (tmp_path / "data/notes.ndjson").write_text('{"id": 1}\n')
+    (tmp_path / "data/VOCABULARY.csv").write_text("vocabulary_id\n")
+
+    done = _run(tmp_path, "-vv")
+
+    assert done.returncode == 1
+    assert "3 malformed records, 2 may be rejected:" in done.stdout + done.stderr
+    assert "Huntington" not in done.stdout + done.stderr
+    records = [file for file in tmp_path.rglob(".omopcloudetl/**/*") if file.is_file()]
+    assert records
+    assert not [file.name for file in records if b"Huntington" in file.read_bytes()]
+    assert b"Huntington" not in (tmp_path / "omop.duckdb").read_bytes()

@@ -180,6 +180,7 @@ class Etl:
         columns: Mapping[str, str] | None = None,
         steps: str = "",
         project: str = PROJECT,
+        write: str = "write: full",
     ) -> "Etl":
         """Write the project's files; `columns` are the declared columns of a source table, as YAML."""
         (vocabulary or Vocabulary()).write(self.root / "vocabulary")
@@ -189,7 +190,7 @@ class Etl:
             f"      {table}: {{file: {table}.csv, columns: {(columns or {}).get(table, '{}')}}}" for table in source
         )
         files = {f"mappings/{number}.yaml": text for number, text in enumerate(mappings, start=1)}
-        files["workflow.yaml"] = WORKFLOW.replace("LOADS", loads) + steps
+        files["workflow.yaml"] = WORKFLOW.replace("LOADS", loads).replace("WRITE", write) + steps
         files["project.yaml"] = project
         self._write_files(files)
         return self
@@ -242,7 +243,7 @@ steps:
     format: csv
     tables:
 LOADS
-  - {name: mappings, kind: dml, mappings: mappings/*.yaml}
+  - {name: mappings, kind: dml, mappings: mappings/*.yaml, WRITE}
 """
 
 

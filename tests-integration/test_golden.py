@@ -39,7 +39,9 @@ DECLARED = {"events": "{patient: text, code: text, start: timestamp, stop: date,
 def compile_case(etl: Etl, case: str) -> CompiledWorkflowPlan:
     """The plan of a case's mapping beside the mapping of persons."""
     mapping = (GOLDEN / case / "mapping.yaml").read_text(encoding="utf-8")
-    etl.write([PERSON, mapping], SOURCE, columns=DECLARED)
+    how = GOLDEN / case / "write"
+    write = how.read_text(encoding="utf-8").strip() if how.exists() else "write: full"
+    etl.write([PERSON, mapping], SOURCE, columns=DECLARED, write=write)
     return Session.open(etl.root).compile()
 
 

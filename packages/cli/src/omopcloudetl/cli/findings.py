@@ -44,7 +44,7 @@ def ledger_warnings(entries: Sequence[LedgerEntry]) -> list[str]:
 
 def _all_quarantined(row: LedgerRow) -> bool:
     """Whether `where` kept rows of the source, and not one of them came through."""
-    return row.source > 0 and row.quarantined > 0 and not row.merged and not any(row.written.values())
+    return row.source > 0 and row.quarantined > 0 and not (row.merged or row.present or any(row.written.values()))
 
 
 def _none_mapped(row: LedgerRow) -> bool:

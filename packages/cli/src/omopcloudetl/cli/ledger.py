@@ -25,6 +25,8 @@ class LedgerRow:
     """Rows by target table."""
     unmapped: Mapping[str, int]
     """Those of `written` whose concept is 0, by target table."""
+    present: int = 0
+    """Rows whose key the table had already, where rows are only added."""
 
 
 def pivot_ledger(entries: Iterable[LedgerEntry]) -> list[LedgerRow]:
@@ -45,6 +47,7 @@ def pivot_ledger(entries: Iterable[LedgerEntry]) -> list[LedgerRow]:
             quarantined=total["quarantined"],
             written=dict(tables.get((mapping, "written"), {})),
             unmapped=dict(tables.get((mapping, "unmapped"), {})),
+            present=total["present"],
         )
         for mapping, total in totals.items()
     ]

@@ -24,6 +24,7 @@ UNBOUNDED = 10_000  # a file or a pipe has no width; lines stay whole for grep
 WIDE_LEDGER = 115
 WIDE_RUNS = 100
 FATES = ("source", "fan-out", "excluded", "merged", "quarantined")
+PRESENT = "present"  # only where rows are appended
 STATE_STYLES = {"failed": "bold red", "skipped": "yellow"}
 
 
@@ -109,35 +110,42 @@ def show_ledger(entries: Sequence[LedgerEntry]) -> None:
 
 def _show_wide_ledger(lines: Sequence[LedgerRow]) -> None:
     """One line for each mapping and table that it wrote."""
+    fates = _fate_names(lines)
     rows: list[tuple[Cell, ...]] = []
     for line in lines:
-        first: tuple[Cell, ...] = (line.mapping, *_fates(line))
+        first: tuple[Cell, ...] = (line.mapping, *_fates(line, fates))
         for table in _tables_of(line) or [""]:
             written = (line.written.get(table, 0), table, line.unmapped.get(table, 0))
             rows.append((*first, *written))
             first = (None,) * len(first)
-    show_table("Ledger", ("mapping", *FATES, "written", "to", "concept 0"), rows)
+    show_table("Ledger", ("mapping", *fates, "written", "to", "concept 0"), rows)
 
 
 def _show_narrow_ledger(lines: Sequence[LedgerRow]) -> None:
     """One line for each mapping, and below it one for each table that it wrote."""
     rows: list[tuple[Cell, ...]] = []
-    nothing = (None,) * len(FATES)
+    fates = _fate_names(lines)
+    nothing = (None,) * len(fates)
     for line in lines:
         tables = _tables_of(line)
         alone = tables == [line.mapping]  # person writes person: one line says it all
         unmapped = line.unmapped.get(line.mapping, 0) if alone else None
-        rows.append((line.mapping, *_fates(line), sum(line.written.values()), unmapped))
+        rows.append((line.mapping, *_fates(line, fates), sum(line.written.values()), unmapped))
         for table in () if alone else tables:
             written = (line.written[table], line.unmapped.get(table, 0))
             rows.append((f" {table}", *nothing, *written))
-    headers = ("mapping", *FATES, "written", "concept 0")
+    headers = ("mapping", *fates, "written", "concept 0")
     folded = [header.replace("-", "-\n").replace(" ", "\n") for header in headers]
     show_table("Ledger", folded, rows, gap=1)
 
 
-def _fates(line: LedgerRow) -> tuple[int, ...]:
-    return (line.source, line.fan_out, line.excluded, line.merged, line.quarantined)
+def _fate_names(lines: Sequence[LedgerRow]) -> tuple[str, ...]:
+    return (*FATES, PRESENT) if any(line.present for line in lines) else FATES
+
+
+def _fates(line: LedgerRow, names: Sequence[str]) -> tuple[int, ...]:
+    found = (line.source, line.fan_out, line.excluded, line.merged, line.quarantined, line.present)
+    return found[: len(names)]
 
 
 def _tables_of(line: LedgerRow) -> list[str]:

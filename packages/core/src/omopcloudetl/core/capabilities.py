@@ -20,6 +20,7 @@ class Capability(StrEnum):
     FOREIGN_KEYS_ACROSS_SCHEMAS = "FOREIGN KEY to a table of another schema"
     ADD_FOREIGN_KEY = "ALTER TABLE … ADD FOREIGN KEY"
     COMMENT_ON_COLUMN = "COMMENT ON COLUMN in the catalogue"
+    MERGE = "MERGE INTO with a condition on its update"
     HASH_IDS = "ids of 63 bits from MD5, the same on every engine"
     LOAD_CSV = "loading delimited text by the engine"
     LOAD_PARQUET = "loading Parquet by the engine"

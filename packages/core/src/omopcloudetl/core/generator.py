@@ -9,6 +9,7 @@ from typing import ClassVar
 from sqlglot import ErrorLevel, exp
 
 from omopcloudetl.core.capabilities import Capability, Support
+from omopcloudetl.core.merge_sql import delete_and_insert, merge_into
 
 TableName = tuple[str, ...]
 """A logical name (schema, table) or a physical one of two or three parts."""
@@ -61,6 +62,17 @@ class BaseSQLGenerator(ABC):
         """Make an existing table hold exactly the query's rows; the statements run in one transaction."""
         target = exp.Schema(this=table.copy(), expressions=[exp.to_identifier(c, quoted=True) for c in columns])
         return [exp.Delete(this=table), exp.Insert(this=target, expression=query)]
+
+    def merge(self, table: exp.Table, key: str, columns: Sequence[str], query: exp.Query) -> list[exp.Expr]:
+        """Update the rows whose `key` the query has and that differ from its row; insert those the table lacks.
+
+        Equal rows and rows whose key the query does not have are not touched. `columns` are those of the query,
+        `key` among them, NULL in neither; the statements run in one transaction. Without `Capability.MERGE`,
+        rows that differ are deleted and inserted again.
+        """
+        if self.capabilities[Capability.MERGE].level == "full":
+            return [merge_into(table, key, columns, query)]
+        return delete_and_insert(table, key, columns, query)
 
     def hash_id(self, text: exp.Expr) -> exp.Expr:
         """The first 63 bits of the MD5 of the text in UTF-8, big-endian, as a number that is not negative.

@@ -8,6 +8,18 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 StepState = Literal["pending", "running", "done", "failed", "skipped"]
+Entry = Literal[
+    "source",
+    "excluded",
+    "written",
+    "unmapped",
+    "fan_out",
+    "merged",
+    "quarantined",
+    "present",
+    "kept",
+    "deleted",
+]
 RunState = Literal["running", "done", "failed", "dry_run"]
 
 
@@ -42,7 +54,7 @@ class LedgerEntry(RecordModel):
     """One line of the ledger: how many rows of a mapping had which fate."""
 
     mapping: str
-    entry: Literal["source", "excluded", "written", "unmapped", "fan_out", "merged", "quarantined"]
+    entry: Entry
     target_table: str | None = None
     reason: str | None = None
     row_count: int

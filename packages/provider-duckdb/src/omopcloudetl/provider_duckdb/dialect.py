@@ -39,6 +39,7 @@ class DuckDBGenerator(BaseSQLGenerator):
         Capability.FOREIGN_KEYS_ACROSS_SCHEMAS: Support("not_yet", "DuckDB 1.5 refuses keys across schemas"),
         Capability.ADD_FOREIGN_KEY: Support("not_yet", "ALTER TABLE of DuckDB 1.5 adds no foreign key"),
         Capability.COMMENT_ON_COLUMN: FULL,
+        Capability.MERGE: FULL,
         Capability.HASH_IDS: FULL,
         Capability.LOAD_CSV: FULL,
         Capability.LOAD_PARQUET: FULL,

@@ -17,7 +17,7 @@ from omopcloudetl.core.files.project_loader import LoadedProject
 from omopcloudetl.core.files.validation import close_match
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.models.loads import Column
-from omopcloudetl.core.models.workflow import BulkLoadStep
+from omopcloudetl.core.models.workflow import BulkLoadStep, DmlStep
 from omopcloudetl.core.plan import Origin, Statement, Transaction
 from omopcloudetl.core.specification.concepts import KnownConcepts
 from omopcloudetl.core.specification.models import CdmSpecification
@@ -167,6 +167,11 @@ class Compilation:
     def schemas(self) -> dict[str, str]:
         """Logical schema → physical schema."""
         return self.project.config.physical_schemas(self.project.target)
+
+    @cached_property
+    def dml_steps(self) -> dict[str, DmlStep]:
+        """The workflow's `dml` steps by name: how their mappings are written."""
+        return {step.name: step for step in self.project.workflow.steps if isinstance(step, DmlStep)}
 
     def render(self, statements: Sequence[DraftStatement | Statement], place: Origin) -> list[Statement]:
         """The statements as text; what the dialect cannot express is noted at the step's place and left out."""

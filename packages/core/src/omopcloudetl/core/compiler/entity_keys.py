@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlglot import exp
 
@@ -27,7 +27,7 @@ def current_keys(
     query = trees.select(key_id(compilation, table, contributions), *columns_of("present", [*keys, *owner]))
     numbering: list[DraftStatement] = []
     if contributions[0].strategy == "registry":
-        numbering = number_keys(compilation, table, keys, present_keys(contributions))
+        numbering = number_keys(compilation, table, dict.fromkeys(keys, "text"), present_keys(contributions))
         query = trees.select(
             *columns_of("registry", [f"{table.name}_id", *keys]),
             *columns_of("present", owner),
@@ -36,7 +36,8 @@ def current_keys(
     current = compilation.generator.create_table_as(trees.table(f"work.key_{table.name}"), query)
     made = [DraftStatement(tree, "the keys of this run, with their ids", counted=False) for tree in current]
     if contributions[0].strategy == "hash":
-        made.append(collision_check(table, f"work.key_{table.name}"))
+        name, purpose = f"work.key_{table.name}", "no two keys have the same id"
+        made.append(unique_check(name, f"{table.name}_id", purpose, collision_message(table)))
     return [*numbering, *made]
 
 
@@ -61,29 +62,30 @@ def with_present(query: exp.Select, table: CdmTable, contributions: Sequence[Con
 def number_keys(
     compilation: Compilation,
     table: CdmTable,
-    keys: Sequence[str],
+    keys: Mapping[str, str],
     present: exp.Query,
     last: exp.Select | None = None,
 ) -> list[DraftStatement]:
     """Keep the table's registry: keys of `present` that it does not know get the next ids, in their own order.
 
+    `keys` are the key's columns and their types.
     `last` is a query of the greatest id there is; without it the registry's own is meant.
     """
     id_name, registry = f"{table.name}_id", f"work.registry_{table.name}"
-    text, big = compilation.type("text"), compilation.type("bigint")
-    columns = [exp.ColumnDef(this=trees.identifier(name), kind=text.copy()) for name in keys]
+    big = compilation.type("bigint")
+    columns = [exp.ColumnDef(this=trees.identifier(name), kind=compilation.type(keys[name]).copy()) for name in keys]
     required = exp.ColumnConstraint(kind=exp.NotNullColumnConstraint())
     columns.insert(0, exp.ColumnDef(this=trees.identifier(id_name), kind=big, constraints=[required]))
     create = compilation.generator.create_table(trees.table(registry), columns)
     if last is None:
         last = trees.select(trees.coalesce(exp.Max(this=trees.column(id_name)), trees.number(0)))
         trees.from_(last, trees.table(registry))
-    number = exp.Add(this=exp.Subquery(this=last), expression=trees.row_number(columns_of("present", keys)))
-    query = trees.select(number, *columns_of("present", keys))
+    names = list(keys)
+    number = exp.Add(this=exp.Subquery(this=last), expression=trees.row_number(columns_of("present", names)))
+    query = trees.select(number, *columns_of("present", names))
     trees.from_(query, trees.subquery(present, "present"))
-    known = trees.from_(trees.select(trees.number(1)), trees.table(registry, "registry"))
-    trees.where(known, same_key("registry", "present", keys))
-    trees.where(query, exp.Not(this=exp.Exists(this=known)))
+    known = trees.exists(trees.table(registry, "registry"), same_key("registry", "present", names))
+    trees.where(query, exp.Not(this=known))
     return [
         DraftStatement(create, f"ids of {table.name}: a registry that only grows", counted=False),
         DraftStatement(
@@ -107,11 +109,13 @@ def limit_check(table: CdmTable) -> DraftStatement:
     return DraftStatement(query, "ids are below 2^53", message)
 
 
-def unique_check(logical: str, column: str, purpose: str, message: str) -> DraftStatement:
-    """A row for each value that the column has more than once."""
+def unique_check(logical: str, column: str, purpose: str, message: str, *, not_null: bool = False) -> DraftStatement:
+    """A row for each value that the column has more than once; with `not_null`, NULL may come again and again."""
     query = trees.from_(
         trees.select(trees.column(column), trees.named(trees.count_rows(), "row_count")), trees.table(logical)
     )
+    if not_null:
+        trees.where(query, trees.not_null(trees.column(column)))
     trees.group_by(query, trees.column(column))
     query.set("having", exp.Having(this=exp.GT(this=trees.count_rows(), expression=trees.number(1))))
     return DraftStatement(query, purpose, message)
@@ -122,10 +126,9 @@ def primary_key_check(table: str, key: str) -> DraftStatement:
     return unique_check(f"cdm.{table}", key, f"every {key} is unique", f"cdm.{table} has rows with the same {key}")
 
 
-def collision_check(table: CdmTable, logical: str) -> DraftStatement:
-    """A row for each id that two natural keys have."""
-    message = f"two natural keys of cdm.{table.name} have the same hash; use `strategy: registry`"
-    return unique_check(logical, f"{table.name}_id", "no two keys have the same id", message)
+def collision_message(table: CdmTable) -> str:
+    """What is wrong when two natural keys have the same id."""
+    return f"two natural keys of cdm.{table.name} have the same hash; use `strategy: registry`"
 
 
 def present_keys(contributions: Sequence[Contribution]) -> exp.Query:

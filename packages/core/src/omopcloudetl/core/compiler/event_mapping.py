@@ -263,4 +263,6 @@ def _contribution(
         keys=keys,
         strategy="ordinal",
         workflow_step=loaded.step,
+        excluded=builder.excluded,
+        concept=trees.column("concept_id", "stage"),
     )

@@ -11,13 +11,8 @@ from omopcloudetl.core.errors import Position
 from omopcloudetl.core.plan import Origin
 
 _GENERATED = (
-    "work.stage_",
-    "work.codes_",
-    "work.key_",
-    "work.registry_",
-    "work.ledger",
-    "work.quarantine",
-    "work.rejected_rows",
+    *(f"work.{kind}_" for kind in ("stage", "codes", "excluded", "key", "registry", "rows", "change", "full")),
+    *("work.ledger", "work.quarantine", "work.rejected_rows"),
 )
 
 

@@ -1,8 +1,9 @@
 """Accounts for every row: what came in, what was written where, and what was set aside and why.
 
-For each mapping: source + fan_out = excluded + written + merged + quarantined. `unmapped` is the part of
-`written` whose concept is 0. The step fails if a mapping does not balance, or if a CDM table does not hold
-exactly the rows that the ledger says were written to it.
+For each mapping: source + fan_out = excluded + written + present + merged + quarantined. `unmapped` is the part
+of `written` whose concept is 0; `kept` and `deleted` are rows of ours beside those of this run. The step fails if
+a mapping does not balance, or if a CDM table does not hold the rows that the ledger says were written to it; where
+it is written anew, it must hold no others.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from sqlglot import exp, parse_one
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
 from omopcloudetl.core.compiler.entity_keys import owned_keys
+from omopcloudetl.core.compiler.merge_ledger import kept_rows_check, table_entries, written_rows
+from omopcloudetl.core.compiler.merging import CHANGE
 from omopcloudetl.core.compiler.stage import MERGED, QUARANTINED, WRITTEN
 from omopcloudetl.core.compiler.staged import KEYED, Contribution, StagedMapping
 from omopcloudetl.core.plan import Statement
+from omopcloudetl.core.specification.models import CdmTable
 
 LEDGER, QUARANTINE = "work.ledger", "work.quarantine"
 LEDGER_COLUMNS = ("mapping", "entry", "target_table", "reason", "row_count")
@@ -29,10 +33,10 @@ ORDER BY mapping, entry, target_table NULLS FIRST, reason NULLS FIRST
 """
 _UNBALANCED = """
 SELECT mapping, SUM(CASE WHEN entry IN ('source', 'fan_out') THEN row_count
-  WHEN entry = 'unmapped' THEN 0 ELSE -row_count END) AS difference
+  WHEN entry IN ('unmapped', 'kept', 'deleted') THEN 0 ELSE -row_count END) AS difference
 FROM work.ledger GROUP BY mapping
 HAVING SUM(CASE WHEN entry IN ('source', 'fan_out') THEN row_count
-  WHEN entry = 'unmapped' THEN 0 ELSE -row_count END) <> 0
+  WHEN entry IN ('unmapped', 'kept', 'deleted') THEN 0 ELSE -row_count END) <> 0
 """
 
 
@@ -45,15 +49,21 @@ def ledger_step(compilation: Compilation, staged: Sequence[StagedMapping]) -> No
     ]
     numbers = _numbers(staged)
     for mapping in staged:
-        entries = trees.union(_entries(mapping, numbers.get(mapping.name)))
+        write = compilation.dml_steps[mapping.loaded.step].write
+        entries = trees.union(_entries(mapping, numbers.get(mapping.name), write))
         inserts = [
             _insert(LEDGER, LEDGER_COLUMNS, entries, f"ledger of {mapping.name}"),
             _insert(QUARANTINE, QUARANTINE_COLUMNS, _quarantined(mapping), f"quarantine of {mapping.name}"),
         ]
         statements += compilation.render(inserts, place)
+    tables: dict[str, list[Contribution]] = {}
+    for contribution in sorted((c for mapping in staged for c in mapping.contributions), key=lambda c: c.table):
+        tables.setdefault(contribution.table, []).append(contribution)
+    for name, contributions in tables.items():
+        anew = compilation.dml_steps[contributions[0].workflow_step].write == "full"
+        table = compilation.specification.by_name[name]
+        statements += [_table_check(name)] if anew else _rewritten(table, contributions)
     statements.append(DraftStatement(parse_one(_UNBALANCED), "every mapping balances", "the ledger does not balance"))
-    tables = sorted({c.table for mapping in staged for c in mapping.contributions})
-    statements += [_table_check(table) for table in tables]
     reads = {contribution.stage for mapping in staged for contribution in mapping.contributions}
     reads |= {f"cdm.{table}" for table in tables}
     reads |= {table for mapping in staged for table in mapping.scope.reads}
@@ -68,6 +78,14 @@ def ledger_step(compilation: Compilation, staged: Sequence[StagedMapping]) -> No
             writes={LEDGER, QUARANTINE},
         )
     )
+
+
+def _rewritten(table: CdmTable, contributions: Sequence[Contribution]) -> list[DraftStatement]:
+    """The entries and checks of a table that is not written anew."""
+    assert table.primary_key is not None
+    name, id_name = table.name, table.primary_key.name
+    entries = _insert(LEDGER, LEDGER_COLUMNS, table_entries(contributions, id_name), f"ledger of cdm.{name}")
+    return [entries, _table_check(name, written_rows(name, id_name)), kept_rows_check(name, id_name)]
 
 
 def _empty(compilation: Compilation, table: str, names: Sequence[str]) -> list[DraftStatement]:
@@ -118,11 +136,19 @@ def _numbers(staged: Sequence[StagedMapping]) -> dict[str, int]:
     return {name: number for names in shared for number, name in enumerate(names, start=1)}
 
 
-def _entries(mapping: StagedMapping, number: int | None) -> list[exp.Query]:
+def _entries(mapping: StagedMapping, number: int | None, write: str) -> list[exp.Query]:
+    """All that the source and the stage tell; of rows that are merged, their table tells what was written."""
     found = _entries_of_source(mapping)
     if mapping.fans_out:
-        return [*found, *_entries_of_event(mapping)]
-    return [*found, *_entries_of_table(mapping, mapping.contributions[0], number)]
+        by_table = _written_by_table(mapping) if write == "full" else []
+        return [*found, *by_table, *_entries_of_event(mapping)]
+    contribution = mapping.contributions[0]
+    table, reason = trees.text(contribution.table), trees.text(SAME_KEY)
+    merged = _entry(mapping.name, "merged", trees.count_rows(), target=table, reason=reason)
+    found += [_from_stage(merged, mapping, _fate(MERGED)), _quarantine_entry(mapping)]
+    if write == "full":
+        return [*found, *_entries_of_table(mapping, contribution, number)]
+    return [*found, *(_entries_by_key(mapping, contribution, number) if contribution.strategy in KEYED else [])]
 
 
 def _entries_of_source(mapping: StagedMapping) -> list[exp.Query]:
@@ -160,30 +186,29 @@ def _first() -> exp.Expr:
     return trees.equal(trees.column("fan_out", "stage"), trees.number(1))
 
 
-def _entries_of_event(mapping: StagedMapping) -> list[exp.Query]:
-    name = mapping.name
+def _written_by_table(mapping: StagedMapping) -> list[exp.Query]:
+    """The event's rows in each table, and those of them without a standard concept."""
 
     def by_table(entry: str, *conditions: exp.Expr) -> exp.Select:
         target = trees.column("target_table", "stage")
-        query = _entry(name, entry, trees.count_rows(), target=target, reason=None)
+        query = _entry(mapping.name, entry, trees.count_rows(), target=target, reason=None)
         _from_stage(query, mapping, *conditions)
         return trees.group_by(query, target.copy())
 
     unmapped = trees.equal(trees.column("concept_id", "stage"), trees.number(0))
+    return [by_table("written", _fate(WRITTEN)), by_table("unmapped", _fate(WRITTEN), unmapped)]
+
+
+def _entries_of_event(mapping: StagedMapping) -> list[exp.Query]:
     repeated = exp.GT(this=trees.column("fan_out", "stage"), expression=trees.number(1))
     fan_out = _entry(
-        name,
+        mapping.name,
         "fan_out",
         trees.count_rows(),
         target=None,
         reason=trees.text("several standard concepts"),
     )
-    return [
-        by_table("written", _fate(WRITTEN)),
-        by_table("unmapped", _fate(WRITTEN), unmapped),
-        _from_stage(fan_out, mapping, _fate(WRITTEN), repeated),
-        _quarantine_entry(mapping, _first()),
-    ]
+    return [_from_stage(fan_out, mapping, _fate(WRITTEN), repeated), _quarantine_entry(mapping, _first())]
 
 
 def _quarantine_entry(mapping: StagedMapping, *conditions: exp.Expr) -> exp.Select:
@@ -194,25 +219,34 @@ def _quarantine_entry(mapping: StagedMapping, *conditions: exp.Expr) -> exp.Sele
 
 
 def _entries_of_table(mapping: StagedMapping, contribution: Contribution, number: int | None) -> list[exp.Query]:
-    """Written rows, less those whose key an earlier mapping of the same table has; and what was merged."""
-    name, table = mapping.name, trees.text(contribution.table)
-    written = _entry(name, "written", trees.count_rows(), target=table, reason=None)
-    merged = _entry(name, "merged", trees.count_rows(), target=table.copy(), reason=trees.text(SAME_KEY))
+    """Written rows, less those whose key an earlier mapping of the same table has."""
+    table = trees.text(contribution.table)
+    written = _entry(mapping.name, "written", trees.count_rows(), target=table, reason=None)
     _from_stage(written, mapping, _fate(WRITTEN))
-    entries: list[exp.Query] = [
-        written,
-        _from_stage(merged, mapping, _fate(MERGED)),
-        _quarantine_entry(mapping),
-    ]
-    if number is not None:
-        reason = trees.text("an earlier mapping has the same key")
-        taken = _entry(name, "merged", trees.count_rows(), target=table.copy(), reason=reason)
-        _from_stage(taken, mapping, _fate(WRITTEN))
-        keys = f"work.key_{contribution.table}"
-        trees.join(written, trees.table(keys, "present"), owned_keys(contribution, number), side="")
-        trees.join(taken, trees.table(keys, "present"), owned_keys(contribution, number, by_others=True), side="")
-        entries.append(taken)
-    return entries
+    if number is None:
+        return [written]
+    keys = trees.table(f"work.key_{contribution.table}", "present")
+    trees.join(written, keys, owned_keys(contribution, number), side="")
+    return [written, _taken(mapping, contribution, number, keys)]
+
+
+def _entries_by_key(mapping: StagedMapping, contribution: Contribution, number: int | None) -> list[exp.Query]:
+    """Rows whose key this run wrote, rows whose key was present, and rows whose key is an earlier mapping's."""
+    keys, change = trees.table(f"work.change_{contribution.table}", "present"), trees.column(CHANGE, "present")
+    entry = _entry(mapping.name, "", trees.count_rows(), target=trees.text(contribution.table), reason=None)
+    entry.selects[1].set("this", change)
+    _from_stage(entry, mapping, _fate(WRITTEN))
+    trees.join(entry, keys, owned_keys(contribution, number or 1), side="")
+    found: list[exp.Query] = [trees.group_by(entry, change.copy())]
+    return found if number is None else [*found, _taken(mapping, contribution, number, keys)]
+
+
+def _taken(mapping: StagedMapping, contribution: Contribution, number: int, keys: exp.Table) -> exp.Select:
+    """Rows whose key is in `keys` as an earlier mapping's."""
+    reason = trees.text("an earlier mapping has the same key")
+    taken = _entry(mapping.name, "merged", trees.count_rows(), target=trees.text(contribution.table), reason=reason)
+    _from_stage(taken, mapping, _fate(WRITTEN))
+    return trees.join(taken, keys.copy(), owned_keys(contribution, number, by_others=True), side="")
 
 
 def _quarantined(mapping: StagedMapping) -> exp.Select:
@@ -234,15 +268,16 @@ def _quarantined(mapping: StagedMapping) -> exp.Select:
     return _from_stage(query, mapping, _fate(QUARANTINED), *([_first()] if mapping.fans_out else []))
 
 
-def _table_check(table: str) -> DraftStatement:
-    """A row if the CDM table does not hold what the ledger says."""
+def _table_check(table: str, holds: exp.Select | None = None) -> DraftStatement:
+    """A row if the CDM table does not hold what the ledger says; `holds` counts its rows, else all are counted."""
     said = parse_one("SELECT COALESCE(SUM(row_count), 0) AS row_count FROM work.ledger WHERE entry = 'written'")
     assert isinstance(said, exp.Select)
     said.args["where"].set(
         "this",
         trees.all_of([said.args["where"].this, trees.equal(trees.column("target_table"), trees.text(table))]),
     )
-    holds = trees.from_(trees.select(trees.named(trees.count_rows(), "row_count")), trees.table(f"cdm.{table}"))
+    if holds is None:
+        holds = trees.from_(trees.select(trees.named(trees.count_rows(), "row_count")), trees.table(f"cdm.{table}"))
     query = trees.from_(
         trees.select(trees.column("row_count", "said"), trees.column("row_count", "holds")),
         trees.subquery(said, "said"),

@@ -42,6 +42,8 @@ class Scope:
     def __init__(self, compilation: Compilation, mapping: LoadedMapping) -> None:
         self.compilation = compilation
         self.document = mapping.document
+        self.step = mapping.step
+        """The workflow's step that runs the mapping."""
         model = mapping.model
         self.base = next(iter(model.from_.items()), None)
         """(alias, table) of the rows the mapping accounts for."""

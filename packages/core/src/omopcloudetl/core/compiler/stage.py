@@ -87,6 +87,8 @@ class StageBuilder:
     name: str
     lookups: list[Lookup] = field(default_factory=list)
     references: dict[tuple[str, tuple[str, ...]], Reference] = field(default_factory=dict)
+    key: list[exp.Expr] = field(default_factory=list)
+    """The natural key, as `key_1` and so on."""
 
     @property
     def table(self) -> str:
@@ -97,6 +99,12 @@ class StageBuilder:
     def codes(self) -> str:
         """The codes table."""
         return f"work.codes_{self.name}"
+
+    @property
+    def excluded(self) -> str | None:
+        """The table of the keys that `where` leaves out: a merge takes them as keys that the source has."""
+        merges = self.compilation.dml_steps[self.scope.step].write == "merge"
+        return f"work.excluded_{self.name}" if merges and self.scope.condition is not None else None
 
     def reads(self) -> set[str]:
         """Every logical table the stage reads."""
@@ -110,7 +118,8 @@ class StageBuilder:
     def key_columns(self, key: Sequence[str], *path: str | int) -> list[exp.Expr]:
         """The natural key as text columns `key_1` and so on."""
         parts = [self.text_of(self.scope.parse(part, *path, i, as_delivered=True)) for i, part in enumerate(key)]
-        return [trees.named(part, f"key_{i}") for i, part in enumerate(parts, start=1)]
+        self.key = [trees.named(part, f"key_{i}") for i, part in enumerate(parts, start=1)]
+        return [part.copy() for part in self.key]
 
     def fit(self, name: str, parsed: Parsed, type_: str) -> FieldValue:
         """An author's expression as a value of a specification type; what cannot be read becomes NULL."""

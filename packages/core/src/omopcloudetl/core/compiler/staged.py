@@ -36,6 +36,10 @@ class Contribution:
     """How many `key_N` columns the stage has."""
     strategy: IdStrategy
     workflow_step: str
+    excluded: str | None = None
+    """The table of the natural keys that `where` leaves out, where a merge must know them."""
+    concept: exp.Expr | None = None
+    """The standard concept, which tells the rows of one event apart."""
 
     def key_names(self) -> list[str]:
         """The names of the key columns."""
@@ -81,6 +85,12 @@ def stage_step(
         DraftStatement(tree, f"rows of {model.name}, typed and resolved")
         for tree in generator.create_table_as(trees.table(builder.table), query)
     ]
+    if builder.excluded is not None:
+        statements += [
+            DraftStatement(tree, f"keys that {model.name} leaves out", counted=False)
+            for tree in generator.create_table_as(trees.table(builder.excluded), _excluded_keys(builder))
+        ]
+        writes.add(builder.excluded)
     return DraftStep(
         name=f"stage_{model.name}",
         summary=model.description or f"stage the rows of the mapping {model.name}",
@@ -90,6 +100,16 @@ def stage_step(
         reads=builder.reads(),
         writes=writes,
     )
+
+
+def _excluded_keys(builder: StageBuilder) -> exp.Select:
+    """The natural keys of the rows that `where` leaves out on purpose."""
+    scope = builder.scope
+    assert scope.condition is not None
+    query = trees.select(*(part.copy() for part in builder.key))
+    scope.from_clause(query, scope.aliases_in(*builder.key, scope.condition))
+    query.set("distinct", exp.Distinct())
+    return trees.where(query, exp.Not(this=trees.coalesce(exp.Paren(this=scope.condition.copy()), exp.false())))
 
 
 def join_checks(scope: Scope, name: str, loaded: LoadedMapping) -> list[DraftStatement]:

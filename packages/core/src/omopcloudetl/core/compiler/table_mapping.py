@@ -64,6 +64,7 @@ def table_mapping(compilation: Compilation, loaded: LoadedMapping, model: TableM
         keys=len(key),
         strategy=strategy,
         workflow_step=loaded.step,
+        excluded=builder.excluded,
     )
     return StagedMapping(loaded, scope, builder, len(key), False, (contribution,))
 

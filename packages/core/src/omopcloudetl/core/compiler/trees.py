@@ -156,6 +156,21 @@ def join(query: exp.Select, source: exp.Expr, on: exp.Expr, side: str = "LEFT") 
     return query
 
 
+def delete(logical: str, condition: exp.Expr) -> exp.Delete:
+    """`DELETE FROM table WHERE condition`."""
+    return exp.Delete(this=table(logical), where=exp.Where(this=condition))
+
+
+def within(value: exp.Expr, query: exp.Query) -> exp.In:
+    """`value IN (query)`."""
+    return exp.In(this=value, query=exp.Subquery(this=query))
+
+
+def exists(source: exp.Expr, condition: exp.Expr) -> exp.Exists:
+    """`EXISTS(SELECT 1 FROM source WHERE condition)`."""
+    return exp.Exists(this=where(from_(select(number(1)), source), condition))
+
+
 def insert(logical: str, names: Sequence[str], query: exp.Query) -> exp.Insert:
     """`INSERT INTO table (names) query`."""
     return exp.Insert(

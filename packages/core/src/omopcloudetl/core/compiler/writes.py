@@ -10,7 +10,11 @@ from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
 from omopcloudetl.core.compiler.entity_keys import current_keys, owned_keys, primary_key_check
 from omopcloudetl.core.compiler.keys import same_key
+from omopcloudetl.core.compiler.merge_entities import entity_statements
+from omopcloudetl.core.compiler.merge_rows import CARRIED, row_statements
+from omopcloudetl.core.compiler.merging import Rewrite, full_write_mark
 from omopcloudetl.core.compiler.staged import (
+    KEYED,
     Contribution,
     StagedMapping,
     columns_of,
@@ -18,6 +22,8 @@ from omopcloudetl.core.compiler.staged import (
     from_stage,
     projected,
 )
+from omopcloudetl.core.compiler.write_modes import can_be_written, check_kept_references
+from omopcloudetl.core.models.workflow import DmlStep
 from omopcloudetl.core.specification.models import CdmTable
 
 
@@ -27,49 +33,60 @@ def write_tables(compilation: Compilation, staged: Sequence[StagedMapping]) -> N
     for mapping in staged:
         for contribution in mapping.contributions:
             by_table.setdefault(contribution.table, []).append(contribution)
+    check_kept_references(compilation, staged)
     places = {mapping.name: mapping.loaded.document.at("name") for mapping in staged}
     for table in compilation.specification.tables:
         contributions = by_table.get(table.name)
-        if contributions and _agree(compilation, table, contributions, staged):
+        if contributions and can_be_written(compilation, table, contributions, staged):
             step = _write_step(compilation, table, contributions)
             step.origin = origin(places[contributions[0].mapping])
             step.statements = compilation.render(step.statements, step.origin)
             compilation.steps.append(step)
 
 
-def _agree(
-    compilation: Compilation,
-    table: CdmTable,
-    contributions: list[Contribution],
-    staged: Sequence[StagedMapping],
-) -> bool:
-    """All contributions to a table must number its rows in the same way."""
-    first = contributions[0]
-    for other in contributions[1:]:
-        if other.strategy != first.strategy:
-            document = next(m.loaded.document for m in staged if m.name == other.mapping)
-            compilation.problem(
-                "id-strategy",
-                f"{other.mapping} and {first.mapping} write cdm.{table.name} with different ids: "
-                f"{other.strategy or 'given'} and {first.strategy or 'given'}",
-                document.at("columns"),
-                help="events are numbered by 'ordinal'; give the table mapping's id that strategy"
-                if "ordinal" in {first.strategy, other.strategy}
-                else "give all of them the same strategy",
-            )
-            return False
-    return True
-
-
 def _write_step(compilation: Compilation, table: CdmTable, contributions: list[Contribution]) -> DraftStep:
+    step = compilation.dml_steps[contributions[0].workflow_step]
+    if step.write == "full":
+        statements, made = _full(compilation, table, contributions)
+    else:
+        statements, made = _rewrite(compilation, table, contributions, step)
+    mappings = ", ".join(contribution.mapping for contribution in contributions)
+    return DraftStep(
+        name=f"write_{table.name}",
+        summary=f"write cdm.{table.name} from {mappings}",
+        origin=origin(compilation.project.workflow_document.at()),
+        workflow_steps=tuple(dict.fromkeys(contribution.workflow_step for contribution in contributions)),
+        statements=statements,
+        reads={name for c in contributions for name in (c.stage, c.excluded) if name},
+        writes={f"cdm.{table.name}", *(f"work.{kind}_{table.name}" for kind in made)},
+    )
+
+
+def _rewrite(
+    compilation: Compilation, table: CdmTable, contributions: Sequence[Contribution], step: DmlStep
+) -> tuple[list[DraftStatement], set[str]]:
+    """What `merge` and `append_new` do, and the kinds of tables they make in `work`."""
+    made = {"key", "change", "full"}
+    if contributions[0].strategy in KEYED:
+        carried = tuple(contributions[0].key_names())
+        rewrite = Rewrite(compilation, table, tuple(contributions), step, carried)
+        return entity_statements(rewrite), made | ({"registry"} if contributions[0].strategy == "registry" else set())
+    rewrite = Rewrite(compilation, table, tuple(contributions), step, CARRIED)
+    return row_statements(rewrite), made | {"rows"} | ({"registry"} if contributions[0].strategy else set())
+
+
+def _full(
+    compilation: Compilation, table: CdmTable, contributions: list[Contribution]
+) -> tuple[list[DraftStatement], set[str]]:
+    """What `full` does, and the kinds of tables it makes in `work`."""
     strategy = contributions[0].strategy
-    writes = {f"cdm.{table.name}"}
     statements: list[DraftStatement] = []
+    made: set[str] = set()
     query: exp.Query
     match strategy:
         case "registry" | "hash":
             statements += current_keys(compilation, table, contributions)
-            writes |= {f"work.{made}_{table.name}" for made in ("registry", "key")[strategy == "hash" :]}
+            made |= {"key"} | ({"registry"} if strategy == "registry" else set())
             query = _with_key_ids(compilation, table, contributions)
         case "ordinal":
             query = _with_ordinal_ids(compilation, table, contributions)
@@ -83,16 +100,10 @@ def _write_step(compilation: Compilation, table: CdmTable, contributions: list[C
     ]
     if strategy != "ordinal" and table.primary_key is not None:
         statements.append(primary_key_check(table.name, table.primary_key.name))
-    mappings = ", ".join(contribution.mapping for contribution in contributions)
-    return DraftStep(
-        name=f"write_{table.name}",
-        summary=f"write cdm.{table.name} from {mappings}",
-        origin=origin(compilation.project.workflow_document.at()),
-        workflow_steps=tuple(dict.fromkeys(contribution.workflow_step for contribution in contributions)),
-        statements=statements,
-        reads={contribution.stage for contribution in contributions},
-        writes=writes,
-    )
+    if strategy not in KEYED and table.primary_key is not None:
+        statements += full_write_mark(compilation, table)
+        made.add("full")
+    return statements, made
 
 
 # -- ids by natural key

@@ -74,8 +74,22 @@ class DmlStep(StepBase):
     kind: Literal["dml"]
     mappings: Annotated[tuple[NonEmpty, ...], BeforeValidator(as_list), Field(min_length=1)]
     """Files or globs of mappings, relative to the project."""
-    write: Literal["full"] = "full"
-    """`full`: each target table becomes exactly the union of its mappings."""
+    write: Literal["full", "merge", "append_new"] = "full"
+    """`full`: each target table becomes exactly the union of its mappings; `merge`: only for the natural keys that
+    the source has now; `append_new`: keys that the table lacks are added, and nothing else is touched."""
+    deletes: Literal["keep", "delete"] = "keep"
+    """What `merge` does with rows whose natural key the source no longer has."""
+
+    @model_validator(mode="after")
+    def _deletes_of_a_merge(self) -> DmlStep:
+        if "deletes" in self.model_fields_set and self.write != "merge":
+            raise _at(("deletes",), f"has a meaning with `write: merge` only, not with `write: {self.write}`")
+        return self
+
+    @property
+    def forgets(self) -> bool:
+        """Whether a row leaves its table when the source no longer has its key."""
+        return self.write == "full" or (self.write == "merge" and self.deletes == "delete")
 
 
 class SqlStep(StepBase):

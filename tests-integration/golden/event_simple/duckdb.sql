@@ -247,6 +247,12 @@ FROM (
     AND "stage"."row_fate" = 'written'
 ) AS "rows";
 
+-- for a later merge: the rows up to this id are of a full write
+CREATE OR REPLACE TABLE "work"."full_condition_occurrence" AS
+SELECT
+  MAX("condition_occurrence_id") AS "last_id"
+FROM "cdm"."condition_occurrence";
+
 -- write_procedure_occurrence: write cdm.procedure_occurrence from diagnoses
 
 -- cdm.procedure_occurrence becomes the union of its mappings
@@ -299,6 +305,12 @@ FROM (
     AND "stage"."row_fate" = 'written'
 ) AS "rows";
 
+-- for a later merge: the rows up to this id are of a full write
+CREATE OR REPLACE TABLE "work"."full_procedure_occurrence" AS
+SELECT
+  MAX("procedure_occurrence_id") AS "last_id"
+FROM "cdm"."procedure_occurrence";
+
 -- write_measurement: write cdm.measurement from diagnoses
 
 -- cdm.measurement becomes the union of its mappings
@@ -344,6 +356,12 @@ FROM (
     "stage"."target_table" = 'measurement' AND "stage"."row_fate" = 'written'
 ) AS "rows";
 
+-- for a later merge: the rows up to this id are of a full write
+CREATE OR REPLACE TABLE "work"."full_measurement" AS
+SELECT
+  MAX("measurement_id") AS "last_id"
+FROM "cdm"."measurement";
+
 -- write_observation: write cdm.observation from diagnoses
 
 -- cdm.observation becomes the union of its mappings
@@ -388,3 +406,9 @@ FROM (
   WHERE
     "stage"."target_table" = 'observation' AND "stage"."row_fate" = 'written'
 ) AS "rows";
+
+-- for a later merge: the rows up to this id are of a full write
+CREATE OR REPLACE TABLE "work"."full_observation" AS
+SELECT
+  MAX("observation_id") AS "last_id"
+FROM "cdm"."observation";

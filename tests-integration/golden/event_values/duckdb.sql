@@ -349,6 +349,12 @@ FROM (
     AND "stage"."row_fate" = 'written'
 ) AS "rows";
 
+-- for a later merge: the rows up to this id are of a full write
+CREATE OR REPLACE TABLE "work"."full_condition_occurrence" AS
+SELECT
+  MAX("condition_occurrence_id") AS "last_id"
+FROM "cdm"."condition_occurrence";
+
 -- write_procedure_occurrence: write cdm.procedure_occurrence from findings
 
 -- cdm.procedure_occurrence becomes the union of its mappings
@@ -395,6 +401,12 @@ FROM (
     "stage"."target_table" = 'procedure_occurrence'
     AND "stage"."row_fate" = 'written'
 ) AS "rows";
+
+-- for a later merge: the rows up to this id are of a full write
+CREATE OR REPLACE TABLE "work"."full_procedure_occurrence" AS
+SELECT
+  MAX("procedure_occurrence_id") AS "last_id"
+FROM "cdm"."procedure_occurrence";
 
 -- write_measurement: write cdm.measurement from findings
 
@@ -463,6 +475,12 @@ FROM (
     "stage"."target_table" = 'measurement' AND "stage"."row_fate" = 'written'
 ) AS "rows";
 
+-- for a later merge: the rows up to this id are of a full write
+CREATE OR REPLACE TABLE "work"."full_measurement" AS
+SELECT
+  MAX("measurement_id") AS "last_id"
+FROM "cdm"."measurement";
+
 -- write_observation: write cdm.observation from findings
 
 -- cdm.observation becomes the union of its mappings
@@ -526,3 +544,9 @@ FROM (
   WHERE
     "stage"."target_table" = 'observation' AND "stage"."row_fate" = 'written'
 ) AS "rows";
+
+-- for a later merge: the rows up to this id are of a full write
+CREATE OR REPLACE TABLE "work"."full_observation" AS
+SELECT
+  MAX("observation_id") AS "last_id"
+FROM "cdm"."observation";

@@ -23,13 +23,15 @@ def test_validate_as_json(call, project: Path) -> None:
 
 
 def test_mistakes_are_shown_where_they_are(call, project: Path, monkeypatch) -> None:
-    """A diagnostic begins with a path that opens from here, and the count comes last."""
+    """A diagnostic has a path that opens from here and the piece that is wrong, and the count comes last."""
     (project / "mappings" / "person.yaml").write_text("name: person\nkind: tabel\n", "utf-8")
     monkeypatch.chdir(project.parent)
     result = call("validate", "--project", "tiny", code=2)
     assert result.stdout == ""
-    assert result.stderr.startswith("tiny/mappings/person.yaml:2:7: error[unknown-kind]")
-    assert result.stderr.endswith("1 error\n")
+    assert result.stderr.startswith("error[unknown-kind]: ")
+    assert " --> tiny/mappings/person.yaml:2:7\n" in result.stderr
+    assert "\n2 | kind: tabel\n  |       ^^^^^\n" in result.stderr
+    assert result.stderr.endswith("\n1 error in 1 file\n")
 
 
 def test_mistakes_as_json(call, project: Path) -> None:

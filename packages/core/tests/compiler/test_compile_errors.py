@@ -70,21 +70,21 @@ def test_the_right_project_compiles(compile_project: Compile) -> None:
 @pytest.mark.parametrize(
     ("files", "code", "place", "near"),
     [
-        pytest.param(value("p.idd"), "unknown-column", "10:24", "id", id="column"),
+        pytest.param(value("p.idd"), "unknown-column", "10:26", "id", id="column"),
         pytest.param(value("q.id"), "unknown-alias", "10:24", None, id="alias"),
         pytest.param(value("x.p.id"), "unknown-alias", "10:24", None, id="three-parts"),
-        pytest.param(value(":sinc"), "unknown-variable", "10:24", "since", id="variable"),
+        pytest.param(value(":sinc"), "unknown-variable", "10:25", "since", id="variable"),
         pytest.param(value(":unset"), "missing-variable", "10:24", None, id="variable-without-value"),
-        pytest.param(value("(select max(x) from patients)"), "unknown-schema", "10:24", None, id="schema"),
-        pytest.param(value("lower(p.id"), "sql-syntax", "10:24", None, id="syntax"),
+        pytest.param(value("(select max(x) from patients)"), "unknown-schema", "10:44", None, id="schema"),
+        pytest.param(value("lower(p.id"), "sql-syntax", "10:32", None, id="syntax"),
         pytest.param(value("'p.id = ''x'"), "sql-syntax", "10:24", None, id="quote"),
-        pytest.param(value("p.id, p.gender"), "sql-syntax", "10:24", None, id="two-values"),
-        pytest.param(value("'{{ p }}'"), "sql-expression", "10:24", None, id="template"),
+        pytest.param(value("p.id, p.gender"), "sql-syntax", "10:28", None, id="two-values"),
+        pytest.param(value("'{{ p }}'"), "sql-expression", "10:25", None, id="template"),
         pytest.param(value("p.*"), "sql-expression", "10:24", None, id="star"),
         pytest.param(value("max(p.id)"), "sql-expression", "10:24", None, id="aggregate"),
-        pytest.param(person("[p.id]", "[p.idd]"), "unknown-column", "7:20", "id", id="in-an-id"),
-        pytest.param(person_and("where: p.gendr = 'M'"), "unknown-column", "11:8", "gender", id="in-where"),
-        pytest.param(person_and("  birth_dat: 1"), "unknown-field", "11:14", "birth_datetime", id="field"),
+        pytest.param(person("[p.id]", "[p.idd]"), "unknown-column", "7:22", "id", id="in-an-id"),
+        pytest.param(person_and("where: p.gendr = 'M'"), "unknown-column", "11:10", "gender", id="in-where"),
+        pytest.param(person_and("  birth_dat: 1"), "unknown-field", "11:3", "birth_datetime", id="field"),
         pytest.param(
             person_and("  location_id: {reference: locatio, key: p.id}"),
             "unknown-reference",
@@ -111,14 +111,14 @@ def test_the_right_project_compiles(compile_project: Compile) -> None:
         pytest.param(
             person_and("joins: {q: {table: vocab.concpt, on: p.id = q.x, cardinality: one}}"),
             "unknown-table",
-            "11:20",
+            "11:26",
             "concept",
             id="table-in-join",
         ),
         pytest.param(
             person_and("joins: {q: {table: vocab.concept, on: p.id = q.concept_nam, cardinality: one}}"),
             "unknown-column",
-            "11:39",
+            "11:48",
             "concept_name",
             id="column-of-the-vocabulary",
         ),
@@ -165,7 +165,7 @@ def test_a_mistake_in_a_mapping_is_reported_at_its_place(
             id="key-of-another-length",
         ),
         pytest.param("SNOMED", "{expression: x.y}", "unknown-alias", "6:37", "no alias 'x'", id="vocabulary"),
-        pytest.param("start: c.start", "start: c.start +", "sql-syntax", "7:8", "cannot be read", id="syntax"),
+        pytest.param("start: c.start", "start: c.start +", "sql-syntax", "7:16", "cannot be read", id="syntax"),
     ],
 )
 def test_a_mistake_in_an_event_is_reported_at_its_place(
@@ -241,7 +241,7 @@ def test_a_key_is_checked_like_any_rule(problem: Problem) -> None:
     """The natural key of a mapping without ids of its own reads columns that exist."""
     text = "name: x\nkind: table\ntarget: cdm.location\nfrom: {p: source.patients}\nkey: [p.id, p.idd]\n"
     found = problem({"mappings/x.yaml": text + "columns: {location_id: 1}\n"})
-    assert (found.code, str(found.position)) == ("unknown-column", "mappings/x.yaml:5:13")
+    assert (found.code, str(found.position)) == ("unknown-column", "mappings/x.yaml:5:15")
 
 
 def test_a_target_must_be_a_table_of_the_cdm(problems: Problems) -> None:
@@ -260,9 +260,9 @@ def test_all_mistakes_of_all_mappings_are_reported_together(problems: Problems) 
     files["mappings/person.yaml"] += "  nope: p.nope\nwhere: p.nope = 1\n"
     assert sorted((d.code, str(d.position)) for d in problems(files)) == [
         ("unknown-alias", "mappings/conditions.yaml:7:8"),
-        ("unknown-column", "mappings/person.yaml:10:24"),
-        ("unknown-column", "mappings/person.yaml:12:8"),
-        ("unknown-field", "mappings/person.yaml:11:9"),
+        ("unknown-column", "mappings/person.yaml:10:26"),
+        ("unknown-column", "mappings/person.yaml:12:10"),
+        ("unknown-field", "mappings/person.yaml:11:3"),
     ]
 
 

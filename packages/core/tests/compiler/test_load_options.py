@@ -136,7 +136,7 @@ def test_loads_that_may_reject_come_after_the_table_of_rejects(compile_project: 
         pytest.param(
             ("format: csv", "delimiter: ';;'", "tables: {a: a.csv}"),
             "invalid-value",
-            "10:16",
+            "10:17",
             "must be one character, no quote and no line break",
             id="two characters",
         ),

@@ -5,21 +5,34 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from omopcloudetl.cli.options import State
-from omopcloudetl.cli.output import one_line, plural, printable, write_json
+from omopcloudetl.cli.output import one_line, printable, write_json
 from omopcloudetl.core.errors import Diagnostic, OmopCloudEtlError, ProjectError
+
+if TYPE_CHECKING:
+    from omopcloudetl.core.files.rendering import Style
 
 FAILED = 1
 WRONG_FILES = 2
 INTERRUPTED = 130
+NARROWEST = 40
+WITHOUT_TERMINAL = 120
+_STYLES: Mapping[Style, dict[str, Any]] = {
+    "error": {"fg": "red", "bold": True},
+    "warning": {"fg": "yellow", "bold": True},
+    "place": {"fg": "cyan"},
+    "gutter": {"fg": "blue"},
+    "mark": {"fg": "red", "bold": True},
+    "strong": {"bold": True},
+    "plain": {},
+}
 BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ended
 
 
@@ -62,19 +75,25 @@ def show_diagnostics(diagnostics: Sequence[Diagnostic], project: Path) -> None:
     """Every diagnostic and their number, to stderr; nothing where there is none."""
     if not diagnostics:
         return
-    for diagnostic in diagnostics:
-        click.echo(printable(str(_seen_from_here(diagnostic, project))), err=True)
-    errors = [diagnostic for diagnostic in diagnostics if diagnostic.severity == "error"]
-    counts = [plural(len(errors), "error")] if errors else []
-    warnings = len(diagnostics) - len(errors)
-    counts += [plural(warnings, "warning")] if warnings else []
-    click.echo(", ".join(counts), err=True)
+    from omopcloudetl.core.files.rendering import diagnostic_lines
+
+    way = project.as_posix()
+    lines = diagnostic_lines(
+        diagnostics,
+        project,
+        width=_width_of_stderr(),
+        prefix="" if way == "." else f"{way.rstrip('/')}/",
+    )
+    for line in lines:
+        click.echo("".join(click.style(printable(piece.text), **_STYLES[piece.style]) for piece in line), err=True)
 
 
-def _seen_from_here(diagnostic: Diagnostic, project: Path) -> Diagnostic:
-    """With a path that a terminal or an editor can open from the current folder."""
-    file = (project / diagnostic.position.file).as_posix()
-    return replace(diagnostic, position=replace(diagnostic.position, file=file))
+def _width_of_stderr() -> int:
+    """The terminal's columns; a file or a pipe gets lines that a person can still read."""
+    try:
+        return max(os.get_terminal_size(sys.stderr.fileno()).columns, NARROWEST)
+    except (OSError, ValueError, AttributeError):
+        return WITHOUT_TERMINAL
 
 
 def flush_stdout(code: int | None) -> int | None:

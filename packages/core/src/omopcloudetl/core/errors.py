@@ -35,6 +35,8 @@ class Diagnostic:
     help: str | None = None
     end: Position | None = None
     """Where the offending text ends: the place behind its last character; None where that is not known."""
+    piece: tuple[str, int] | None = None
+    """Which part of a longer text at `position` is meant, and which of its occurrences, from 0."""
 
     def __str__(self) -> str:
         lines = [f"{self.position}: {self.severity}[{self.code}]: {self.message}"]
@@ -43,17 +45,20 @@ class Diagnostic:
         if self.suggestion is not None:
             lines.append(f"    did you mean: {self.suggestion}")
         if self.allowed:
-            lines.append(f"    allowed: {_abbreviated(self.allowed)}")
+            lines.append(f"    allowed: {abbreviated(self.allowed)}")
         if self.help is not None:
             lines.append(f"    help: {self.help}")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, object]:
         """The diagnostic as plain JSON values, for editors and other programs."""
-        return asdict(self)
+        content = asdict(self)
+        del content["piece"]
+        return content
 
 
-def _abbreviated(allowed: tuple[str, ...], limit: int = 12) -> str:
+def abbreviated(allowed: tuple[str, ...], limit: int = 12) -> str:
+    """The first words of a long list, and how many more there are."""
     shown = ", ".join(allowed[:limit])
     rest = len(allowed) - limit
     return f"{shown}, … and {rest} more" if rest > 0 else shown

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +72,16 @@ def _provider_of(project: LoadedProject, plugins: Plugins) -> tuple[Provider | N
     ]
 
 
+def _told(root: Path, diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """The diagnostics in order, each at exactly the text that it is about."""
+    found = in_order(diagnostics)
+    if not found:
+        return ()
+    from omopcloudetl.core.files.spans import Sources
+
+    return tuple(in_order(Sources(root).with_spans(found)))
+
+
 def check_project(root: Path, *, target: str | None = None, variables: Mapping[str, str] | None = None) -> Checked:
     """Read and compile the project in `root`; the mistakes in its files are in the result, never raised.
 
@@ -110,19 +120,19 @@ class Session:
         with collections_paused():
             reading = read_project(root, target=target, variables=variables)
         if reading.config is None or reading.config_document is None:
-            raise ProjectError(in_order(reading.problems))
+            raise ProjectError(_told(root, reading.problems))
         plugins, problems = _load_plugins(reading.config.plugins, reading.config_document)
         problems += reading.problems
         project = reading.project
         if project is None:
-            raise ProjectError(in_order(problems))
+            raise ProjectError(_told(root, problems))
         provider, found = _provider_of(project, plugins)
         problems += found
         if provider is None:
-            raise ProjectError(in_order(problems))
+            raise ProjectError(_told(root, problems))
         session = cls(project, plugins, provider)
         if problems:
-            raise ProjectError(in_order([*problems, *session.check().diagnostics]))
+            raise ProjectError(_told(root, [*problems, *session.check().diagnostics]))
         return session
 
     def check(self) -> Checked:
@@ -133,9 +143,10 @@ class Session:
         try:
             specification = self.specification()
         except ProjectError as error:
-            return Checked(None, error.diagnostics)
+            return Checked(None, _told(self.root, error.diagnostics))
         concepts = KnownConcepts(self.plugins.resources())
-        return WorkflowCompiler(specification, self.provider.generator(), concepts).check(self.project)
+        checked = WorkflowCompiler(specification, self.provider.generator(), concepts).check(self.project)
+        return replace(checked, diagnostics=_told(self.root, checked.diagnostics))
 
     @property
     def root(self) -> Path:

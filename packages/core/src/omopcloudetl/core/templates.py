@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter
 
 from omopcloudetl.core.errors import Diagnostic, OmopCloudEtlError, ProjectError
-from omopcloudetl.core.files.project_loader import PROJECT_FILE, load_project_config
+from omopcloudetl.core.files.project_loader import PROJECT_FILE, read_workflow
 from omopcloudetl.core.files.validation import validate_document
 from omopcloudetl.core.files.variables import Literals, project_variables, read_variables
 from omopcloudetl.core.files.yaml_document import YamlDocument, parse_yaml
@@ -158,16 +158,11 @@ def place_uris(given: Mapping[str, str], workflow: WorkflowConfig, project: Path
 
 
 def place_given_uris(root: Path, given: Mapping[str, str], base: Path) -> dict[str, str]:
-    """As `place_uris`, for the project in `root`; raises `ProjectError` if its files are wrong."""
+    """As `place_uris`, for the project in `root`; whoever loads it says what is wrong with its files."""
     if not given:
         return {}
-    config, _ = load_project_config(root)
-    try:
-        text = (root / config.workflow).read_text(encoding="utf-8-sig")
-    except (OSError, ValueError):
-        return dict(given)  # whoever loads the project says what is wrong with the workflow
-    workflow = validate_document(parse_yaml(config.workflow, text), _WORKFLOW)
-    return place_uris(given, workflow, root, base)
+    workflow = read_workflow(root)
+    return place_uris(given, workflow, root, base) if workflow is not None else dict(given)
 
 
 def set_variables(text: str, values: Literals) -> str:

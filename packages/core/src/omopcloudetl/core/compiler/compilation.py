@@ -106,6 +106,7 @@ class Compilation:
         allowed: Sequence[str] = (),
         help: str | None = None,
         severity: Severity = "error",
+        piece: tuple[str, int] | None = None,
     ) -> None:
         """Note a mistake in the user's files; the nearest allowed word is suggested. A warning stops nothing."""
         suggestion = close_match(found, tuple(allowed)) if found else None
@@ -119,6 +120,7 @@ class Compilation:
                 allowed=tuple(allowed),
                 suggestion=suggestion,
                 help=help,
+                piece=piece,
             )
         )
 

@@ -205,7 +205,7 @@ def _extras(
     for table_name, columns in model.columns.items():
         table = by_name.get(table_name)
         for name, value in columns.items() if table else ():
-            position = loaded.document.at("columns", table_name, name)
+            position = loaded.document.at_key("columns", table_name, name)
             field = table.by_name.get(name) if table else None
             free = _free_fields(table, roles) if table else ()
             if field is None or name not in free or isinstance(value, IdValue):

@@ -281,7 +281,7 @@ class Scope:
         problem = syntax_problem(error, sql)
         line = f" (line {problem.line} of it)" if "\n" in sql.strip() else ""
         text = f"this SQL expression cannot be read: {problem.message}{line}"
-        self.compilation.problem("sql-syntax", text, position, found=sql)
+        self.compilation.problem("sql-syntax", text, position, found=sql, piece=problem.piece(sql))
 
     def _problem(self, code: str, message: str, path: tuple[str, ...]) -> None:
         self.compilation.problem(code, message, self.at(*path))

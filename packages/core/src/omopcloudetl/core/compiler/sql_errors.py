@@ -20,6 +20,16 @@ class SqlProblem:
     message: str
     line: int = 1
     column: int = 1
+    near: str = ""
+    """The word or mark at that place."""
+
+    def piece(self, sql: str) -> tuple[str, int] | None:
+        """`near`, and which of its occurrences in the text is meant, from 0."""
+        if not self.near:
+            return None
+        before = sum(len(line) for line in sql.splitlines(keepends=True)[: self.line - 1]) + self.column - 1
+        edges = [r"(?<!\w)" if self.near[0].isalnum() else "", r"(?!\w)" if self.near[-1].isalnum() else ""]
+        return self.near, len(re.findall(edges[0] + re.escape(self.near) + edges[1], sql[:before]))
 
 
 def syntax_problem(error: ParseError | TokenError, sql: str) -> SqlProblem:
@@ -36,7 +46,7 @@ def syntax_problem(error: ParseError | TokenError, sql: str) -> SqlProblem:
         message = "this is not expected here"
     end = int(details.get("col") or 1)
     column = max(end - len(near) + 1, 1)
-    return SqlProblem(f"{message}, near '{near}'" if near else message, int(details.get("line") or 1), column)
+    return SqlProblem(f"{message}, near '{near}'" if near else message, int(details.get("line") or 1), column, near)
 
 
 def _token_problem(error: TokenError, sql: str) -> SqlProblem:
@@ -47,7 +57,7 @@ def _token_problem(error: TokenError, sql: str) -> SqlProblem:
     start = int(missing["start"]) if missing else max(sql.rfind(mark), 0)
     before = sql[:start]
     message = f"what begins with {mark} is not closed"
-    return SqlProblem(message, before.count("\n") + 1, start - before.rfind("\n"))
+    return SqlProblem(message, before.count("\n") + 1, start - before.rfind("\n"), mark)
 
 
 def is_template(sql: str) -> bool:

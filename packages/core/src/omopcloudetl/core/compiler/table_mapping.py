@@ -140,7 +140,7 @@ def _values(
             compilation.problem(
                 "unknown-field",
                 f"cdm.{target.name} has no field '{name}' in the CDM {compilation.specification.version}",
-                loaded.document.at("columns", name),
+                loaded.document.at_key("columns", name),
                 found=name,
                 allowed=tuple(known),
             )

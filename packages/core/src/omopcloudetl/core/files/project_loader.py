@@ -147,6 +147,12 @@ def read_project(root: Path, *, target: str | None = None, variables: Mapping[st
     return Reading(config.model, config.document, project, tuple(problems))
 
 
+def read_workflow(root: Path) -> WorkflowConfig | None:
+    """What can be read of a project's workflow; None where that is nothing. Mistakes are for `read_project` to tell."""
+    problems: list[Diagnostic] = []
+    return _read_workflow(root, _salvage(root, PROJECT_FILE, _PROJECT, problems), problems).model
+
+
 @dataclass(frozen=True)
 class _Part(Generic[T]):
     """A file of which something could be read, or nothing."""

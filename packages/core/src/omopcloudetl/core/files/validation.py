@@ -102,6 +102,8 @@ def _left_out(path: Path, detail: ErrorDetails) -> Path:
     """The smallest part of a file that can be left out with a mistake; () where there is none."""
     if detail["type"] == "extra_forbidden" or "depends_on" in path:
         return path
+    if path[:1] == ("steps",) and "columns" in path:
+        return path[: path.index("columns") + 1]  # the table is there, its columns are not known
     return path[:2] if path and path[0] in _COLLECTIONS else path[:1]
 
 
@@ -161,7 +163,8 @@ def _diagnostic(
         )
     if detail["type"] == "missing":
         owner = _label(document, path) or "the file"
-        return Diagnostic("missing-key", f"{owner} needs the key '{last}'", document.at(*path))
+        message = f"{owner} needs the key '{last}'"
+        return Diagnostic("missing-key", message, document.at(*path), help=f"add `{last}:`")
     if detail["type"] in _KINDS:
         return _kind_diagnostic(document, path, detail)
     return _value_diagnostic(document, path, detail, about_key=last == "[key]")

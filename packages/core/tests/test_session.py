@@ -158,8 +158,8 @@ def test_a_secret_that_is_misspelt_is_reported_at_its_line(acme: ModuleType, pro
     with pytest.raises(ProjectError) as caught:
         Session.open(project({"project.yaml": text}))
     assert [(d.code, str(d.position), d.found, d.suggestion) for d in caught.value.diagnostics] == [
-        ("secret-syntax", "project.yaml:5:81", "${vault_key}", "${secret:vault_key}"),
-        ("secret-syntax", "project.yaml:6:68", "${", None),
+        ("secret-syntax", "project.yaml:5:82", "${vault_key}", "${secret:vault_key}"),
+        ("secret-syntax", "project.yaml:6:70", "${", None),
     ]
     assert "$${" in (caught.value.diagnostics[0].help or "")
 

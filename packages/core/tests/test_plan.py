@@ -160,3 +160,27 @@ def test_plans_keep_unicode_readable() -> None:
     """A plan is read by people: text is not escaped, and the file ends with a newline."""
     assert "load é" in PLAN.to_json()
     assert PLAN.to_json().endswith("}\n")
+
+
+def test_a_plan_is_read_as_one_script() -> None:
+    """Each step says what it does and where it comes from; a load, which only its provider can spell, is a comment."""
+    script = PLAN.sql()
+    for step in PLAN.steps:
+        assert f"\n\n{step.sql()}" in script
+    assert "--   bulk load of data/a.csv (csv) into source.a: create" in PLAN.step("load").sql()
+    assert PLAN.step("write").sql().splitlines() == [
+        "-- step write: write",
+        "--   from workflow.yaml:3, after load",
+        "--   2 statements in one transaction",
+        "-- p",
+        "DELETE FROM x;",
+        "-- c",
+        "-- a check: the step fails if a row comes back: no",
+        "q;",
+    ]
+
+
+def test_a_step_that_is_not_there_is_an_error_with_the_nearest() -> None:
+    """A misspelt name is answered with the names that are like it."""
+    with pytest.raises(PlanError, match=r"the plan has no step 'wirte'; did you mean write\?"):
+        PLAN.step("wirte")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable
@@ -11,18 +10,9 @@ from pathlib import Path
 
 import click
 
-# What could move the cursor or change the terminal; a tab and a line break may stay.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+from omopcloudetl.core.text import one_line, plural, printable
 
-
-def printable(text: str) -> str:
-    """The text without control characters, which names and error texts may bring from data."""
-    return _CONTROL.sub("?", text.replace("\r\n", "\n"))
-
-
-def one_line(text: str) -> str:
-    """The text on one line."""
-    return " ".join(printable(text).split())
+__all__ = ["emit", "one_line", "plural", "printable", "shown", "tolerate_any_encoding", "typed", "warn", "write_json"]
 
 
 def write_json(document: object) -> None:
@@ -54,11 +44,6 @@ def shown(path: Path) -> str:
 def typed(path: Path) -> str:
     """A path inside a command that a user may copy."""
     return shlex.quote(shown(path))
-
-
-def plural(count: int, noun: str) -> str:
-    """`1 step`, `2 steps`, `1,000 steps`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def tolerate_any_encoding() -> None:

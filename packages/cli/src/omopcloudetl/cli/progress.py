@@ -66,10 +66,6 @@ class RunWatch:
         return f"{done} of {plural(len(steps), 'step')} were done"
 
 
-def _rows(record: StepRecord) -> int:
-    return record.rows_loaded or record.rows_affected or 0
-
-
 class PlainProgress:
     """One line for each step that is over: state, name, rows, seconds."""
 
@@ -89,7 +85,7 @@ class PlainProgress:
         count = f"[{self._finished:>{len(str(self._total))}}/{self._total}]"
         line = f"{count} {record.state:7} {record.name}"
         if record.state == "done":
-            line += f"  {_rows(record):,} rows  {record.seconds or 0:.2f} s"
+            line += f"  {record.rows or 0:,} rows  {record.seconds or 0:.2f} s"
         elif record.error:
             line += f"  {one_line(record.error)}"
         print(line, file=self._stream, flush=True)
@@ -148,7 +144,7 @@ class LiveProgress:
         task = self._tasks.pop(record.name, None)
         if task is not None:
             self._running.remove_task(task)
-        self._rows += _rows(record)
+        self._rows += record.rows or 0
         self._overall.update(self._run, advance=1, rows=self._rows)
         if record.state == "failed":
             text = f"failed  {record.name}  {one_line(record.error or '')}"

@@ -1,4 +1,4 @@
-"""Opens what the shared options name: a project's session, its plugins, or its run records."""
+"""Opens what the shared options name: a project's session, or its plugins."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omopcloudetl.cli.options import ProjectOptions
-from omopcloudetl.core.plugins import Plugins, load_plugins
 
 if TYPE_CHECKING:
     from omopcloudetl.core.plan import CompiledWorkflowPlan
+    from omopcloudetl.core.plugins import Plugins
     from omopcloudetl.core.session import Session
 
 PROJECT_FILE = "project.yaml"
@@ -17,14 +17,9 @@ PROJECT_FILE = "project.yaml"
 
 def open_session(options: ProjectOptions) -> Session:
     """The project for its target; a relative path in `--var` is relative to the current folder."""
-    from omopcloudetl.core.session import Session
+    from omopcloudetl.core.projects import open_project
 
-    variables = options.variables
-    if variables:
-        from omopcloudetl.core.templates import place_given_uris
-
-        variables = place_given_uris(options.project, variables, Path.cwd())
-    return Session.open(options.project, target=options.target, variables=variables)
+    return open_project(options.project, target=options.target, variables=options.variables)
 
 
 def compile_and_warn(
@@ -40,22 +35,13 @@ def compile_and_warn(
     return plan, [warning.to_json() for warning in checked.warnings]
 
 
+def folder_or_none(project: Path) -> Path | None:
+    """The project's folder; None when none was named and the current folder holds none."""
+    return None if project == Path() and not (project / PROJECT_FILE).is_file() else project
+
+
 def load_project_plugins(project: Path) -> Plugins:
     """The plugins of a project; those that are always there when the current folder holds none."""
-    if project == Path() and not (project / PROJECT_FILE).is_file():
-        return load_plugins()
-    from omopcloudetl.core.files.project_loader import load_project_config
+    from omopcloudetl.core.projects import list_plugins
 
-    config, _ = load_project_config(project)
-    return load_plugins(config.plugins)
-
-
-def state_folder(project: Path) -> Path:
-    """The folder of a project's run records; the project's files need not be right."""
-    from omopcloudetl.core.session import STATE_FOLDER
-
-    if not (project / PROJECT_FILE).is_file():
-        from omopcloudetl.core.files.project_loader import load_project_config
-
-        load_project_config(project)  # says that there is no project, and where
-    return project / STATE_FOLDER
+    return list_plugins(folder_or_none(project))

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from omopcloudetl.cli.ledger import LedgerRow, pivot_ledger, quarantine_reasons
 from omopcloudetl.cli.output import one_line, plural, printable
+from omopcloudetl.core.ledger import LedgerRow, pivot_ledger, quarantine_reasons
 
 if TYPE_CHECKING:
     from omopcloudetl.core.plan import CompiledWorkflowPlan
@@ -166,7 +166,7 @@ def show_failures(record: RunRecord) -> None:
 
 def show_steps(steps: Sequence[StepRecord]) -> None:
     """What happened to each step."""
-    rows = [(step.name, step.state, step_rows(step), step.seconds, one_line(step.error or "")) for step in steps]
+    rows = [(step.name, step.state, step.rows, step.seconds, one_line(step.error or "")) for step in steps]
     show_table("Steps", ("step", "state", "rows", "seconds", "error"), rows)
 
 
@@ -187,11 +187,6 @@ def show_runs(records: Sequence[RunRecord]) -> None:
     ]
     columns = len(headers) - (_console().width < WIDE_RUNS)
     show_table("", headers[:columns], [row[:columns] for row in rows], whole=3)
-
-
-def step_rows(step: StepRecord) -> int | None:
-    """The rows a step loaded or wrote, as far as the engine counted them."""
-    return step.rows_loaded if step.rows_loaded is not None else step.rows_affected
 
 
 def count_done(record: RunRecord) -> str:

@@ -1,1 +1,106 @@
-"""Compile YAML mappings into SQL plans for the OMOP Common Data Model."""
+"""Compile YAML mappings into SQL plans for the OMOP Common Data Model.
+
+What is named here is the Python API; docs/python.md shows it. Each name is imported when it is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omopcloudetl.core.checked import Checked
+    from omopcloudetl.core.errors import (
+        DatabaseError,
+        Diagnostic,
+        OmopCloudEtlError,
+        PluginError,
+        ProjectError,
+        RunError,
+        SecretError,
+    )
+    from omopcloudetl.core.ledger import LedgerEntry, LedgerRow
+    from omopcloudetl.core.plan import CompiledWorkflowPlan
+    from omopcloudetl.core.projects import (
+        check_project,
+        create_demo,
+        create_project,
+        find_specification,
+        list_plugins,
+        list_runs,
+        open_project,
+        read_run,
+    )
+    from omopcloudetl.core.run_events import RunEvent, RunFinished, RunStarted, StepFinished, StepStarted
+    from omopcloudetl.core.runs import RunRecord, StepRecord
+    from omopcloudetl.core.session import Session
+
+__all__ = [
+    "Checked",
+    "CompiledWorkflowPlan",
+    "DatabaseError",
+    "Diagnostic",
+    "LedgerEntry",
+    "LedgerRow",
+    "OmopCloudEtlError",
+    "PluginError",
+    "ProjectError",
+    "RunError",
+    "RunEvent",
+    "RunFinished",
+    "RunRecord",
+    "RunStarted",
+    "SecretError",
+    "Session",
+    "StepFinished",
+    "StepRecord",
+    "StepStarted",
+    "check_project",
+    "create_demo",
+    "create_project",
+    "find_specification",
+    "list_plugins",
+    "list_runs",
+    "open_project",
+    "read_run",
+]
+
+_MODULES = {
+    "checked": ("Checked",),
+    "errors": (
+        "DatabaseError",
+        "Diagnostic",
+        "OmopCloudEtlError",
+        "PluginError",
+        "ProjectError",
+        "RunError",
+        "SecretError",
+    ),
+    "ledger": ("LedgerEntry", "LedgerRow"),
+    "plan": ("CompiledWorkflowPlan",),
+    "projects": (
+        "check_project",
+        "create_demo",
+        "create_project",
+        "find_specification",
+        "list_plugins",
+        "list_runs",
+        "open_project",
+        "read_run",
+    ),
+    "run_events": ("RunEvent", "RunFinished", "RunStarted", "StepFinished", "StepStarted"),
+    "runs": ("RunRecord", "StepRecord"),
+    "session": ("Session",),
+}
+_OWNERS = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is used: `import omopcloudetl.core` alone is light."""
+    if name not in _OWNERS:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(import_module(f"{__name__}.{_OWNERS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

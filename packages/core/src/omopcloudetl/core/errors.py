@@ -122,3 +122,7 @@ class CheckError(DatabaseError):
 
 class RunError(OmopCloudEtlError):
     """A run could not be started, or its record could not be read."""
+
+
+class UnknownRunError(RunError):
+    """No run has this id, or several have one that begins so."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from omopcloudetl.core.errors import PlanError
 from omopcloudetl.core.models.loads import Encoding, FileFormat, LogicalType
+from omopcloudetl.core.text import one_line, plural
 
 PLAN_VERSION: Literal[1] = 1
 
@@ -98,6 +101,15 @@ class SqlStep(StepBase):
     kind: Literal["sql"] = "sql"
     statements: tuple[Statement, ...]
 
+    def sql(self) -> str:
+        """Its statements as a script with a comment over each, for people to read."""
+        return "\n".join(_script(self))
+
+    def __repr__(self) -> str:
+        return f"<SqlStep {self.name}: {plural(len(self.statements), 'statement')}, {_from(self)}>"
+
+    __str__ = __repr__
+
 
 class BulkLoadStep(StepBase):
     """Files into one table, by the database's own means."""
@@ -114,6 +126,15 @@ class BulkLoadStep(StepBase):
     columns: tuple[LoadColumn, ...] = ()
     rejects: RejectOptions | None = None
     """None where a malformed record fails the load."""
+
+    def sql(self) -> str:
+        """What it loads, as comments: only the provider knows the statement."""
+        return "\n".join(_script(self))
+
+    def __repr__(self) -> str:
+        return f"<BulkLoadStep {self.name}: {one_line(self.uri)} into {'.'.join(self.table)}, {_from(self)}>"
+
+    __str__ = __repr__
 
 
 PlanStep = Annotated[SqlStep | BulkLoadStep, Field(discriminator="kind")]
@@ -145,6 +166,29 @@ class CompiledWorkflowPlan(PlanModel):
     def _hash(self) -> str:
         return content_hash(self.model_dump(mode="json", exclude={"content_hash"}))
 
+    def step(self, name: str) -> PlanStep:
+        """The step of a name; raises `PlanError` with the nearest names."""
+        for step in self.steps:
+            if step.name == name:
+                return step
+        near = get_close_matches(name, [step.name for step in self.steps])
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise PlanError(f"the plan has no step '{name}'{hint}")
+
+    def sql(self) -> str:
+        """The whole plan as one SQL script with a comment over each step and statement, for people to read.
+
+        Loads are comments, because only the provider knows their statement.
+        """
+        head = f"-- {self.name}: CDM {self.cdm_version} on {self.provider}, plan {self.content_hash[:12]}"
+        return "\n".join([head, *(line for step in self.steps for line in ("", *_script(step)))])
+
+    def __repr__(self) -> str:
+        made = f"{plural(len(self.steps), 'step')} for {self.provider}, CDM {self.cdm_version}"
+        return f"<CompiledWorkflowPlan {self.name}: {made}, plan {self.content_hash[:12]}>"
+
+    __str__ = __repr__
+
     def to_json(self) -> str:
         """The plan as JSON text; the bytes depend on the content only."""
         return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
@@ -164,6 +208,33 @@ class CompiledWorkflowPlan(PlanModel):
         if plan.content_hash != plan._hash():
             raise PlanError(f"the plan's content does not match its hash {plan.content_hash[:12]}; compile it again")
         return plan
+
+
+def _from(step: StepBase) -> str:
+    return f"from {step.origin.file}:{step.origin.line}"
+
+
+def _script(step: SqlStep | BulkLoadStep) -> Iterator[str]:
+    yield f"-- step {step.name}: {one_line(step.summary)}"
+    yield f"--   {_from(step)}" + (f", after {', '.join(step.depends_on)}" if step.depends_on else "")
+    match step:
+        case SqlStep():
+            if step.transaction == "step" and len(step.statements) > 1:
+                yield f"--   {len(step.statements)} statements in one transaction"
+            for statement in step.statements:
+                yield from _statement(statement)
+        case BulkLoadStep():
+            table = ".".join(step.table)
+            yield f"--   bulk load of {one_line(step.uri)} ({step.format}) into {table}: {step.mode}"
+        case _:
+            assert_never(step)
+
+
+def _statement(statement: Statement) -> Iterator[str]:
+    yield f"-- {one_line(statement.purpose)}"
+    if statement.check is not None:
+        yield f"-- a check: the step fails if a row comes back: {one_line(statement.check)}"
+    yield f"{statement.sql.rstrip().removesuffix(';')};"
 
 
 def content_hash(content: Any) -> str:

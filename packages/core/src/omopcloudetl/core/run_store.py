@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from omopcloudetl.core.errors import RunError
+from omopcloudetl.core.errors import RunError, UnknownRunError
 from omopcloudetl.core.runs import RunRecord
 
 FOLDER = "runs"
@@ -44,8 +44,16 @@ def list_runs(state: Path) -> list[RunRecord]:
     return sorted(runs, key=lambda run: (run.started_at, run.run_id), reverse=True)
 
 
-def read_run(state: Path, run_id: str) -> RunRecord:
-    """The record of a run; the beginning of an id is enough where only one run has it."""
+def read_run(state: Path, run_id: str | None = None) -> RunRecord:
+    """The record of a run; the beginning of an id is enough where only one run has it.
+
+    Without an id it is the newest. Raises `UnknownRunError` for an id that names no run, or several.
+    """
+    if run_id is None:
+        records = list_runs(state)
+        if not records:
+            raise UnknownRunError("there are no runs yet")
+        return records[0]
     files = {path.stem: path for path in _files(state)}
     if run_id in files:
         return _read(files[run_id])
@@ -53,10 +61,10 @@ def read_run(state: Path, run_id: str) -> RunRecord:
     if len(matches) == 1:
         return _read(files[matches[0]])
     if matches:
-        raise RunError(f"'{run_id}' is the beginning of several runs: {', '.join(matches)}")
+        raise UnknownRunError(f"'{run_id}' is the beginning of several runs: {', '.join(matches)}")
     close = get_close_matches(run_id, files, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(close)}?" if close else ""
-    raise RunError(f"there is no run '{run_id}' in {state}{hint}")
+    raise UnknownRunError(f"there is no run '{run_id}' in {state}{hint}")
 
 
 def _files(state: Path) -> list[Path]:

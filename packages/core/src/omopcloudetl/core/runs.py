@@ -7,19 +7,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from omopcloudetl.core.ledger import LedgerEntry as LedgerEntry
+from omopcloudetl.core.ledger import LedgerRow, ledger_warnings, pivot_ledger, quarantine_reasons
+from omopcloudetl.core.text import one_line, plural
+
 StepState = Literal["pending", "running", "done", "failed", "skipped"]
-Entry = Literal[
-    "source",
-    "excluded",
-    "written",
-    "unmapped",
-    "fan_out",
-    "merged",
-    "quarantined",
-    "present",
-    "kept",
-    "deleted",
-]
 RunState = Literal["running", "done", "failed", "dry_run"]
 
 
@@ -49,15 +41,17 @@ class StepRecord(RecordModel):
     error: str | None = None
     """Why it failed, or which failed step it was waiting for; a step that `resume` passed over has none."""
 
+    @property
+    def rows(self) -> int | None:
+        """The rows the step loaded or wrote, as far as the engine counted them."""
+        return self.rows_loaded if self.rows_loaded is not None else self.rows_affected
 
-class LedgerEntry(RecordModel):
-    """One line of the ledger: how many rows of a mapping had which fate."""
+    def __repr__(self) -> str:
+        rows = f", {plural(self.rows, 'row')}" if self.rows is not None else ""
+        error = f": {one_line(self.error)}" if self.error else ""
+        return f"<StepRecord {self.name}: {self.state}{rows}{error}>"
 
-    mapping: str
-    entry: Entry
-    target_table: str | None = None
-    reason: str | None = None
-    row_count: int
+    __str__ = __repr__
 
 
 class RunRecord(RecordModel):
@@ -77,6 +71,30 @@ class RunRecord(RecordModel):
     table_rows: dict[str, int] = {}
     """CDM table → rows after the run."""
     error: str | None = None
+
+    def ledger_rows(self) -> list[LedgerRow]:
+        """What became of the rows of each mapping: one row a mapping."""
+        return pivot_ledger(self.ledger)
+
+    def quarantined(self) -> list[tuple[str, str, int]]:
+        """Mapping, reason and number of the rows that could not be written."""
+        return quarantine_reasons(self.ledger)
+
+    def warnings(self) -> list[str]:
+        """What deserves a look although every step went well."""
+        rejected = [
+            f"{step.name} rejected {plural(step.rows_rejected, 'malformed record')}; see work.rejected_rows"
+            for step in self.steps
+            if step.rows_rejected
+        ]
+        return [*rejected, *ledger_warnings(self.ledger)]
+
+    def __repr__(self) -> str:
+        done = sum(step.state == "done" for step in self.steps)
+        steps = f"{done} of {plural(len(self.steps), 'step')}"
+        return f"<RunRecord {self.run_id}: {self.name} on {self.target} {self.state}, {steps}>"
+
+    __str__ = __repr__
 
     @property
     def failed(self) -> list[StepRecord]:

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from omopcloudetl.core.connection import BaseConnection
     from omopcloudetl.core.files.project_loader import LoadedProject
     from omopcloudetl.core.files.yaml_document import YamlDocument
+    from omopcloudetl.core.models.project import ResolvedTarget
     from omopcloudetl.core.plan import CompiledWorkflowPlan
     from omopcloudetl.core.registrations import Provider
+    from omopcloudetl.core.run_events import OnEvent
     from omopcloudetl.core.runs import RunRecord
     from omopcloudetl.core.specification.models import CdmSpecification
 
@@ -94,7 +96,7 @@ def check_project(root: Path, *, target: str | None = None, variables: Mapping[s
         return Checked(None, error.diagnostics)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Session:
     """A project that was read for one target, and the plugins it uses."""
 
@@ -148,6 +150,10 @@ class Session:
         checked = WorkflowCompiler(specification, self.provider.generator(), concepts).check(self.project)
         return replace(checked, diagnostics=_told(self.root, checked.diagnostics))
 
+    def __repr__(self) -> str:
+        target = self.project.target
+        return f"<Session {self.project.config.name}: target {target.name} ({target.provider}), in {self.root}>"
+
     @property
     def root(self) -> Path:
         """The project's folder."""
@@ -169,6 +175,24 @@ class Session:
     def compile(self) -> CompiledWorkflowPlan:
         """The project's plan; raises `ProjectError` with every mistake there is."""
         return self.check().required()
+
+    def runs(self) -> list[RunRecord]:
+        """The records of earlier runs, of all targets, the newest first."""
+        from omopcloudetl.core.run_store import list_runs
+
+        return list_runs(self.state)
+
+    def run_record(self, run_id: str | None = None) -> RunRecord:
+        """The record of a run, of which the beginning of the id is enough, or the newest; raises `RunError`."""
+        from omopcloudetl.core.run_store import read_run
+
+        return read_run(self.state, run_id)
+
+    def targets(self) -> list[ResolvedTarget]:
+        """Every target of the project with what it inherits."""
+        from omopcloudetl.core.files.targets import resolve_targets
+
+        return list(resolve_targets(self.project.config, self.project.config_document, []).values())
 
     def connection(self) -> BaseConnection:
         """A connection to the target, not open yet; its secrets are resolved here and kept nowhere else."""
@@ -192,6 +216,7 @@ class Session:
         *,
         dry_run: bool = False,
         resume: bool = False,
+        on_event: OnEvent | None = None,
         listeners: Sequence[object] = (),
     ) -> RunRecord:
         """Execute a plan on the target; a failed step is in the record, not an exception.
@@ -200,10 +225,18 @@ class Session:
             plan: What `compile` made.
             dry_run: Walk the plan and touch nothing.
             resume: Skip what the newest run of this target completed unchanged.
+            on_event: Called with each `RunEvent`, one at a time; an exception of it becomes a warning.
             listeners: Objects that implement any of the run event hooks, for this run only.
+
+        Raises:
+            PluginError: There is no such orchestrator.
+            SecretError: A secret of the connection is not found.
+            DatabaseConnectionError: No connection could be opened.
+            RunError: The run's record could not be kept.
         """
         from omopcloudetl.core.events import RunEvents
         from omopcloudetl.core.orchestrator import ExecutionContext
+        from omopcloudetl.core.run_events import EventCallback
 
         orchestrator = self.plugins.orchestrator(self.project.target.orchestrator)
         context = ExecutionContext(
@@ -213,9 +246,10 @@ class Session:
             state=self.state,
             events=RunEvents(self.plugins.manager),
         )
+        callback = [] if on_event is None else [EventCallback(on_event)]
         registered = []
         try:
-            for listener in listeners:
+            for listener in [*callback, *listeners]:
                 self.plugins.manager.register(listener)
                 registered.append(listener)
             return orchestrator.make(context).execute_plan(plan, dry_run=dry_run, resume=resume)

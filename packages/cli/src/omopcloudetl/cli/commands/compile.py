@@ -41,9 +41,7 @@ def compile_command(options: ProjectOptions, output: str | None, sql: bool, as_j
     if output is not None:
         write_plan(plan, Path(output))
     if sql:
-        from omopcloudetl.cli.sql_script import sql_script
-
-        click.echo("\n".join(sql_script(plan)))
+        click.echo(plan.sql())
         return
     emit(as_json, lambda: {**_document(plan, output), "diagnostics": warnings}, lambda: _show(plan, output))
 

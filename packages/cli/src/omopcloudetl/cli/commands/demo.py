@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from omopcloudetl.core.session import Session
 
 TEMPLATE = "synthea"
-VARIABLES = {"source_uri": "data/source", "vocabulary_uri": "data/vocabulary"}
 
 
 @click.command
@@ -69,29 +68,16 @@ def prepare(directory: Path) -> bool:
 
     A folder that holds anything else is a wrong argument.
     """
-    from omopcloudetl.cli.commands.init import make_project
-    from omopcloudetl.core.plugins import load_plugins
-    from omopcloudetl.core.templates import copy_demo_data
+    from omopcloudetl.core.projects import create_demo
+    from omopcloudetl.core.templates import TemplateError
 
-    if not (directory / PROJECT_FILE).exists():
-        make_project(directory, TEMPLATE, VARIABLES, base=directory)
-        copy_demo_data(load_plugins().resources(), directory)
-        return True
-    if not _is_demo(directory):
-        other = f"name another folder, or run this one with: omopcloudetl run --project {typed(directory)}"
-        raise click.UsageError(f"{shown(directory)} holds a project that is not the demo; {other}")
-    return False
-
-
-def _is_demo(directory: Path) -> bool:
-    """Whether a project reads the demo's data from where the demo puts them."""
-    from omopcloudetl.core.files.project_loader import load_project_config
-
-    source = VARIABLES["source_uri"]
-    if not (directory / source).is_dir():
-        return False
-    config, _ = load_project_config(directory)
-    return config.variables.get("source_uri") == source
+    try:
+        return create_demo(directory)
+    except TemplateError as error:
+        words = str(error)
+        if (directory / PROJECT_FILE).exists():
+            words += f"; name another folder, or run this one with: omopcloudetl run --project {typed(directory)}"
+        raise click.UsageError(words) from None
 
 
 def _places(session: Session, plan: CompiledWorkflowPlan, plan_file: Path) -> dict[str, str]:
@@ -108,12 +94,11 @@ def _places(session: Session, plan: CompiledWorkflowPlan, plan_file: Path) -> di
 
 def _show(record: RunRecord, options: ProjectOptions, places: dict[str, str]) -> None:
     from omopcloudetl.cli.commands.run import show_how_to_go_on
-    from omopcloudetl.cli.findings import run_warnings
     from omopcloudetl.cli.tables import show_result, show_table, summary
 
     show_result(record)
     click.echo(f"\n{summary(record)}")
-    warn(run_warnings(record))
+    warn(record.warnings())
     if record.state == "failed":
         show_how_to_go_on(options)
     show_table("Where things are", ("", ""), list(places.items()))

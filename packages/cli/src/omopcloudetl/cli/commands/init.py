@@ -24,7 +24,7 @@ def init(directory: Path, template: str, variables: dict[str, str], as_json: boo
 
     A relative path given with --var is relative to the current folder.
     """
-    made = make_project(directory, template, variables, base=Path.cwd())
+    made = make_project(directory, template, variables)
 
     def document() -> dict[str, object]:
         return {
@@ -36,14 +36,13 @@ def init(directory: Path, template: str, variables: dict[str, str], as_json: boo
     emit(as_json, document, lambda: _show(made, template))
 
 
-def make_project(directory: Path, template: str, variables: dict[str, str], *, base: Path) -> NewProject:
+def make_project(directory: Path, template: str, variables: dict[str, str]) -> NewProject:
     """Make a project; a template or a folder that cannot be used is a wrong argument."""
-    from omopcloudetl.core.plugins import load_plugins
-    from omopcloudetl.core.templates import TemplateError, create_project
+    from omopcloudetl.core.projects import create_project
+    from omopcloudetl.core.templates import TemplateError
 
-    resources = load_plugins().resources()
     try:
-        return create_project(resources, template, directory, variables, base=base)
+        return create_project(directory, template, variables=variables)
     except TemplateError as error:
         raise click.UsageError(str(error)) from None
 

@@ -102,7 +102,6 @@ def show_how_to_go_on(options: ProjectOptions) -> None:
 
 
 def _show(record: RunRecord, plan: CompiledWorkflowPlan, options: ProjectOptions) -> None:
-    from omopcloudetl.cli.findings import run_warnings
     from omopcloudetl.cli.tables import show_plan, show_result, summary
 
     if record.state == "dry_run":
@@ -110,6 +109,6 @@ def _show(record: RunRecord, plan: CompiledWorkflowPlan, options: ProjectOptions
         show_plan(plan)
     show_result(record)
     click.echo(f"\n{summary(record)}")
-    warn(run_warnings(record))
+    warn(record.warnings())
     if record.state == "failed":
         show_how_to_go_on(options)

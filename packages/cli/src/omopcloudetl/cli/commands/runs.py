@@ -22,10 +22,9 @@ def runs(context: click.Context, project: Path, as_json: bool) -> None:
     """List the runs of a project, or show one."""
     if context.invoked_subcommand is not None:
         return
-    from omopcloudetl.cli.projects import state_folder
-    from omopcloudetl.core.run_store import list_runs
+    from omopcloudetl.core.projects import list_runs
 
-    records = list_runs(state_folder(project))
+    records = list_runs(project)
 
     def document() -> dict[str, object]:
         return {"runs": [_head(record) for record in records]}
@@ -51,33 +50,21 @@ def show(run_id: str | None, project: Path, as_json: bool) -> None:
     The beginning of an ID is enough; without one it is the newest run.
     """
     from omopcloudetl.cli.findings import run_document
-    from omopcloudetl.cli.projects import state_folder
 
-    folder = state_folder(project)
-    record = _newest(folder) if run_id is None else _find(folder, run_id)
+    record = _find(project, run_id)
     emit(as_json, lambda: run_document(record), lambda: _show(record))
 
 
-def _newest(folder: Path) -> RunRecord:
-    from omopcloudetl.core.run_store import list_runs
-
-    records = list_runs(folder)
-    if not records:
-        raise click.UsageError("there are no runs yet")
-    return records[0]
-
-
-def _find(folder: Path, run_id: str) -> RunRecord:
+def _find(project: Path, run_id: str | None) -> RunRecord:
     """The run of an id; one that names no run, or several, is a wrong argument."""
-    from omopcloudetl.core.errors import RunError
-    from omopcloudetl.core.run_store import FOLDER, SUFFIX, read_run
+    from omopcloudetl.core.errors import UnknownRunError
+    from omopcloudetl.core.projects import read_run
 
     try:
-        return read_run(folder, run_id)
-    except RunError as error:
-        names = [path.stem for path in (folder / FOLDER).glob(f"*{SUFFIX}")]
-        if run_id in names or sum(name.startswith(run_id) for name in names) == 1:
-            raise  # it is there and cannot be read
+        return read_run(project, run_id)
+    except UnknownRunError as error:
+        if run_id is None:
+            raise click.UsageError(str(error)) from None
         raise click.BadParameter(str(error), param_hint="ID") from None
 
 
@@ -88,7 +75,6 @@ def _head(record: RunRecord) -> dict[str, object]:
 
 
 def _show(record: RunRecord) -> None:
-    from omopcloudetl.cli.findings import run_warnings
     from omopcloudetl.cli.tables import show_result, show_steps, summary
 
     click.echo(f"{record.name} on {record.target} ({record.provider}), CDM {record.cdm_version}")
@@ -96,4 +82,4 @@ def _show(record: RunRecord) -> None:
     show_steps(record.steps)
     show_result(record)
     click.echo(f"\n{summary(record)}")
-    warn(run_warnings(record))
+    warn(record.warnings())

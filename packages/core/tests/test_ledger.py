@@ -1,12 +1,12 @@
-"""Promises of `omopcloudetl.cli.ledger`."""
+"""Promises of `omopcloudetl.core.ledger`."""
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omopcloudetl.cli.ledger import LedgerRow, pivot_ledger, quarantine_reasons
-from omopcloudetl.core.runs import LedgerEntry
+from omopcloudetl.core.ledger import LedgerEntry, LedgerRow, ledger_warnings, pivot_ledger, quarantine_reasons
 
 KINDS = ["source", "excluded", "written", "unmapped", "fan_out", "merged", "quarantined"]
 
@@ -75,3 +75,56 @@ def test_no_row_is_lost(entries: list[LedgerEntry]) -> None:
         total += row.source + row.excluded + row.fan_out + row.merged + row.quarantined
         total += sum(row.written.values()) + sum(row.unmapped.values())
     assert total == sum(entry.row_count for entry in entries)
+
+
+def _ledger(mapping: str, **counts: int) -> list[LedgerEntry]:
+    """Entries by kind; a reason stands after two underscores, where blanks are single ones."""
+    entries = []
+    for key, count in counts.items():
+        entry, _, reason = key.partition("__")
+        made: dict[str, Any] = {"entry": entry, "reason": reason.replace("_", " ") or None}
+        entries.append(LedgerEntry(mapping=mapping, row_count=count, **made))
+    return entries
+
+
+@pytest.mark.parametrize(
+    ("counts", "warning"),
+    [
+        (
+            {"source": 10, "written": 0, "quarantined__unreadable": 9, "quarantined__no_sex": 1},
+            "every one of the 10 rows of m was quarantined: unreadable, no sex; see work.quarantine",
+        ),
+        (
+            {"source": 10, "excluded__where": 8, "quarantined__unreadable": 2},
+            "every one of the 2 rows of m that `where` kept was quarantined: unreadable; see work.quarantine",
+        ),
+        (
+            {"source": 1, "quarantined__unreadable": 1},
+            "the only row of m was quarantined: unreadable; see work.quarantine",
+        ),
+        (
+            {"source": 7, "quarantined__late": 2, "written": 5, "unmapped": 5},
+            "no code of m has a standard concept; see work.codes_m: is the vocabulary loaded, and its name right?",
+        ),
+    ],
+)
+def test_a_mapping_that_came_to_nothing_is_a_warning(counts: dict[str, int], warning: str) -> None:
+    """No row came through, or none of its codes is known: that is told with where to look."""
+    healthy = _ledger("other", source=2, written=2)
+    assert ledger_warnings([*healthy, *_ledger("m", **counts)]) == [warning]
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"source": 0, "written": 0},
+        {"source": 10, "written": 1, "quarantined__late": 9},
+        {"source": 10, "merged": 1, "quarantined__late": 9},
+        {"source": 10, "excluded__where": 10},
+        {"source": 5, "written": 5, "unmapped": 4},
+        {"source": 5, "written": 5},
+    ],
+)
+def test_what_may_be_right_is_no_warning(counts: dict[str, int]) -> None:
+    """Some rows set aside, some codes unknown, or nothing to do are no reason to warn."""
+    assert ledger_warnings(_ledger("m", **counts)) == []

@@ -1,0 +1,121 @@
+"""The ledger: what became of every source row, as the database counts it and as people read it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from omopcloudetl.core.text import plural
+
+Entry = Literal[
+    "source",
+    "excluded",
+    "written",
+    "unmapped",
+    "fan_out",
+    "merged",
+    "quarantined",
+    "present",
+    "kept",
+    "deleted",
+]
+
+
+class LedgerEntry(BaseModel):
+    """One line of the ledger: how many rows of a mapping had which fate."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    mapping: str
+    entry: Entry
+    target_table: str | None = None
+    reason: str | None = None
+    row_count: int
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """What became of the source rows of one mapping: source + fan_out = all the others."""
+
+    mapping: str
+    source: int
+    excluded: int
+    fan_out: int
+    merged: int
+    quarantined: int
+    written: Mapping[str, int]
+    """Rows by target table."""
+    unmapped: Mapping[str, int]
+    """Those of `written` whose concept is 0, by target table."""
+    present: int = 0
+    """Rows whose key the table had already, where rows are only added."""
+
+
+def pivot_ledger(entries: Iterable[LedgerEntry]) -> list[LedgerRow]:
+    """One row a mapping, in the order in which the mappings first appear."""
+    totals: dict[str, Counter[str]] = {}
+    tables: dict[tuple[str, str], Counter[str]] = {}
+    for entry in entries:
+        totals.setdefault(entry.mapping, Counter())[entry.entry] += entry.row_count
+        by_table = tables.setdefault((entry.mapping, entry.entry), Counter())
+        by_table[entry.target_table or ""] += entry.row_count
+    return [
+        LedgerRow(
+            mapping=mapping,
+            source=total["source"],
+            excluded=total["excluded"],
+            fan_out=total["fan_out"],
+            merged=total["merged"],
+            quarantined=total["quarantined"],
+            written=dict(tables.get((mapping, "written"), {})),
+            unmapped=dict(tables.get((mapping, "unmapped"), {})),
+            present=total["present"],
+        )
+        for mapping, total in totals.items()
+    ]
+
+
+def quarantine_reasons(entries: Iterable[LedgerEntry]) -> list[tuple[str, str, int]]:
+    """Mapping, reason and rows of everything that was set aside, in the ledger's order."""
+    found: Counter[tuple[str, str]] = Counter()
+    for entry in entries:
+        if entry.entry == "quarantined":
+            found[entry.mapping, entry.reason or ""] += entry.row_count
+    return [(mapping, reason, count) for (mapping, reason), count in found.items() if count]
+
+
+def ledger_warnings(entries: Sequence[LedgerEntry]) -> list[str]:
+    """What in a ledger is most likely a mistake although every step went well."""
+    reasons: dict[str, list[str]] = {}
+    for mapping, reason, _ in quarantine_reasons(entries):
+        reasons.setdefault(mapping, []).append(reason)
+    found = []
+    for row in pivot_ledger(entries):
+        if _all_quarantined(row):
+            found.append(_about_quarantine(row, reasons.get(row.mapping, [])))
+        elif _none_mapped(row):
+            codes = f"work.codes_{row.mapping}"
+            hint = "is the vocabulary loaded, and its name right?"
+            found.append(f"no code of {row.mapping} has a standard concept; see {codes}: {hint}")
+    return found
+
+
+def _all_quarantined(row: LedgerRow) -> bool:
+    """Whether `where` kept rows of the source, and not one of them came through."""
+    return row.source > 0 and row.quarantined > 0 and not (row.merged or row.present or any(row.written.values()))
+
+
+def _none_mapped(row: LedgerRow) -> bool:
+    """Whether all that was written has concept 0; only mappings of events count such rows."""
+    written = sum(row.written.values())
+    return written > 0 and sum(row.unmapped.values()) == written
+
+
+def _about_quarantine(row: LedgerRow, reasons: Iterable[str]) -> str:
+    rows = "the only row" if row.quarantined == 1 else f"every one of the {plural(row.quarantined, 'row')}"
+    kept = " that `where` kept" if row.excluded else ""
+    return f"{rows} of {row.mapping}{kept} was quarantined: {', '.join(reasons)}; see work.quarantine"

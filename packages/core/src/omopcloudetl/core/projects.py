@@ -1,0 +1,176 @@
+"""What programs and notebooks begin with: make, open and check projects; read runs, plugins, specifications."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from omopcloudetl.core import session
+from omopcloudetl.core.checked import Checked
+from omopcloudetl.core.errors import ProjectError
+from omopcloudetl.core.plugins import Plugins, load_plugins
+
+if TYPE_CHECKING:
+    from omopcloudetl.core.runs import RunRecord
+    from omopcloudetl.core.specification.models import CdmSpecification
+    from omopcloudetl.core.templates import NewProject
+
+Value = str | bool | int | float | date | PurePath
+"""A value of a variable, as Python has it."""
+Variables = Mapping[str, Value]
+PROJECT_FILE = "project.yaml"
+DEMO_TEMPLATE = "synthea"
+DEMO_VARIABLES = {"source_uri": "data/source", "vocabulary_uri": "data/vocabulary"}
+OWN_SPECIFICATION = "project"
+"""The reference that names the project's own specification."""
+
+
+def open_project(
+    root: str | Path = ".", *, target: str | None = None, variables: Variables | None = None
+) -> session.Session:
+    """Read the project in the folder `root`.
+
+    Args:
+        root: The folder that holds `project.yaml`.
+        target: Which of its targets; without it the default one, or the only one.
+        variables: Values of workflow variables; they win over those in the files. A relative path is
+            relative to the current folder, as it is after `--var`.
+
+    Raises:
+        ProjectError: The project's files are wrong; `diagnostics` has every mistake with its place.
+        PluginError: Two plugins bring the same thing.
+    """
+    return session.Session.open(Path(root), target=target, variables=_as_text(Path(root), variables))
+
+
+def check_project(root: str | Path = ".", *, target: str | None = None, variables: Variables | None = None) -> Checked:
+    """Read and compile the project in the folder `root`; its mistakes are in the result, never raised.
+
+    The arguments are those of `open_project`. No database is opened and nothing is written.
+    """
+    return session.check_project(Path(root), target=target, variables=_as_text(Path(root), variables))
+
+
+def create_project(directory: str | Path, template: str, *, variables: Variables | None = None) -> NewProject:
+    """Make a project from a template, in a folder that is new or empty.
+
+    Args:
+        directory: The project's folder.
+        template: Its name, such as `synthea`.
+        variables: Values to write into `project.yaml`; a relative path is relative to the current folder.
+
+    Raises:
+        TemplateError: There is no such template, or the folder is not empty.
+        ProjectError: A variable is unknown or not of its type.
+    """
+    from omopcloudetl.core import templates
+
+    values = {name: _text(value) for name, value in (variables or {}).items()}
+    resources = load_plugins().resources()
+    return templates.create_project(resources, template, Path(directory), values, base=Path.cwd())
+
+
+def create_demo(directory: str | Path) -> bool:
+    """Make the demo's project and its data, unless they are there; returns whether they were made.
+
+    Raises:
+        TemplateError: The folder holds something else.
+    """
+    from omopcloudetl.core import templates
+
+    folder = Path(directory)
+    if (folder / PROJECT_FILE).exists():
+        if not _is_demo(folder):
+            raise templates.TemplateError(f"{folder} holds a project that is not the demo")
+        return False
+    resources = load_plugins().resources()
+    templates.create_project(resources, DEMO_TEMPLATE, folder, DEMO_VARIABLES, base=folder)
+    templates.copy_demo_data(resources, folder)
+    return True
+
+
+def list_runs(root: str | Path = ".") -> list[RunRecord]:
+    """The records of a project's runs, the newest first; its files need not be right."""
+    from omopcloudetl.core import run_store
+
+    return run_store.list_runs(_state(Path(root)))
+
+
+def read_run(root: str | Path = ".", run_id: str | None = None) -> RunRecord:
+    """One record: the newest, or that of an id, of which the beginning is enough; raises `RunError`."""
+    from omopcloudetl.core import run_store
+
+    return run_store.read_run(_state(Path(root)), run_id)
+
+
+def list_plugins(root: str | Path | None = None) -> Plugins:
+    """The plugins that a project has; without one those that are always there."""
+    if root is None:
+        return load_plugins()
+    from omopcloudetl.core.files.project_loader import load_project_config
+
+    config, _ = load_project_config(Path(root))
+    return load_plugins(config.plugins)
+
+
+def find_specification(reference: str, root: str | Path | None = None) -> CdmSpecification:
+    """The CDM specification of a version, a file or a folder; `project` is that of the project in `root`.
+
+    Raises:
+        SpecificationError: There is no such specification, or it cannot be read.
+    """
+    from omopcloudetl.core.specification.manager import SpecificationManager
+    from omopcloudetl.core.specification.reference import read_reference
+
+    manager = SpecificationManager(list_plugins(root).resources())
+    if reference != OWN_SPECIFICATION:
+        return read_reference(reference, manager)
+    from omopcloudetl.core.files.project_loader import load_project_config
+    from omopcloudetl.core.specification.of_project import project_specification
+
+    folder = Path(root or ".")
+    config, document = load_project_config(folder)
+    return project_specification(folder, config, document, manager)
+
+
+def _as_text(root: Path, variables: Variables | None) -> dict[str, str]:
+    from omopcloudetl.core.templates import place_given_uris
+
+    values = {name: _text(value) for name, value in (variables or {}).items()}
+    try:
+        return place_given_uris(root, values, Path.cwd())
+    except ProjectError:
+        return values  # whoever reads the project tells all that is wrong with it
+
+
+def _text(value: Value) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case date():
+            return value.isoformat()
+        case PurePath():
+            return value.as_posix()
+        case _:
+            return str(value)
+
+
+def _is_demo(folder: Path) -> bool:
+    """Whether a project reads the demo's data from where the demo puts them."""
+    from omopcloudetl.core.files.project_loader import load_project_config
+
+    source = DEMO_VARIABLES["source_uri"]
+    if not (folder / source).is_dir():
+        return False
+    config, _ = load_project_config(folder)
+    return config.variables.get("source_uri") == source
+
+
+def _state(root: Path) -> Path:
+    if not (root / PROJECT_FILE).is_file():
+        from omopcloudetl.core.files.project_loader import load_project_config
+
+        load_project_config(root)  # says that there is no project, and where
+    return root / session.STATE_FOLDER

@@ -1,0 +1,23 @@
+"""Texts for people: without control characters, on one line, in the plural."""
+
+from __future__ import annotations
+
+import re
+
+# What could move the cursor or change the terminal; a tab and a line break may stay.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def printable(text: str) -> str:
+    """The text without control characters, which names and error texts may bring from data."""
+    return _CONTROL.sub("?", text.replace("\r\n", "\n"))
+
+
+def one_line(text: str) -> str:
+    """The text on one line."""
+    return " ".join(printable(text).split())
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 step`, `2 steps`, `1,000 steps`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

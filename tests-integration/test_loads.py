@@ -1,11 +1,14 @@
 """Loads through a whole project: options of the workflow reach the files, and what is rejected is told."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import duckdb
+import pytest
+from loopback_servers import s3_service
 
 PROJECT = """
 name: hospital
@@ -38,9 +41,32 @@ steps:
 """
 
 
+KEY_ID, SECRET = "AKIA5PLANTED", "hunter2/s3cr3t+planted"
+S3_PROJECT = """
+name: hospital
+targets:
+  local:
+    provider: duckdb
+    connection:
+      path: omop.duckdb
+      s3_region: eu-central-1
+      s3_endpoint: ADDRESS
+      s3_key_id: "${secret:S3_KEY_ID}"
+      s3_secret: "${secret:S3_SECRET}"
+      s3_url_style: path
+      s3_use_ssl: false
+"""
+S3_WORKFLOW = """
+name: hospital
+steps:
+  - {name: source, kind: bulk_load, schema: source, from: "s3://exports/daily", format: csv, tables: {patients: FILE}}
+"""
+
+
 def _run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "omopcloudetl.cli", "run", *arguments, "--project", str(root)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "omopcloudetl.cli", *(arguments or ("run",)), "--project", str(root)]
+    environment = os.environ | {"S3_KEY_ID": KEY_ID, "S3_SECRET": SECRET}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_a_run_tells_what_its_loads_rejected(tmp_path: Path) -> None:
@@ -55,7 +81,7 @@ def test_a_run_tells_what_its_loads_rejected(tmp_path: Path) -> None:
     (tmp_path / "data/VOCABULARY.csv").write_text(f"{names}\nA\tA\tx\t\t1\nB\tB\tx\t\tone\n")
 
     for _ in range(2):
-        done = _run(tmp_path, "--format", "json")
+        done = _run(tmp_path, "run", "--format", "json")
         assert done.returncode == 0, done.stdout + done.stderr
     document = json.loads(done.stdout)
 
@@ -84,7 +110,7 @@ def test_too_many_rejects_fail_the_run(tmp_path: Path) -> None:
     (tmp_path / "data/notes.ndjson").write_text('{"id": 1}\n')
     (tmp_path / "data/VOCABULARY.csv").write_text("vocabulary_id\n")
 
-    done = _run(tmp_path, "-vv")
+    done = _run(tmp_path, "run", "-vv")
 
     assert done.returncode == 1
     assert "3 malformed records, 2 may be rejected:" in done.stdout + done.stderr
@@ -93,3 +119,37 @@ def test_too_many_rejects_fail_the_run(tmp_path: Path) -> None:
     assert records
     assert not [file.name for file in records if b"Huntington" in file.read_bytes()]
     assert b"Huntington" not in (tmp_path / "omop.duckdb").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("file", "denied", "code", "words"),
+    [
+        ("p*.csv", False, 0, "state=done"),
+        ("nope.csv", False, 1, "cannot read s3://exports/daily/nope.csv: there is no such file or bucket (HTTP 404)"),
+        ("p.csv", True, 1, "cannot read s3://exports/daily/p.csv: access is denied"),
+    ],
+    ids=["done", "missing", "denied"],
+)
+def test_credentials_of_s3_are_in_nothing_that_is_printed_or_written(
+    tmp_path: Path, file: str, denied: bool, code: int, words: str
+) -> None:
+    """Plan, record, logs, errors and the database's file hold no key, however the run ends."""
+    root = tmp_path / "project"
+    root.mkdir()
+    with s3_service(tmp_path / "log") as s3:
+        s3.put("exports")
+        s3.put("exports/daily/p.csv", b"id\n1\n")
+        s3.demand_keys(demand=denied)
+        (root / "project.yaml").write_text(S3_PROJECT.replace("ADDRESS", s3.address))
+        (root / "workflow.yaml").write_text(S3_WORKFLOW.replace("FILE", file))
+        compiled = _run(root, "compile", "-o", str(root / "plan.json"), "--sql")
+        done = _run(root, "run", "-vv")
+
+    assert (compiled.returncode, done.returncode) == (0, code), done.stdout + done.stderr
+    printed = compiled.stdout + compiled.stderr + done.stdout + done.stderr
+    assert words in " ".join(printed.split())
+    written = [path for path in root.rglob("*") if path.is_file()]
+    assert {"plan.json", "omop.duckdb"} <= {path.name for path in written}
+    for secret in (KEY_ID, SECRET):
+        assert secret not in printed
+        assert not [path.name for path in written if secret.encode() in path.read_bytes()]

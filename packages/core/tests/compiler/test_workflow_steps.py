@@ -91,6 +91,17 @@ def test_a_file_of_a_load_is_below_its_folder(problem: Problem, folder: str, fil
 
 
 @pytest.mark.parametrize(
+    "folder", ["https://me:pw@host/x", "s3://bucket/x?s3_secret_access_key=k", "https://host/x?sig=s"]
+)
+def test_a_uri_holds_no_credentials(problem: Problem, folder: str) -> None:
+    """What would stand in the plan is refused, and the error does not repeat it."""
+    found = problem(load(folder))
+    assert (found.code, str(found.position)) == ("credentials-in-uri", "workflow.yaml:6:59")
+    assert "${secret:NAME}" in str(found.help)
+    assert folder not in str(found)
+
+
+@pytest.mark.parametrize(
     ("folder", "code", "near"),
     [(":foldr", "unknown-variable", "folder"), (":unset", "missing-variable", None)],
 )

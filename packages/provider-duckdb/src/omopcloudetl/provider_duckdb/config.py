@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from omopcloudetl.core.errors import DatabaseConnectionError
 from omopcloudetl.core.registrations import Settings
@@ -18,8 +19,12 @@ UNRESOLVED = "${secret:"
 PROBLEMS = {
     "path": "write the database file, relative to the project folder, or ':memory:'",
     "storage_version": "write a version of DuckDB such as 'v1.3.0', or 'latest'",
+    "s3_endpoint": "write host and port, without https://",
     "memory_limit": "write a number and a unit, such as '4GB'",
 }
+
+
+Text = Annotated[str, Field(min_length=1)]
 
 
 class DuckDBConfig(BaseModel):
@@ -39,6 +44,33 @@ class DuckDBConfig(BaseModel):
     """Whether tables keep the order of their files; `false` needs less memory for big loads."""
     storage_version: Annotated[str, Field(pattern=r"^(v\d+\.\d+\.\d+|latest)$")] = "v1.3.0"
     """The oldest DuckDB that must be able to open a file this project makes; newer ones store text better."""
+    s3_region: Text | None = None
+    """The region of the S3 buckets, such as `eu-central-1`."""
+    s3_endpoint: Annotated[str, Field(pattern=r"^[^/\s]+$")] | None = None
+    """Host and port of an S3 service that is not Amazon's, without `https://`."""
+    s3_key_id: Annotated[Text | None, Field(repr=False)] = None
+    """The access key; without keys only what everybody may read is read. Write it as `${secret:NAME}`."""
+    s3_secret: Annotated[Text | None, Field(repr=False)] = None
+    """The secret access key. Write it as `${secret:NAME}`."""
+    s3_session_token: Annotated[Text | None, Field(repr=False)] = None
+    """The session token of keys that expire. Write it as `${secret:NAME}`."""
+    s3_url_style: Literal["vhost", "path"] | None = None
+    """Where the bucket stands: in the host's name (`vhost`, the default) or in the `path`."""
+    s3_use_ssl: bool | None = None
+    """`false` for an S3 service without encryption; `true` by default."""
+    ca_cert_file: Text | None = None
+    """Certificates in PEM that servers may be signed by, relative to the project; the system's by default."""
+    allow_http: bool = False
+    """Whether files may be loaded over `http://`, without encryption."""
+    extension_directory: Text | None = None
+    """A folder with DuckDB's extension httpfs, relative to the project; the installed extra `remote` by default."""
+
+    @model_validator(mode="after")
+    def _pairs(self) -> DuckDBConfig:
+        for key, other in (("s3_key_id", "s3_secret"), ("s3_secret", "s3_key_id"), ("s3_session_token", "s3_secret")):
+            if getattr(self, key) is not None and getattr(self, other) is None:
+                raise PydanticCustomError("pair", f"needs {other}", {"key": key})
+        return self
 
 
 def read_settings(settings: Settings) -> DuckDBConfig:
@@ -55,14 +87,19 @@ def check(settings: Settings) -> list[tuple[str, str]]:
     try:
         DuckDBConfig.model_validate(dict(settings))
     except ValidationError as error:
-        found = [(str(detail["loc"][0]), detail["type"], detail["msg"]) for detail in error.errors()]
+        found = [(_key(detail), detail["type"], detail["msg"]) for detail in error.errors()]
     else:
         return []
     return [
         (key, _problem(key, kind, message))
         for key, kind, message in found
-        if UNRESOLVED not in str(settings.get(key, ""))
+        if kind == "pair" or UNRESOLVED not in str(settings.get(key, ""))
     ]
+
+
+def _key(detail: ErrorDetails) -> str:
+    """The setting that a complaint is about; one about two of them says which."""
+    return str(detail["loc"][0]) if detail["loc"] else str(detail.get("ctx", {})["key"])
 
 
 def _problem(key: str, kind: str, message: str) -> str:

@@ -18,6 +18,9 @@ class Session(Protocol):
     def fetch(self, sql: str, *, limit: int = 10_000) -> list[Row]:
         """Run a query and return its first rows."""
 
+    def allow_remote(self, uri: str) -> None:
+        """Get ready to read a remote file; raises `LoadError` for one that may not be read."""
+
 
 class LoadSession(Session, Protocol):
     """The part of a connection that loading needs."""

@@ -14,8 +14,9 @@ import duckdb
 import tenacity
 
 from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadMetrics, Row
-from omopcloudetl.core.errors import DatabaseConnectionError, DatabaseError, StatementError
+from omopcloudetl.core.errors import DatabaseConnectionError, DatabaseError, LoadError, StatementError
 from omopcloudetl.core.plan import BulkLoadStep
+from omopcloudetl.provider_duckdb import remote
 from omopcloudetl.provider_duckdb.config import MEMORY, DuckDBConfig
 from omopcloudetl.provider_duckdb.load import load_files
 from omopcloudetl.provider_duckdb.sql import TableColumn, literal
@@ -47,6 +48,7 @@ class DuckDBConnection(BaseConnection):
         self._config = config
         self._base = base
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._reads_remote = False
 
     def connect(self) -> None:
         """Open the file, or make it; waits a moment while another process holds it."""
@@ -70,6 +72,7 @@ class DuckDBConnection(BaseConnection):
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+            self._reads_remote = False
 
     def execute(self, sql: str) -> ExecutionMetrics:
         """Run one statement; the rows it changed are counted by the engine."""
@@ -92,6 +95,21 @@ class DuckDBConnection(BaseConnection):
     def bulk_load(self, load: BulkLoadStep, *, base: Path) -> LoadMetrics:
         """Load files with `read_csv` or `read_parquet`; no row passes through Python."""
         return load_files(self, load, base)
+
+    def allow_remote(self, uri: str) -> None:
+        """Load the engine's extension and hand it the target's settings, when the first remote file is asked for."""
+        remote.refuse_uri(uri, self._config)
+        if self._reads_remote:
+            return
+        with OPENING:  # sessions on one file share the engine
+            try:
+                for statement in remote.preparation(self._config, self._base, f"v{duckdb.__version__}"):
+                    self.execute(statement)
+            except StatementError as error:
+                # The engine may quote the statement, and that holds credentials.
+                about = str(error).partition("\n")[0] if "SECRET" not in str(error) else "it refuses the S3 settings"
+                raise LoadError(f"the engine cannot read remote files: {about}") from None
+        self._reads_remote = True
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -138,13 +156,15 @@ class DuckDBConnection(BaseConnection):
                 raise
 
     def is_transient(self, error: BaseException) -> bool:
-        """A file lock that another process holds, or a conflict with another transaction."""
+        """A file lock that another process holds, a conflict with another transaction, or a server out of breath."""
         cause: BaseException | None = error
         while isinstance(cause, DatabaseError):
             cause = cause.__cause__
         if isinstance(cause, duckdb.TransactionException):
             return CONFLICT.search(str(cause)) is not None
-        return isinstance(cause, duckdb.IOException) and LOCKED.search(str(cause)) is not None
+        if not isinstance(cause, duckdb.IOException):
+            return False
+        return LOCKED.search(str(cause)) is not None or remote.is_transient_status(str(cause))
 
     def cancel(self) -> None:
         """Interrupt the running statement; called from another thread."""
@@ -167,6 +187,8 @@ class DuckDBConnection(BaseConnection):
             # Nothing is downloaded behind the user's back, and no table name means a Python object.
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
+            # Credentials are those of the target, not those that somebody once stored for the engine.
+            "allow_persistent_secrets": "false",
             "python_enable_replacements": "false",
             "preserve_insertion_order": str(self._config.preserve_insertion_order).lower(),
         }

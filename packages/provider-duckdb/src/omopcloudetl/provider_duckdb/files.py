@@ -13,6 +13,7 @@ from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.provider_duckdb import documents, readers, sql, textfile
 from omopcloudetl.provider_duckdb.datafiles import DataFile, FileGroup, Session
 from omopcloudetl.provider_duckdb.problems import explained
+from omopcloudetl.provider_duckdb.remote import public
 from omopcloudetl.provider_duckdb.sql import FileColumn
 
 REMOTE = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
@@ -62,10 +63,13 @@ def _columns(session: Session, file: DataFile, load: BulkLoadStep, layout: str) 
 
 
 def _find_remote(session: Session, uri: str) -> list[DataFile]:
+    session.allow_remote(uri)
+    if not uri.lower().startswith("s3://"):
+        return [DataFile(uri, uri, public(uri), None)]
     names = _glob(session, uri) if GLOB_CHARACTERS.search(uri) else [uri]
     if not names:
         raise LoadError(f"no file matches {uri}")
-    return [DataFile(name, name, name, None) for name in names]
+    return [DataFile(name, _escaped(name), name, None) for name in names]
 
 
 def _glob(session: Session, pattern: str) -> list[str]:
@@ -73,7 +77,7 @@ def _glob(session: Session, pattern: str) -> list[str]:
     try:
         return [str(row[0]) for row in session.fetch(query, limit=1_000_000)]
     except StatementError as error:
-        raise LoadError(f"cannot look for {pattern}: {explained(error, {})}") from error
+        raise LoadError(f"cannot look for {public(pattern)}: {explained(error, {})}") from error
 
 
 def _local(path: Path, base: Path) -> DataFile:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from omopcloudetl.core.errors import StatementError
 from omopcloudetl.provider_duckdb.readers import MAX_RECORD
+from omopcloudetl.provider_duckdb.remote import explained_remote, without_credentials
 
 CSV_ERROR = re.compile(r"CSV Error on Line: (\d+)")
 CSV_FILE = re.compile(r"^\s*file = (.*)$", re.MULTILINE)
@@ -44,6 +45,13 @@ def engine_words(error: StatementError) -> str:
 def explained(error: StatementError, labels: Mapping[str, str], *, has_header: bool = True) -> str:
     """File, line and reason; `labels` gives the user's name of each path."""
     words = engine_words(error)
+    about_remote = explained_remote(words, labels)
+    if about_remote:
+        return about_remote
+    return without_credentials(_explained(words, labels, has_header=has_header))
+
+
+def _explained(words: str, labels: Mapping[str, str], *, has_header: bool) -> str:
     place = CSV_ERROR.search(words)
     if place is None:
         not_json = JSON_ERROR.search(words)

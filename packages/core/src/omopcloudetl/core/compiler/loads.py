@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStep, origin
 from omopcloudetl.core.compiler.load_options import REJECTED_ROWS, check_options, table_options
@@ -64,6 +65,13 @@ def load_uri(compilation: Compilation, step: BulkLoadStep, name: str, index: int
             position,
             help="declare the folder as a variable of type uri and write `from: :name`",
         )
+    if _holds_credentials(folder) or _holds_credentials(f"x://{file}"):
+        compilation.problem(
+            "credentials-in-uri",
+            "the URI of a load holds a user, a password or a query, and would stand in the plan",
+            position,
+            help="take them away; credentials are settings of the target's connection, as ${secret:NAME}",
+        )
     return file if folder in {"", "."} else f"{folder.rstrip('/')}/{file}"
 
 
@@ -84,6 +92,13 @@ def load_columns(compilation: Compilation, step: BulkLoadStep, name: str) -> tup
         )
         for column in names
     )
+
+
+def _holds_credentials(uri: str) -> bool:
+    """Whether a URI has a part in which credentials are written; a `?` without `=` is a pattern."""
+    scheme, separator, rest = uri.partition("://")
+    host, _, path = rest.partition("/")
+    return bool(separator) and scheme.lower() != "file" and ("@" in host or re.search(r"\?[^/]*=", path) is not None)
 
 
 def _read_as(column: Column | None) -> LogicalType | None:

@@ -92,6 +92,36 @@ def test_an_event_is_not_doubled_when_its_domain_changes(etl: Etl) -> None:
     assert ran.ledger("events")["deleted", "condition_occurrence"] == 1
 
 
+def test_a_row_that_where_leaves_out_now_leaves_the_table(etl: Etl) -> None:
+    """The source still has its key, so that it is not kept as one that the source has no longer."""
+    where = "where: {0}.note is distinct from 'out'\n"
+    person = PERSON.replace("key:", where.format("p") + "key:")
+    event = EVENT.replace("key:", where.format("e") + "key:")
+    rows = events(("a", "A", "2020-01-02"), ("b", "A", "2020-01-02"))
+
+    def source(*notes: str) -> dict[str, list[dict[str, object]]]:
+        noted_events = [{**row, "note": note} for row, note in zip(rows, notes, strict=False)]
+        return {"patients": noted(*zip("ab", notes, strict=False)), "events": noted_events}
+
+    etl.write([person, event], source("", ""), vocabulary=VOCABULARY, write=MERGE).run()
+    ran = etl.write([person, event], source("out"), vocabulary=VOCABULARY, write=MERGE).run()
+    assert ran.query("SELECT person_source_value FROM cdm.person") == [("b",)]
+    assert ran.query(CONDITIONS) == [(2, "A")]
+    assert ran.ledger("events")["deleted", "condition_occurrence"] == 1
+    assert ran.ledger("events")["kept", "condition_occurrence"] == 1
+
+
+def test_a_code_with_fewer_standard_concepts_keeps_the_other_row_and_its_id(etl: Etl) -> None:
+    """The row of the concept that is gone leaves; that of the other is the same as before."""
+    source = {"patients": patients("p"), "events": events(("p", "X", "2020-01-02"))}
+    concepts = Vocabulary().concept(1, "A").concept(2, "B").concept(9, "X", standard=False)
+    etl.write([PERSON, EVENT], source, vocabulary=concepts.maps(9, 1).maps(9, 2), write=MERGE).run()
+    concepts = Vocabulary().concept(1, "A").concept(2, "B").concept(9, "X", standard=False)
+    ran = etl.write([PERSON, EVENT], source, vocabulary=concepts.maps(9, 2), write=MERGE).run()
+    query = "SELECT condition_occurrence_id, condition_concept_id FROM cdm.condition_occurrence"
+    assert ran.query(query) == [(2, 2)]
+
+
 @pytest.mark.parametrize("write", [MERGE, MIRROR])
 def test_an_event_mapping_under_another_name_doubles_nothing(etl: Etl, write: str) -> None:
     """Rows of a mapping that writes the table no longer leave it."""

@@ -17,6 +17,7 @@ from omopcloudetl.cli.commands.init import init
 from omopcloudetl.cli.commands.plugins import plugins
 from omopcloudetl.cli.commands.run import run
 from omopcloudetl.cli.commands.runs import runs
+from omopcloudetl.cli.commands.schema import schema
 from omopcloudetl.cli.commands.spec import spec
 from omopcloudetl.cli.commands.validate import validate
 from omopcloudetl.cli.options import State
@@ -24,7 +25,7 @@ from omopcloudetl.cli.output import tolerate_any_encoding
 from omopcloudetl.core.errors import OmopCloudEtlError, PluginError
 from omopcloudetl.core.plugins import load_plugins
 
-COMMANDS = (demo, init, validate, compile_command, run, runs, plugins, spec, ddl)
+COMMANDS = (demo, init, validate, compile_command, run, runs, plugins, spec, ddl, schema)
 
 
 class CommandLine(click.Group):

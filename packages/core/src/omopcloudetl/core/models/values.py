@@ -21,7 +21,7 @@ def _plain(value: object) -> object:
 
 
 Scalar = Annotated[bool | int | float | str | None, BeforeValidator(_plain)]
-Key = Annotated[tuple[Sql, ...], BeforeValidator(as_list), Field(min_length=1)]
+Key = Annotated[tuple[Sql, ...], Field(min_length=1), BeforeValidator(as_list)]
 
 
 class DirectValue(StrictModel):

@@ -72,7 +72,7 @@ class DmlStep(StepBase):
     """Runs mappings: files or globs below the project."""
 
     kind: Literal["dml"]
-    mappings: Annotated[tuple[NonEmpty, ...], BeforeValidator(as_list), Field(min_length=1)]
+    mappings: Annotated[tuple[NonEmpty, ...], Field(min_length=1), BeforeValidator(as_list)]
     """Files or globs of mappings, relative to the project."""
     write: Literal["full", "merge", "append_new"] = "full"
     """`full`: each target table becomes exactly the union of its mappings; `merge`: only for the natural keys that

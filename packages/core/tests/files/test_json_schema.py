@@ -34,7 +34,10 @@ RIGHT = [
     ("mapping", EVENT),
     ("mapping", EVENT + "value: e.value\nunit: {code: e.u, vocabulary: {expression: e.v}}"),
     ("mapping", EVENT + "value: {number: e.n, text: e.t}\ncolumns: {drug_exposure: {refills: 1}}"),
-    ("workflow", WORKFLOW + "{name: a, kind: ddl, schema: cdm}\n  - {name: b, kind: ddl, schema: vocab, depends_on: a}"),
+    (
+        "workflow",
+        WORKFLOW + "{name: a, kind: ddl, schema: cdm}\n  - {name: b, kind: ddl, schema: cdm, depends_on: a}",
+    ),
     ("workflow", WORKFLOW + "{name: a, kind: bulk_load, schema: source, from: x, format: csv, tables: {a: a.csv}}"),
     (
         "workflow",

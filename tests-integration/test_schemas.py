@@ -6,8 +6,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from small_project import ROOT
 
-from omopcloudetl.core.files.json_schema import file_schema
 from omopcloudetl.core.files.yaml_document import parse_yaml
+from omopcloudetl.core.json_schema import file_schema
 
 RESOURCES = ROOT / "packages/omop-resources/src/omopcloudetl/omop_resources"
 TEMPLATE = RESOURCES / "templates/synthea"

@@ -42,7 +42,7 @@ def schema(kind: str | None, output: Path | None, folder: Path | None) -> None:
 
 
 def _text(kind: str) -> str:
-    from omopcloudetl.core.files.json_schema import file_schema
+    from omopcloudetl.core.json_schema import file_schema
 
     return json.dumps(file_schema(kind), indent=2, ensure_ascii=False) + "\n"
 

@@ -6,8 +6,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter, ValidationError
 
-from omopcloudetl.core.files.json_schema import FILE_KINDS, file_schema
 from omopcloudetl.core.files.yaml_document import parse_yaml
+from omopcloudetl.core.json_schema import FILE_KINDS, file_schema
 
 MAPPING = "name: m\nkind: table\ntarget: cdm.person\ncolumns:\n"
 EVENT = """

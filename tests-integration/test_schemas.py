@@ -17,7 +17,6 @@ def files() -> list[tuple[str, Path]]:
     """Kind and file of everything that ships or is compared with a golden plan."""
     found = [("project", TEMPLATE / "project.yaml"), ("workflow", TEMPLATE / "workflow.yaml")]
     found += [("mapping", path) for path in sorted((TEMPLATE / "mappings").glob("*.yaml"))]
-    found += [("mapping", path) for path in sorted((ROOT / "tools/bench/site").glob("*.yaml"))]
     found += [("overlay", path) for path in sorted((RESOURCES / "specifications").glob("*.yaml"))]
     golden = ROOT / "tests-integration/golden"
     return found + [("mapping", path) for path in sorted(golden.glob("*/mapping.yaml"))]

@@ -8,6 +8,9 @@ from types import ModuleType
 
 import pytest
 
+from omopcloudetl.core.compiler import workflow
+from omopcloudetl.core.compiler.compilation import Compilation
+from omopcloudetl.core.errors import Position
 from omopcloudetl.core.session import check_project
 
 WriteFiles = Callable[[Mapping[str, str | bytes | None]], Path]
@@ -59,6 +62,44 @@ def test_a_mapping_that_cannot_be_read_is_no_unknown_reference(acme: ModuleType,
     assert codes(root) == [("mappings/conditions.yaml", "sql-syntax"), ("mappings/person.yaml", "unknown-kind")]
 
 
+def test_mistakes_beside_each_other_in_one_mapping_are_told_together(
+    acme: ModuleType, texts: Callable[..., Path]
+) -> None:
+    """A column or a key that cannot be read hides neither the others nor makes them wrong."""
+    root = texts(
+        ("mappings/person.yaml", "else: 0}", "els: 0}"),
+        ("mappings/person.yaml", "id: [p.id]", "idd: [p.id]"),
+        ("mappings/person.yaml", "key: [p.id]\n", "descriptoin: x\n"),
+        ("mappings/person.yaml", "p.birthdate", "q.birthdate"),
+        ("mappings/person.yaml", "person_source_value", "person_source_valeu"),
+        ("mappings/conditions.yaml", "concept: {code: c.code", "visit: [1]\nconcept: {code: e.code"),
+    )
+    assert [(d.position.file[9:], d.code, d.found) for d in check_project(root).diagnostics] == [
+        ("conditions.yaml", "invalid-value", "1"),
+        ("conditions.yaml", "unknown-alias", "e"),
+        ("person.yaml", "unknown-key", "descriptoin"),
+        ("person.yaml", "unknown-kind", "{idd}"),
+        ("person.yaml", "unknown-key", "els"),
+        ("person.yaml", "unknown-alias", "q"),
+        ("person.yaml", "unknown-field", "person_source_valeu"),
+    ]
+
+
+def test_a_mapping_without_its_tables_is_judged_no_further(acme: ModuleType, texts: Callable[..., Path]) -> None:
+    """Where `from` cannot be read, no alias is called unknown."""
+    root = texts(("mappings/person.yaml", "source.patients", "sauce.patients"))
+    assert codes(root) == [("mappings/person.yaml", "invalid-value")]
+
+
+def test_a_reference_to_no_table_of_the_cdm_is_always_told(acme: ModuleType, texts: Callable[..., Path]) -> None:
+    """A mapping that cannot be read could not give ids to a table that does not exist."""
+    root = texts(
+        ("mappings/conditions.yaml", "kind: event", "kind: evnt"),
+        ("mappings/person.yaml", "person_source_value: p.id", "person_source_value: {reference: caresite, key: p.id}"),
+    )
+    assert ("mappings/person.yaml", "unknown-reference") in codes(root)
+
+
 def test_a_variable_that_is_declared_wrongly_is_not_unknown(acme: ModuleType, texts: Callable[..., Path]) -> None:
     """Rules that use it are right."""
     root = texts(
@@ -89,6 +130,22 @@ def test_keys_given_twice_are_told_beside_each_other(acme: ModuleType, texts: Ca
     """The second of each pair is reported."""
     root = texts(("project.yaml", "name: clinic", "name: clinic\nname: x\nname: y"))
     assert [found.position.line for found in check_project(root).diagnostics] == [2, 3]
+
+
+def test_a_warning_changes_no_plan(
+    acme: ModuleType, texts: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan of a project with warnings is the same, with its ledger, and `required` returns it."""
+    root, expected = texts(), check_project(texts()).required()
+
+    def careful(compilation: Compilation) -> None:
+        compilation.problem("some-code", "careful", Position("workflow.yaml", 2, 1), severity="warning")
+
+    monkeypatch.setattr(workflow, "PASSES", (careful, *workflow.PASSES))
+    checked = check_project(root)
+    assert [(d.severity, d.code) for d in checked.diagnostics] == [("warning", "some-code")]
+    assert (checked.warnings, checked.errors) == (checked.diagnostics, ())
+    assert checked.required() == expected
 
 
 def test_a_right_project_has_a_plan_and_nothing_to_tell(acme: ModuleType, texts: Callable[..., Path]) -> None:

@@ -71,6 +71,7 @@ def _provider_of(project: LoadedProject, plugins: Plugins) -> tuple[Provider | N
             help=f"change the target's `connection:`; docs of the provider {name} list its settings",
         )
         for key, problem in provider.check(unescaped(project.target.connection))
+        if key in project.target.connection or "targets" not in project.incomplete
     ]
 
 

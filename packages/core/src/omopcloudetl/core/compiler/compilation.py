@@ -96,6 +96,10 @@ class Compilation:
         """Whether nothing is missing because of a mistake, so that what is not there is one of its own."""
         return not self.project.incomplete and not self.has_errors
 
+    def may_be_made(self, entity: str) -> bool:
+        """Whether a mapping that could not be read may give ids to this table."""
+        return entity in self.specification.by_name and not self.project.incomplete.isdisjoint(("mappings", "steps"))
+
     def problem(
         self,
         code: str,

@@ -198,7 +198,7 @@ class StageBuilder:
         """The id of a row of `entity`; NULL when there is no such row, with `unknown` as the reason."""
         arity = self.compilation.entities.get(entity)
         position = self.scope.at(*path)
-        if arity is None and not self.compilation.project.incomplete:
+        if arity is None and not self.compilation.may_be_made(entity):
             self.compilation.problem(
                 "unknown-reference",
                 f"no mapping gives ids by natural key to the table '{entity}'",

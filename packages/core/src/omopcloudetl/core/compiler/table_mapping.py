@@ -81,7 +81,7 @@ def entity_of(compilation: Compilation, model: TableMapping) -> tuple[str, int] 
 
 def _check_options(loaded: LoadedMapping, model: TableMapping, own_id: IdValue | None, scope: Scope) -> None:
     """What is said twice must agree, and what has no effect is a mistake."""
-    if own_id is None and model.key is None:
+    if own_id is None and model.key is None and loaded.is_whole:
         scope.compilation.problem(
             "missing-key", "a mapping without {id: …} needs its natural key", scope.at(), help="add `key:`"
         )
@@ -145,7 +145,7 @@ def _values(
                 allowed=tuple(known),
             )
     missing = [field.name for field in target.fields if field.required and field.name not in model.columns]
-    if missing:
+    if missing and loaded.is_whole:
         compilation.problem(
             "missing-field",
             f"cdm.{target.name} requires {', '.join(missing)}",

@@ -170,7 +170,7 @@ def compile_mappings(compilation: Compilation) -> None:
             stage.statements = compilation.render(stage.statements, stage.origin)
     if staged and not compilation.has_errors:
         write_tables(compilation, staged)
-    if staged and not compilation.problems:
+    if staged and not compilation.has_errors:
         ledger_step(compilation, staged)
 
 

@@ -36,9 +36,13 @@ class LoadedMapping:
     model: TableMapping | EventMapping
     document: YamlDocument = field(repr=False)
     step: str = ""
+    is_whole: bool = True
+    """False where columns or options had to be left out because they are wrong."""
 
 
-Part = Literal["steps", "variables", "mappings"]
+Part = Literal["steps", "variables", "mappings", "targets"]
+_READ_BY_RULES = ("from", "joins", "key", "routes")
+"""Parts of a mapping without which its other parts cannot be judged."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,9 @@ def read_project(root: Path, *, target: str | None = None, variables: Mapping[st
     if about_variables:
         incomplete |= {"variables"}
     problems += about_variables
-    if "targets" not in _changed(config, ("targets",)):
+    if _changed(config, ("targets",)):
+        incomplete |= {"targets"}
+    else:
         problems += about_targets
     check_secrets(config.model, config.document, workflow.document, variables or {}, problems)
     if chosen is None:
@@ -229,12 +235,12 @@ def _read_mappings(
                 problems.extend(error.diagnostics)
                 continue
             for file in files:
-                try:
-                    loaded = LoadedMapping(*_read(root, file, _MAPPING, where), step.name)
-                except ProjectError as error:
-                    problems.extend(error.diagnostics)
-                else:
-                    _add_mapping(loaded, found, problems)
+                mapping = _salvage(root, file, _MAPPING, problems, where)
+                if mapping.model is None or mapping.document is None or _changed(mapping, _READ_BY_RULES):
+                    continue
+                is_whole = mapping.document is mapping.whole
+                loaded = LoadedMapping(mapping.model, mapping.document, step.name, is_whole)
+                _add_mapping(loaded, found, problems)
     return list(found.values())
 
 

@@ -87,7 +87,7 @@ def salvage_document(document: YamlDocument, adapter: TypeAdapter[T]) -> Salvage
             return Salvaged(model, document, tuple(diagnostics))
         told = details if not left_out else [d for d in details if _is_news(document.data, d, left_out)]
         diagnostics += [_diagnostic(document, detail, allowed_keys) for detail in told]
-        wrong = {_left_out(_path_of(document.data, detail), detail) for detail in details}
+        wrong = {_left_out(document.data, _path_of(document.data, detail), detail) for detail in details}
         if () in wrong:
             return Salvaged(None, document, tuple(diagnostics))
         left_out |= {name for path in wrong for name in _names_of(document.data, path)}
@@ -98,12 +98,16 @@ def _path_of(data: Any, detail: ErrorDetails) -> Path:
     return _path_in(data, (*detail["loc"], *detail.get("ctx", {}).get(AT, ())))
 
 
-def _left_out(path: Path, detail: ErrorDetails) -> Path:
+def _left_out(data: Any, path: Path, detail: ErrorDetails) -> Path:
     """The smallest part of a file that can be left out with a mistake; () where there is none."""
     if detail["type"] == "extra_forbidden" or "depends_on" in path:
         return path
     if path[:1] == ("steps",) and "columns" in path:
         return path[: path.index("columns") + 1]  # the table is there, its columns are not known
+    if path[:1] == ("targets",):
+        return path[:3]
+    if path[:1] == ("columns",):
+        return path[:3] if data.get("kind") == "event" else path[:2]  # of an event by table
     return path[:2] if path and path[0] in _COLLECTIONS else path[:1]
 
 

@@ -89,11 +89,12 @@ def test_a_secret_of_any_characters_is_hidden_in_errors(tmp_path: Path, kind: st
     """Characters of patterns, quotes, URLs and several lines do not bring a secret into an error."""
     secret = SECRETS[kind]
     _make(tmp_path, NO_FOLDER, "SELECT 1 AS n")
-    done = _call(tmp_path, secret, "run", "-vv")
-    assert done.returncode == 1, done.stderr
-    assert "no/such" in done.stderr
-    assert "***" in done.stderr
-    assert not _leaks(secret, done.stdout + done.stderr)
+    for arguments in (("run", "-vv"), ("doctor",), ("doctor", "--format", "json")):
+        done = _call(tmp_path, secret, *arguments)
+        assert done.returncode == 1, done.stderr
+        assert "no/such" in done.stderr + done.stdout
+        assert "***" in done.stderr + done.stdout
+        assert not _leaks(secret, done.stdout + done.stderr)
 
 
 def test_a_secret_is_not_in_the_database(tmp_path: Path) -> None:

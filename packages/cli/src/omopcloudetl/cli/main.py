@@ -13,19 +13,21 @@ from omopcloudetl.cli import errors
 from omopcloudetl.cli.commands.compile import compile_command
 from omopcloudetl.cli.commands.ddl import ddl
 from omopcloudetl.cli.commands.demo import demo
+from omopcloudetl.cli.commands.doctor import doctor
 from omopcloudetl.cli.commands.init import init
 from omopcloudetl.cli.commands.plugins import plugins
 from omopcloudetl.cli.commands.run import run
 from omopcloudetl.cli.commands.runs import runs
 from omopcloudetl.cli.commands.schema import schema
 from omopcloudetl.cli.commands.spec import spec
+from omopcloudetl.cli.commands.targets import targets
 from omopcloudetl.cli.commands.validate import validate
 from omopcloudetl.cli.options import State
 from omopcloudetl.cli.output import tolerate_any_encoding
 from omopcloudetl.core.errors import OmopCloudEtlError, PluginError
 from omopcloudetl.core.plugins import load_plugins
 
-COMMANDS = (demo, init, validate, compile_command, run, runs, plugins, spec, ddl, schema)
+COMMANDS = (demo, init, validate, compile_command, run, runs, doctor, targets, plugins, spec, ddl, schema)
 
 
 class CommandLine(click.Group):

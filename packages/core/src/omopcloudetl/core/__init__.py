@@ -19,12 +19,14 @@ if TYPE_CHECKING:
         RunError,
         SecretError,
     )
+    from omopcloudetl.core.findings import Finding, Report
     from omopcloudetl.core.ledger import LedgerEntry, LedgerRow
     from omopcloudetl.core.plan import CompiledWorkflowPlan
     from omopcloudetl.core.projects import (
         check_project,
         create_demo,
         create_project,
+        examine_project,
         find_specification,
         list_plugins,
         list_runs,
@@ -40,11 +42,13 @@ __all__ = [
     "CompiledWorkflowPlan",
     "DatabaseError",
     "Diagnostic",
+    "Finding",
     "LedgerEntry",
     "LedgerRow",
     "OmopCloudEtlError",
     "PluginError",
     "ProjectError",
+    "Report",
     "RunError",
     "RunEvent",
     "RunFinished",
@@ -58,6 +62,7 @@ __all__ = [
     "check_project",
     "create_demo",
     "create_project",
+    "examine_project",
     "find_specification",
     "list_plugins",
     "list_runs",
@@ -76,12 +81,14 @@ _MODULES = {
         "RunError",
         "SecretError",
     ),
+    "findings": ("Finding", "Report"),
     "ledger": ("LedgerEntry", "LedgerRow"),
     "plan": ("CompiledWorkflowPlan",),
     "projects": (
         "check_project",
         "create_demo",
         "create_project",
+        "examine_project",
         "find_specification",
         "list_plugins",
         "list_runs",

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from omopcloudetl.core.findings import Diagnosis
 from omopcloudetl.core.plan import BulkLoadStep
 
 
@@ -89,6 +90,14 @@ class BaseConnection(ABC):
 
     def cancel(self) -> None:  # noqa: B027  # an engine may have no way to do it
         """Ask the running statement to stop; unlike the rest, another thread may call this."""
+
+    def diagnose(self) -> Diagnosis:
+        """Look at what a session will need, before it is opened, and leave nothing behind; for `doctor`."""
+        return Diagnosis()
+
+    def engine_version(self) -> str:
+        """Name and version of the engine, of an open session; for people to read."""
+        return ""
 
     def __enter__(self) -> Self:
         self.connect()

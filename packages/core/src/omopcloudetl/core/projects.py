@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from omopcloudetl.core import session
 from omopcloudetl.core.checked import Checked
-from omopcloudetl.core.errors import ProjectError
+from omopcloudetl.core.errors import Diagnostic, ProjectError
 from omopcloudetl.core.plugins import Plugins, load_plugins
 
 if TYPE_CHECKING:
+    from omopcloudetl.core.findings import Report
+    from omopcloudetl.core.models.project import ResolvedTarget
     from omopcloudetl.core.runs import RunRecord
     from omopcloudetl.core.specification.models import CdmSpecification
     from omopcloudetl.core.templates import NewProject
@@ -91,6 +93,23 @@ def create_demo(directory: str | Path) -> bool:
     return True
 
 
+def examine_project(
+    root: str | Path = ".",
+    *,
+    target: str | None = None,
+    all_targets: bool = False,
+    variables: Variables | None = None,
+) -> Report:
+    """Look at all that a run needs, as `omopcloudetl doctor` does; nothing that is made to look stays.
+
+    The arguments are those of `open_project`; `all_targets` looks at every target that can be run.
+    """
+    from omopcloudetl.core.doctor.examination import examine
+
+    values = _as_text(Path(root), variables)
+    return examine(Path(root), target=target, all_targets=all_targets, variables=values)
+
+
 def list_runs(root: str | Path = ".") -> list[RunRecord]:
     """The records of a project's runs, the newest first; its files need not be right."""
     from omopcloudetl.core import run_store
@@ -103,6 +122,20 @@ def read_run(root: str | Path = ".", run_id: str | None = None) -> RunRecord:
     from omopcloudetl.core import run_store
 
     return run_store.read_run(_state(Path(root)), run_id)
+
+
+def list_targets(root: str | Path = ".") -> list[tuple[ResolvedTarget, bool]]:
+    """Every target of a project with what it inherits, and whether it is the default; raises `ProjectError`."""
+    from omopcloudetl.core.files.project_loader import load_project_config
+    from omopcloudetl.core.files.targets import choose_target, resolve_targets
+
+    config, document = load_project_config(Path(root))
+    problems: list[Diagnostic] = []
+    resolved = resolve_targets(config, document, problems)
+    if problems:
+        raise ProjectError(problems)
+    default = choose_target(config, document, None, [])
+    return [(target, target.name == default) for target in resolved.values()]
 
 
 def list_plugins(root: str | Path | None = None) -> Plugins:

@@ -7,11 +7,13 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadMetrics, Row
 from omopcloudetl.core.errors import DatabaseError
+from omopcloudetl.core.findings import Diagnosis
 from omopcloudetl.core.plan import BulkLoadStep
 
 HIDDEN = "***"
@@ -145,3 +147,19 @@ class RedactedConnection(BaseConnection):
     def cancel(self) -> None:
         """Interrupt what runs."""
         self.inner.cancel()
+
+    def diagnose(self) -> Diagnosis:
+        """What the connection says of itself, without secrets."""
+        spelt = spellings(self._secrets)
+        with redacted(self._secrets):
+            found = self.inner.diagnose()
+        findings = tuple(
+            replace(one, found=hidden(one.found, spelt), help=hidden(one.help, spelt) if one.help else None)
+            for one in found.findings
+        )
+        return replace(found, findings=findings)
+
+    def engine_version(self) -> str:
+        """Name and version of the engine, without secrets."""
+        with redacted(self._secrets):
+            return hidden(self.inner.engine_version(), spellings(self._secrets))

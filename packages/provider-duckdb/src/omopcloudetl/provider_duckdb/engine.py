@@ -15,9 +15,11 @@ import tenacity
 
 from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadMetrics, Row
 from omopcloudetl.core.errors import DatabaseConnectionError, DatabaseError, LoadError, StatementError
+from omopcloudetl.core.findings import Diagnosis, Finding
 from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.provider_duckdb import remote
 from omopcloudetl.provider_duckdb.config import MEMORY, DuckDBConfig
+from omopcloudetl.provider_duckdb.health import diagnose_file
 from omopcloudetl.provider_duckdb.load import load_files
 from omopcloudetl.provider_duckdb.sql import TableColumn, literal
 
@@ -165,6 +167,16 @@ class DuckDBConnection(BaseConnection):
         if not isinstance(cause, duckdb.IOException):
             return False
         return LOCKED.search(str(cause)) is not None or remote.is_transient_status(str(cause))
+
+    def diagnose(self) -> Diagnosis:
+        """Look at the database file without opening it."""
+        if self._config.path == MEMORY:
+            return Diagnosis((Finding("database", "warning", "in memory: nothing is kept after a run"),))
+        return diagnose_file(self._file, self._config.path)
+
+    def engine_version(self) -> str:
+        """`DuckDB 1.5.5`."""
+        return f"DuckDB {duckdb.__version__}"
 
     def cancel(self) -> None:
         """Interrupt the running statement; called from another thread."""

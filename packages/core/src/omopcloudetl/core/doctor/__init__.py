@@ -1,0 +1,1 @@
+"""`omopcloudetl doctor`: looks at all that a run needs, says what is wrong, and leaves nothing behind."""

@@ -10,7 +10,20 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-COMMANDS = ["demo", "init", "validate", "compile", "run", "runs", "doctor", "targets", "plugins", "spec", "ddl", "schema"]
+COMMANDS = [
+    "demo",
+    "init",
+    "validate",
+    "compile",
+    "run",
+    "runs",
+    "doctor",
+    "targets",
+    "plugins",
+    "spec",
+    "ddl",
+    "schema",
+]
 
 PLUGIN = """\
 import sys, time

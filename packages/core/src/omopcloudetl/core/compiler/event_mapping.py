@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from sqlglot import exp
 
@@ -155,7 +156,10 @@ def _value(value: EventValue | None, builder: StageBuilder) -> list[FieldValue]:
     if value is None:
         return []
     sql, path = value.number or value.text or "", ("value", "number" if value.number else "text")
-    as_number = builder.fit("value_as_number", builder.scope.parse(sql, *path), "float")
+    parsed = builder.scope.parse(sql, *path)
+    if value.number is None:  # a text that is a number, too, is one; of another type it may be anything
+        parsed = replace(parsed, family=None)
+    as_number = builder.fit("value_as_number", parsed, "float")
     verbatim = builder.text_of(builder.scope.parse(sql, *path, as_delivered=True))
     taken = [trees.not_null(as_number.node.copy())]
     found = [as_number]

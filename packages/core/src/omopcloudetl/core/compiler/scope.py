@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlglot import exp, parse_one
 from sqlglot.errors import ParseError, TokenError
@@ -11,6 +11,7 @@ from sqlglot.errors import ParseError, TokenError
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.sql_errors import is_template, row_level_problem, syntax_problem
+from omopcloudetl.core.compiler.types import Family, TypeReader, field_family
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
@@ -30,6 +31,10 @@ class Parsed:
     """The logical type where it is known: a bare column of a declared type, text if undeclared."""
     unreadable: tuple[exp.Expr, ...] = ()
     """Conditions under which a typed column holds something that is not of its type."""
+    family: Family | None = None
+    """The type of the value, as far as it can be told."""
+    position: Position | None = None
+    """Where it stands, to say what cannot become of it."""
 
     def copy(self) -> exp.Expr:
         """A fresh copy of the tree, for another place in the statement."""
@@ -56,14 +61,16 @@ class Scope:
             self.tables[alias] = join.table
             self.reads.add(join.table)
         self._check_tables()
-        self.joins = {alias: self.parse(join.on, "joins", alias, "on").node for alias, join in model.joins.items()}
+        self.joins = {
+            alias: self.parse(join.on, "joins", alias, "on", condition=True).node for alias, join in model.joins.items()
+        }
         self._check_joins()
         self.condition: exp.Expr | None = None
         """Which rows are not left out: those for which `where` is true, or cannot be told."""
         self.undecided: exp.Expr | None = None
         """When `where` cannot be told, because a column of a declared type cannot be read."""
         if model.where:
-            self._set_condition(self.parse(model.where, "where"))
+            self._set_condition(self.parse(model.where, "where", condition=True))
 
     def _set_condition(self, where: Parsed) -> None:
         self.condition = trees.any_of([where.node, *(condition.copy() for condition in where.unreadable)])
@@ -81,11 +88,12 @@ class Scope:
         self._fresh.add(name)
         return name
 
-    def parse(self, sql: str, *path: str | int, as_delivered: bool = False) -> Parsed:
+    def parse(self, sql: str, *path: str | int, as_delivered: bool = False, condition: bool = False) -> Parsed:
         """Parse a scalar expression that stands at `path`; what is wrong with it becomes a diagnostic.
 
         With `as_delivered` a bare column is not read as its declared type: a date that cannot be read still
-        tells one row from another in a key, and a code or a source value is what the file says.
+        tells one row from another in a key, and a code or a source value is what the file says. A `condition` must
+        be something that can be true.
         """
         position = self.at(*path)
         if is_template(sql):
@@ -101,9 +109,12 @@ class Scope:
             self.compilation.problem("sql-expression", problem, position, found=sql)
             return Parsed(exp.Null())
         tree = trees.without_places(self._bind(tree, position))
-        if isinstance(tree, exp.Column):
-            return Parsed(tree, self._text_type(tree)) if as_delivered else self._bare_column(tree)
-        return self._typed(tree)
+        family = self._check_types(tree, position, condition=condition)
+        if not isinstance(tree, exp.Column):
+            parsed = self._typed(tree)
+        else:
+            parsed = Parsed(tree, self._text_type(tree)) if as_delivered else self._bare_column(tree)
+        return replace(parsed, family=family, position=position)
 
     def from_clause(self, query: exp.Select, aliases: Iterable[str] | None = None) -> exp.Select:
         """The query with the mapping's FROM and joins; with `aliases`, only the joins they need."""
@@ -222,6 +233,33 @@ class Scope:
         logical = self._owner(node)
         declared = self.compilation.sources.get(logical or "", {}).get(node.name)
         return declared if declared is not None and declared.type != "text" else None
+
+    def _family_of(self, node: exp.Column) -> Family | None:
+        """The type of a column: declared, specified, or text where it comes from a text file."""
+        logical = self._owner(node) or ""
+        schema, _, table = logical.partition(".")
+        if schema == "source":
+            columns = self.compilation.sources.get(logical)
+            if columns is not None and node.name not in columns:
+                return None  # an unknown column is one mistake, not two
+            declared = columns[node.name] if columns else None
+            if declared is not None and declared.type != "text":
+                return declared.type
+            return "text" if logical in self.compilation.text_tables else None
+        specified = self.compilation.specification.by_name.get(table) if schema in {"cdm", "vocab"} else None
+        field = specified.by_name.get(node.name) if specified else None
+        return field_family(field.type) if field else None
+
+    def _check_types(self, tree: exp.Expr, position: Position, *, condition: bool) -> Family | None:
+        """The type of an expression; what the engine cannot do in it is a mistake."""
+        reader = TypeReader(self._family_of)
+        family = reader.family(tree)
+        if condition and not reader.problems:
+            reader.condition(tree)
+        for problem in reader.problems:
+            message = f"{problem.part}: {problem.message}"
+            self.compilation.problem("type-mismatch", message, position, help=problem.help, piece=(problem.part, 0))
+        return family
 
     def _text_type(self, node: exp.Column) -> str | None:
         """`text` for a column of a text file, whatever it is declared as; else nothing is known."""

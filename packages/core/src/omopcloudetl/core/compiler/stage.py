@@ -15,6 +15,7 @@ from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.lookups import VOCABULARY_TABLES, Lookup
 from omopcloudetl.core.compiler.scope import Parsed, Scope
+from omopcloudetl.core.compiler.types import FIELDS, field_help
 from omopcloudetl.core.models.values import (
     ConceptValue,
     ConstantValue,
@@ -34,6 +35,9 @@ _LOGICAL = {
     "date": "date",
     "datetime": "timestamp",
 }
+
+_RANGES = {"integer": 2**31, "bigint": 2**63}
+"""From minus this to below this are the numbers of a type."""
 
 WRITTEN, MERGED, QUARANTINED = "written", "merged", "quarantined"
 
@@ -124,6 +128,7 @@ class StageBuilder:
     def fit(self, name: str, parsed: Parsed, type_: str) -> FieldValue:
         """An author's expression as a value of a specification type; what cannot be read becomes NULL."""
         base = type_.partition("(")[0]
+        self._check_type(name, parsed, type_)
         reasons = [(condition, "unreadable") for condition in parsed.unreadable]
         if base in {"varchar", "text"}:
             return FieldValue(name, self.text_of(parsed), True, tuple(reasons))
@@ -134,6 +139,21 @@ class StageBuilder:
             return FieldValue(name, converted, True, tuple(reasons))
         reasons.append((trees.not_null(parsed.copy()), "unreadable"))
         return FieldValue(name, self.compilation.read_as(parsed.copy(), type_), True, tuple(reasons))
+
+    def _check_type(self, name: str, parsed: Parsed, type_: str) -> None:
+        """An expression whose type can never become the field's is a mistake."""
+        allowed = FIELDS.get(type_.partition("(")[0])
+        if parsed.family is None or parsed.position is None or allowed is None or parsed.family in allowed:
+            return
+        if any(p.code == "type-mismatch" and p.position == parsed.position for p in self.compilation.problems):
+            return  # a date and its datetime are the same mistake
+        field = name.rpartition("__")[2]
+        self.compilation.problem(
+            "type-mismatch",
+            f"{field} is of type {type_}, and this is of type {parsed.family}",
+            parsed.position,
+            help=field_help(parsed.family, type_),
+        )
 
     def value(
         self, name: str, value: AnyColumnValue, type_: str, *path: str | int, required: bool = True
@@ -253,6 +273,9 @@ class StageBuilder:
         if not fits:
             message = f"{name} is of type {type_}"
             self.compilation.problem("constant-type", message, self.scope.at(*path), found=repr(value))
+        elif isinstance(value, int) and base in _RANGES and not -_RANGES[base] <= value < _RANGES[base]:
+            message = f"{name} is of type {type_}, which has no number as large"
+            self.compilation.problem("constant-range", message, self.scope.at(*path), found=repr(value))
         node = trees.literal(value)
         if base in {"date", "datetime"}:
             node = trees.cast(node, self.compilation.type(type_))

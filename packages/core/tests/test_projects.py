@@ -14,6 +14,7 @@ import pytest
 import omopcloudetl.core
 from omopcloudetl.core import (
     OmopCloudEtlError,
+    PluginError,
     ProjectError,
     RunError,
     check_project,
@@ -21,6 +22,9 @@ from omopcloudetl.core import (
     find_specification,
     list_plugins,
     list_runs,
+    list_specifications,
+    list_targets,
+    make_ddl,
     open_project,
     read_run,
 )
@@ -122,3 +126,23 @@ def test_a_template_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     """Making a project says which templates there are."""
     with pytest.raises(OmopCloudEtlError, match="there is no template 'nope'"):
         create_project(tmp_path / "new", "nope")
+
+
+def test_targets_are_listed_without_opening_the_project(acme: ModuleType, project: Project) -> None:
+    """The default is marked; a chain that leads nowhere is an error with its place."""
+    root = project({"workflow.yaml": None})
+    assert [(target.name, is_default) for target, is_default in list_targets(root)] == [("here", True)]
+    (root / "project.yaml").write_text("name: p\ntargets: {a: {extends: b, provider: x}}\n")
+    with pytest.raises(ProjectError, match="there is no target 'b' to extend"):
+        list_targets(root)
+
+
+def test_specifications_are_listed_and_become_ddl(acme: ModuleType, project: Project) -> None:
+    """Those of the project's plugins are among them; what is not given comes from the project."""
+    root = project()
+    assert "9.9" in [one.version for one in list_specifications(root) if one.source == "bundled"]
+    statements = [one.sql or "" for one in make_ddl(root, keys="none")]
+    assert any('CREATE TABLE IF NOT EXISTS "cdm"."person"' in sql for sql in statements)
+    assert statements == [one.sql or "" for one in make_ddl(root, reference="9.9", dialect="acme", keys="none")]
+    with pytest.raises(PluginError, match="there is no provider 'acne'"):
+        make_ddl(root, dialect="acne")

@@ -7,26 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from omopcloudetl.cli.projects import folder_or_none, load_project_plugins
+from omopcloudetl.cli.projects import folder_or_none
 
 if TYPE_CHECKING:
-    from omopcloudetl.core.specification.manager import SpecificationManager
     from omopcloudetl.core.specification.models import CdmSpecification
-
-OWN_SPECIFICATION = "project"
-
-
-def load_manager(project: Path) -> SpecificationManager:
-    """The specifications that plugins bundle, the project's plugins included."""
-    from omopcloudetl.core.specification.manager import SpecificationManager
-
-    return SpecificationManager(load_project_plugins(project).resources())
 
 
 def load_reference(project: Path, reference: str, argument: str) -> CdmSpecification:
     """The specification that an argument names; `project` is the project's own."""
     from omopcloudetl.core.errors import SpecificationError
-    from omopcloudetl.core.projects import find_specification
+    from omopcloudetl.core.specifications import OWN_SPECIFICATION, find_specification
 
     root = project if reference == OWN_SPECIFICATION else folder_or_none(project)
     try:

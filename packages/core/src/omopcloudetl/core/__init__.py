@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         SecretError,
     )
     from omopcloudetl.core.findings import Finding, Report
+    from omopcloudetl.core.json_schema import file_schema
     from omopcloudetl.core.ledger import LedgerEntry, LedgerRow
     from omopcloudetl.core.plan import CompiledWorkflowPlan
     from omopcloudetl.core.projects import (
@@ -27,15 +28,22 @@ if TYPE_CHECKING:
         create_demo,
         create_project,
         examine_project,
-        find_specification,
         list_plugins,
         list_runs,
+        list_targets,
         open_project,
         read_run,
     )
     from omopcloudetl.core.run_events import RunEvent, RunFinished, RunStarted, StepFinished, StepStarted
     from omopcloudetl.core.runs import RunRecord, StepRecord
     from omopcloudetl.core.session import Session
+    from omopcloudetl.core.specification.fetch import fetch_specification
+    from omopcloudetl.core.specifications import (
+        compare_specifications,
+        find_specification,
+        list_specifications,
+        make_ddl,
+    )
 
 __all__ = [
     "Checked",
@@ -60,12 +68,18 @@ __all__ = [
     "StepRecord",
     "StepStarted",
     "check_project",
+    "compare_specifications",
     "create_demo",
     "create_project",
     "examine_project",
+    "fetch_specification",
+    "file_schema",
     "find_specification",
     "list_plugins",
     "list_runs",
+    "list_specifications",
+    "list_targets",
+    "make_ddl",
     "open_project",
     "read_run",
 ]
@@ -89,15 +103,18 @@ _MODULES = {
         "create_demo",
         "create_project",
         "examine_project",
-        "find_specification",
         "list_plugins",
         "list_runs",
+        "list_targets",
         "open_project",
         "read_run",
     ),
     "run_events": ("RunEvent", "RunFinished", "RunStarted", "StepFinished", "StepStarted"),
     "runs": ("RunRecord", "StepRecord"),
     "session": ("Session",),
+    "json_schema": ("file_schema",),
+    "specification.fetch": ("fetch_specification",),
+    "specifications": ("compare_specifications", "find_specification", "list_specifications", "make_ddl"),
 }
 _OWNERS = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -1,4 +1,4 @@
-"""What programs and notebooks begin with: make, open and check projects; read runs, plugins, specifications."""
+"""What programs and notebooks begin with: make, open, check and examine projects; read their runs and plugins."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from omopcloudetl.core.findings import Report
     from omopcloudetl.core.models.project import ResolvedTarget
     from omopcloudetl.core.runs import RunRecord
-    from omopcloudetl.core.specification.models import CdmSpecification
     from omopcloudetl.core.templates import NewProject
 
 Value = str | bool | int | float | date | PurePath
@@ -25,8 +24,6 @@ Variables = Mapping[str, Value]
 PROJECT_FILE = "project.yaml"
 DEMO_TEMPLATE = "synthea"
 DEMO_VARIABLES = {"source_uri": "data/source", "vocabulary_uri": "data/vocabulary"}
-OWN_SPECIFICATION = "project"
-"""The reference that names the project's own specification."""
 
 
 def open_project(
@@ -146,26 +143,6 @@ def list_plugins(root: str | Path | None = None) -> Plugins:
 
     config, _ = load_project_config(Path(root))
     return load_plugins(config.plugins)
-
-
-def find_specification(reference: str, root: str | Path | None = None) -> CdmSpecification:
-    """The CDM specification of a version, a file or a folder; `project` is that of the project in `root`.
-
-    Raises:
-        SpecificationError: There is no such specification, or it cannot be read.
-    """
-    from omopcloudetl.core.specification.manager import SpecificationManager
-    from omopcloudetl.core.specification.reference import read_reference
-
-    manager = SpecificationManager(list_plugins(root).resources())
-    if reference != OWN_SPECIFICATION:
-        return read_reference(reference, manager)
-    from omopcloudetl.core.files.project_loader import load_project_config
-    from omopcloudetl.core.specification.of_project import project_specification
-
-    folder = Path(root or ".")
-    config, document = load_project_config(folder)
-    return project_specification(folder, config, document, manager)
 
 
 def _as_text(root: Path, variables: Variables | None) -> dict[str, str]:

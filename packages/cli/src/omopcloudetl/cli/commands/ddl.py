@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from omopcloudetl.cli.options import ProjectOptions, bundle, format_option, project_option, target_option
+from omopcloudetl.cli.options import bundle, format_option, project_option, target_option
 from omopcloudetl.cli.output import emit, one_line
-from omopcloudetl.cli.projects import PROJECT_FILE, load_project_plugins, open_session
-from omopcloudetl.core.errors import PluginError
+from omopcloudetl.cli.projects import PROJECT_FILE
 
 if TYPE_CHECKING:
     from omopcloudetl.core.compiler.ddl_script import DdlStatement, Keys, Which
-    from omopcloudetl.core.generator import BaseSQLGenerator
-    from omopcloudetl.core.plugins import Plugins
-    from omopcloudetl.core.specification.models import CdmSpecification
+    from omopcloudetl.core.specifications import DdlParts
 
 LOGICAL = ("cdm", "vocab")
 
@@ -95,8 +92,9 @@ def ddl(options: DdlOptions, output: str | None, project: Path, target: str | No
         raise click.UsageError("--format json prints to stdout; it does not go with -o")
     from omopcloudetl.core.compiler.ddl_script import ddl_script
 
-    specification, generator, schemas = _parts(options, ProjectOptions(project, target, {}))
-    named = schemas | options.names
+    parts = _parts(options, project, target)
+    specification, generator = parts.specification, parts.generator
+    named = {**parts.schemas, **options.names}
     statements = ddl_script(specification, generator, named, which=options.which, keys=options.keys)
     head = f"-- the CDM {specification.version} on {generator.dialect}; schemas: {options.which}, keys: {options.keys}"
 
@@ -114,33 +112,20 @@ def ddl(options: DdlOptions, output: str | None, project: Path, target: str | No
     emit(as_json, document, text)
 
 
-def _parts(
-    options: DdlOptions, of_project: ProjectOptions
-) -> tuple[CdmSpecification, BaseSQLGenerator, dict[str, str]]:
-    """The specification, the dialect and the physical schemas: as given, and the rest from the project."""
-    project, reference, dialect = of_project.project, options.reference, options.dialect
-    if reference is not None and dialect is not None:
-        generator = _generator(load_project_plugins(project), dialect)
-        return _specification(project, reference), generator, {name: name for name in LOGICAL}
-    if not (project / PROJECT_FILE).is_file():
+def _parts(options: DdlOptions, project: Path, target: str | None) -> DdlParts:
+    """What the DDL is made of: as given, and the rest from the project."""
+    from omopcloudetl.core.errors import PluginError, SpecificationError
+    from omopcloudetl.core.specifications import ddl_parts
+
+    if (options.reference is None or options.dialect is None) and not (project / PROJECT_FILE).is_file():
         raise click.UsageError("there is no project here; give --cdm-version and --dialect")
-    session = open_session(of_project)
-    specification = _specification(project, reference) if reference else session.specification()
-    generator = _generator(session.plugins, dialect) if dialect else session.provider.generator()
-    physical = session.project.config.physical_schemas(session.project.target)
-    return specification, generator, {name: physical[name] for name in LOGICAL}
-
-
-def _specification(project: Path, reference: str) -> CdmSpecification:
-    from omopcloudetl.cli.specifications import load_reference
-
-    return load_reference(project, reference, "--cdm-version")
-
-
-def _generator(plugins: Plugins, dialect: str) -> BaseSQLGenerator:
     try:
-        return plugins.provider(dialect).generator()
+        return ddl_parts(project, reference=options.reference, dialect=options.dialect, target=target)
+    except SpecificationError as error:
+        raise click.BadParameter(str(error), param_hint="--cdm-version") from None
     except PluginError as error:
+        if options.dialect is None:
+            raise
         raise click.BadParameter(str(error), param_hint="--dialect") from None
 
 

@@ -11,7 +11,8 @@ import click
 
 from omopcloudetl.cli.options import format_option, project_option
 from omopcloudetl.cli.output import emit, plural, printable
-from omopcloudetl.cli.specifications import load_manager, load_reference
+from omopcloudetl.cli.projects import folder_or_none
+from omopcloudetl.cli.specifications import load_reference
 
 if TYPE_CHECKING:
     from omopcloudetl.core.specification.diff import Difference
@@ -48,21 +49,14 @@ def list_versions(project: Path, as_json: bool) -> None:
 
 
 def _rows(project: Path) -> Iterator[tuple[str, int | str, int | str, str]]:
-    from omopcloudetl.core.errors import SpecificationError
-    from omopcloudetl.core.specification.cache import SpecificationCache
+    from omopcloudetl.core.specifications import list_specifications
 
-    manager, cache = load_manager(project), SpecificationCache()
-    for version in manager.versions():
-        yield _row(manager.load(version), "bundled")
-    for version in cache.versions():
-        try:
-            yield _row(cache.load(version), "ohdsi")
-        except SpecificationError:
-            yield version, "?", "?", "ohdsi, damaged; fetch it again"
-
-
-def _row(found: CdmSpecification, source: str) -> tuple[str, int | str, int | str, str]:
-    return found.version, len(found.tables), sum(len(table.fields) for table in found.tables), source
+    for one in list_specifications(folder_or_none(project)):
+        found = one.specification
+        if found is None:
+            yield one.version, "?", "?", f"{one.source}, damaged; fetch it again"
+        else:
+            yield one.version, len(found.tables), sum(len(table.fields) for table in found.tables), one.source
 
 
 @spec.command("show")
@@ -124,9 +118,9 @@ def _show_fetched(found: Fetched) -> None:
 @format_option
 def diff_versions(before: str, after: str, project: Path, as_json: bool) -> None:
     """Show what is different between two specifications: tables, fields, types, keys."""
-    from omopcloudetl.core.specification.diff import compare
+    from omopcloudetl.core.specifications import compare_specifications
 
-    found = compare(load_reference(project, before, "SPEC"), load_reference(project, after, "SPEC"))
+    found = compare_specifications(load_reference(project, before, "SPEC"), load_reference(project, after, "SPEC"))
 
     def document() -> dict[str, object]:
         differences = [one.model_dump(mode="json", exclude_none=True) for one in found]

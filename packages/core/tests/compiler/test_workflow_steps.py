@@ -199,6 +199,7 @@ def test_a_sql_file_knows_what_it_reads_and_writes(compile_project: Compile) -> 
     """Reads and writes are taken from the SQL; names of its own WITH are neither."""
     text = "with t as (select id from source.patients where d > :since) insert into work.y select * from t, work.x"
     files = workflow("name: s, kind: sql, file: s.sql", "name: x, kind: sql, file: x.sql, creates: work.x")
+    files["workflow.yaml"] += "sources: {patients: {}}\n"
     plan = compile_project({**files, "s.sql": text, "x.sql": "select 1 as a"})
     step = next(step for step in plan.steps if step.name == "s")
     assert isinstance(step, SqlStep)
@@ -272,7 +273,7 @@ def test_a_table_of_ours_that_no_step_makes_is_reported(problem: Problem) -> Non
         "b.sql": "select * from work.cohrt",
     }
     found = problem(files)
-    assert (found.code, found.position.line, found.suggestion) == ("unknown-table", 7, "work.cohort")
+    assert (found.code, str(found.position), found.suggestion) == ("unknown-table", "b.sql:1:15", "work.cohort")
 
 
 @pytest.mark.parametrize("name", ["stage_person", "write_person", "schemas", "source_patients"])

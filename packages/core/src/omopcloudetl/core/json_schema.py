@@ -29,9 +29,9 @@ _BARE: Mapping[str, list[JsonSchemaValue]] = {
     "_bare_file": [_TEXT],
     "_bare_source": [_TEXT],
     "_bare_target": [_TEXT],
-    "_bare_type": [_TEXT],
     "_bare_value": [_TEXT],
     "bare_file": [_TEXT],
+    "bare_type": [_TEXT],
     "_spelled_out": [_TEXT, {"type": "number"}, {"type": "boolean"}, {"type": "null"}],
     "_vocabularies": [_TEXT],
 }

@@ -135,7 +135,7 @@ class Session:
             raise ProjectError(_told(root, problems))
         session = cls(project, plugins, provider)
         if problems:
-            raise ProjectError(_told(root, [*problems, *session.check().diagnostics]))
+            raise ProjectError(_told(root, [*problems, *session.check().errors]))
         return session
 
     def check(self) -> Checked:

@@ -81,6 +81,8 @@ class Compilation:
     entities: dict[str, int] = field(default_factory=dict)
     """CDM table with ids by natural key → number of parts of its natural key."""
     steps: list[DraftStep] = field(default_factory=list)
+    read_at: dict[str, Position] = field(default_factory=dict)
+    """Logical table → the first place that reads it."""
     used_variables: set[str] = field(default_factory=set)
     """Variables that some rule reads."""
     _types: dict[str, exp.DataType] = field(default_factory=dict)
@@ -222,7 +224,7 @@ def text_tables(project: LoadedProject) -> frozenset[str]:
 
 
 def declared_sources(project: LoadedProject) -> dict[str, dict[str, Column]]:
-    """The columns that the workflow's loads declare, by logical table; names in lower case."""
+    """The columns that the workflow declares, by logical table; names in lower case."""
     declared: dict[str, dict[str, Column]] = {}
     for step in project.workflow.steps:
         if isinstance(step, BulkLoadStep):
@@ -230,6 +232,9 @@ def declared_sources(project: LoadedProject) -> dict[str, dict[str, Column]]:
                 if load.columns:
                     columns = {column.lower(): spec for column, spec in load.columns.items()}
                     declared[f"{step.schema_}.{name}"] = columns
+    for name, table in project.workflow.sources.items():
+        if table.columns:
+            declared[f"source.{name}"] = {column.lower(): spec for column, spec in table.columns.items()}
     return declared
 
 

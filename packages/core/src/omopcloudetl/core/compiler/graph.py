@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStep
 from omopcloudetl.core.compiler.ddl import SCHEMAS_STEP
+from omopcloudetl.core.compiler.names import check_tables, check_variables
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.plan import Origin
 
@@ -30,7 +31,8 @@ def infer_dependencies(compilation: Compilation) -> dict[str, set[str]]:
     creators, writers = _by_table(steps, "creates"), _by_table(steps, "writes")
     is_whole = compilation.is_whole
     if is_whole:
-        _check_own_tables(compilation, creators.keys() | writers.keys())
+        check_tables(compilation, creators.keys() | writers.keys())
+        check_variables(compilation)
     explicit = _explicit(compilation)
     depends: dict[str, set[str]] = {}
     for step in steps:
@@ -107,23 +109,6 @@ def _check_names(compilation: Compilation) -> bool:
                 help="give the workflow's step another name",
             )
     return len(places) == len(compilation.steps)
-
-
-def _check_own_tables(compilation: Compilation, made: Set[str]) -> None:
-    """Tables of `work` are ours: one that no step makes is a mistake in a name."""
-    reported: set[str] = set()
-    for step in compilation.steps:
-        for table in sorted(step.reads - made - reported):
-            if table.startswith("work."):
-                reported.add(table)
-                own = sorted(t for t in made if t.startswith("work.") and not t.startswith(_GENERATED))
-                compilation.problem(
-                    "unknown-table",
-                    f"no step makes the table {table}",
-                    Position(step.origin.file, step.origin.line),
-                    found=table,
-                    allowed=own,
-                )
 
 
 def _check_writers(compilation: Compilation, writers: Mapping[str, list[str]], depends: Mapping[str, set[str]]) -> None:

@@ -55,15 +55,21 @@ class Scope:
         self.tables: dict[str, str] = dict(model.from_)
         self.reads: set[str] = set(model.from_.values())
         self._fresh: set[str] = set()
+        self.used: set[str] = set()
+        """The aliases whose columns some rule reads, other than the condition of a join."""
+        if self.base is not None:
+            compilation.read_at.setdefault(self.base[1], self.at("from", self.base[0]))
         for alias, join in model.joins.items():
             if alias in self.tables:
                 self._problem("duplicate-alias", f"the alias '{alias}' is used twice", ("joins", alias))
             self.tables[alias] = join.table
             self.reads.add(join.table)
+            compilation.read_at.setdefault(join.table, self.at("joins", alias, "table"))
         self._check_tables()
         self.joins = {
             alias: self.parse(join.on, "joins", alias, "on", condition=True).node for alias, join in model.joins.items()
         }
+        self.used.clear()
         self._check_joins()
         self.condition: exp.Expr | None = None
         """Which rows are not left out: those for which `where` is true, or cannot be told."""
@@ -118,7 +124,7 @@ class Scope:
 
     def from_clause(self, query: exp.Select, aliases: Iterable[str] | None = None) -> exp.Select:
         """The query with the mapping's FROM and joins; with `aliases`, only the joins they need."""
-        wanted = set(self.tables) if aliases is None else self._closure(set(aliases))
+        wanted = set(self.tables) if aliases is None else self.needed(set(aliases))
         if self.base is not None:
             trees.from_(query, trees.table(self.base[1], self.base[0]))
         else:
@@ -133,7 +139,8 @@ class Scope:
         """The aliases that expressions use."""
         return {c.table for tree in trees if tree is not None for c in tree.find_all(exp.Column) if c.table}
 
-    def _closure(self, aliases: set[str]) -> set[str]:
+    def needed(self, aliases: set[str]) -> set[str]:
+        """The aliases, and those that their joins need."""
         wanted = set(aliases)
         for alias in reversed(self.joins):
             if alias in wanted:
@@ -173,6 +180,7 @@ class Scope:
         node.set("this", trees.identifier(node.name.lower()))
         node.set("db", trees.identifier(node.db.lower()))
         self.reads.add(logical)
+        self.compilation.read_at.setdefault(logical, position)
 
     def _bind_column(self, node: exp.Column, position: Position) -> None:
         if node.args.get("db"):
@@ -200,11 +208,13 @@ class Scope:
                 allowed=tuple(self.tables),
             )
             return
+        self.used.add(node.table)
         self._check_column(logical, node.name, position)
 
     def _bind_inner_column(self, node: exp.Column, position: Position) -> None:
         """A column inside a subquery: of the subquery's own table where an alias says so, or of the mapping's."""
         logical = self._owner(node)
+        self.used.add(node.table)
         if logical is not None and node.table:
             self._check_column(logical, node.name, position)
 

@@ -104,6 +104,8 @@ def _bind(compilation: Compilation, tree: exp.Expr, file: str, draft: DraftStep)
         logical = f"{table.db}.{table.name}"
         _check_specified(compilation, logical, _place(table, file))
         (draft.writes if table is written else draft.reads).add(logical)
+        if table is not written:
+            compilation.read_at.setdefault(logical, _place(table, file))
     _need_columns(compilation, tree, file)
 
 

@@ -11,6 +11,7 @@ from sqlglot import exp
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
 from omopcloudetl.core.compiler.lookups import codes_query
+from omopcloudetl.core.compiler.names import check_joins
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import StageBuilder
 from omopcloudetl.core.files.project_loader import LoadedMapping
@@ -72,6 +73,7 @@ def stage_step(
 ) -> DraftStep:
     """The step that makes a mapping's codes table and stage, after checking its joins."""
     generator, model = compilation.generator, loaded.model
+    check_joins(builder.scope, model)
     statements = join_checks(builder.scope, model.name, loaded)
     writes = {builder.table}
     if builder.lookups:

@@ -21,6 +21,7 @@ from omopcloudetl.core.compiler.graph import step_order
 from omopcloudetl.core.compiler.ledger import LEDGER_QUERY, ledger_step
 from omopcloudetl.core.compiler.load_options import reject_options, table_format, text_options
 from omopcloudetl.core.compiler.loads import bulk_load_steps, load_columns, load_uri
+from omopcloudetl.core.compiler.names import check_columns
 from omopcloudetl.core.compiler.sql_files import sql_step
 from omopcloudetl.core.compiler.staged import StagedMapping
 from omopcloudetl.core.compiler.table_mapping import entity_of, table_mapping
@@ -135,6 +136,7 @@ def compile_workflow_steps(compilation: Compilation) -> None:
             case DmlStep():
                 continue
     rejected_rows_step(compilation)
+    check_columns(compilation)
 
 
 def collect_entities(compilation: Compilation) -> None:

@@ -70,7 +70,8 @@ class LoadOptions(StrictModel):
     """Whether the text of rejected records is kept in `work.rejected_rows`; it is patient data."""
 
 
-def _bare_type(value: object) -> object:
+def bare_type(value: object) -> object:
+    """Let the type alone stand for a column."""
     return {"type": value} if isinstance(value, str) else value
 
 
@@ -78,7 +79,7 @@ class LoadTable(LoadOptions):
     """One table of a bulk load: its file or glob below the step's `from`, its declared columns, its options."""
 
     file: NonEmpty
-    columns: dict[str, Annotated[Column, BeforeValidator(_bare_type)]] = {}
+    columns: dict[str, Annotated[Column, BeforeValidator(bare_type)]] = {}
     format: FileFormat | None = None
     """The format of this table's files where it is not the step's."""
 

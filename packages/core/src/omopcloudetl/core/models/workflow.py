@@ -18,7 +18,7 @@ from omopcloudetl.core.models.base import (
     as_list,
     with_kind,
 )
-from omopcloudetl.core.models.loads import FileFormat, LoadOptions, LoadTable, bare_file
+from omopcloudetl.core.models.loads import Column, FileFormat, LoadOptions, LoadTable, bare_file, bare_type
 from omopcloudetl.core.models.values import Scalar
 
 VariableType = Literal["text", "uri", "integer", "number", "boolean", "date"]
@@ -102,6 +102,15 @@ class SqlStep(StepBase):
     """The table that the file's one SELECT becomes."""
 
 
+class SourceTable(StrictModel):
+    """A table of the schema `source` that is in the database already, so that no step loads it."""
+
+    description: str | None = None
+    """What it holds and where it comes from."""
+    columns: dict[str, Annotated[Column, BeforeValidator(bare_type)]] = {}
+    """Its columns with their types; with them, a rule that reads another column is a mistake."""
+
+
 WorkflowStep = Annotated[
     DdlStep | BulkLoadStep | DmlStep | SqlStep, Field(discriminator="kind"), BeforeValidator(with_kind)
 ]
@@ -116,6 +125,8 @@ class WorkflowConfig(StrictModel):
     """What the workflow is for."""
     variables: dict[Name, Variable] = {}
     """Name → a value from outside."""
+    sources: dict[Name, SourceTable] = {}
+    """Tables of the schema `source` that are in the database already."""
     concurrency: Annotated[int, Field(ge=1, le=64, strict=True)] = 2
     """How many steps may run at the same time."""
     steps: Annotated[tuple[WorkflowStep, ...], Field(min_length=1)]

@@ -32,6 +32,7 @@ from omopcloudetl.core.models.workflow import (
     BulkLoadStep,
     DdlStep,
     DmlStep,
+    SourceTable,
     SqlStep,
     StepBase,
     Variable,
@@ -117,6 +118,7 @@ WORKFLOW = Page(
     [
         Section("Workflow", WorkflowConfig),
         Section("Variables", Variable, ("variables", "source_uri")),
+        Section("Sources", SourceTable, ("sources", "visits")),
         Section("Steps", StepBase, ("steps", 0), note="Every step has a `kind`, and:", reader=WorkflowStep),
         Section("ddl", DdlStep, ("steps", 0), StepBase, level=3),
         Section("bulk_load", BulkLoadStep, ("steps", 0), StepBase, level=3),

@@ -122,7 +122,7 @@ def test_what_can_become_a_field_is_accepted(compile_project: Compile, expressio
     [
         ("where: p.id <> ''", "where: p.birthdate", (8, 8)),
         ("where: p.id <> ''", "where: not p.birthdate", (8, 12)),
-        ("on: c.patient = p.id", "on: p.birthdate", (6, 37)),
+        ("on: c.patient = p.id", "on: not (c.patient = p.id or p.birthdate)", (6, 62)),
         ("{id: [p.id]}", "{id: [p.birthdate > 5]}", (10, 20)),
         ("gender_concept_id: 0", "gender_concept_id: {value_map: upper(p.birthdate), map: {M: 0}}", (11, 34)),
     ],

@@ -1,6 +1,9 @@
 """Promises of `validate` and `compile`."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +37,26 @@ def test_mistakes_are_shown_where_they_are(call, project: Path, monkeypatch) -> 
     assert result.stderr.endswith("\n1 error in 1 file\n")
 
 
+@pytest.mark.parametrize(("no_color", "coloured"), [(None, True), ("", True), ("1", False)])
+def test_mistakes_have_colours_on_a_terminal_unless_it_shall_have_none(
+    project: Path, no_color: str | None, coloured: bool
+) -> None:
+    """NO_COLOR that is not empty takes the colours away; the text is the same."""
+    pty = pytest.importorskip("pty", reason="there are no pseudo-terminals here")
+    (project / "mappings" / "person.yaml").write_text("name: person\nkind: tabel\n", "utf-8")
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    if no_color is not None:
+        environment["NO_COLOR"] = no_color
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "omopcloudetl.cli", "validate", "--project", str(project)]
+    subprocess.run(command, env=environment, stderr=theirs, timeout=60)
+    os.close(theirs)
+    text = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert ("\x1b[" in text) == coloured
+    assert "kind: tabel" in text
+
+
 def test_mistakes_as_json(call, project: Path) -> None:
     """Editors get every mistake as data, with paths relative to the project."""
     (project / "mappings" / "person.yaml").write_text("name: person\nkind: tabel\n", "utf-8")
@@ -42,6 +65,7 @@ def test_mistakes_as_json(call, project: Path) -> None:
     (problem,) = document["diagnostics"]
     assert document["valid"] is False
     assert problem["position"] == {"file": "mappings/person.yaml", "line": 2, "column": 7}
+    assert problem["end"] == {"file": "mappings/person.yaml", "line": 2, "column": 12}
     assert problem["suggestion"] == "table"
     assert result.stderr == ""
 

@@ -72,9 +72,12 @@ def test_the_right_project_compiles(compile_project: Compile) -> None:
     [
         pytest.param(value("p.idd"), "unknown-column", "10:26", "id", id="column"),
         pytest.param(value("q.id"), "unknown-alias", "10:24", None, id="alias"),
+        pytest.param(value("concat('idd', p.ID, p.IDD)"), "unknown-column", "10:46", "id", id="column-as-in-a-text"),
+        pytest.param(value("concat('q', Q.id)"), "unknown-alias", "10:36", None, id="alias-as-in-a-text"),
+        pytest.param(value("concat(':sinc', :sinc)"), "unknown-variable", "10:41", "since", id="variable-as-in-a-text"),
         pytest.param(value("x.p.id"), "unknown-alias", "10:24", None, id="three-parts"),
         pytest.param(value(":sinc"), "unknown-variable", "10:25", "since", id="variable"),
-        pytest.param(value(":unset"), "missing-variable", "10:24", None, id="variable-without-value"),
+        pytest.param(value(":unset"), "missing-variable", "10:25", None, id="variable-without-value"),
         pytest.param(value("(select max(x) from patients)"), "unknown-schema", "10:44", None, id="schema"),
         pytest.param(value("lower(p.id"), "sql-syntax", "10:32", None, id="syntax"),
         pytest.param(value("'p.id = ''x'"), "sql-syntax", "10:24", None, id="quote"),
@@ -88,7 +91,7 @@ def test_the_right_project_compiles(compile_project: Compile) -> None:
         pytest.param(
             person_and("  location_id: {reference: locatio, key: p.id}"),
             "unknown-reference",
-            "11:16",
+            "11:28",
             None,
             id="reference",
         ),
@@ -104,7 +107,7 @@ def test_the_right_project_compiles(compile_project: Compile) -> None:
         pytest.param(
             person_and("joins: {p: {table: source.patients, on: p.id = 1, cardinality: one}}"),
             "duplicate-alias",
-            "11:12",
+            "11:9",
             None,
             id="alias-twice",
         ),
@@ -164,7 +167,7 @@ def test_a_mistake_in_a_mapping_is_reported_at_its_place(
             "natural key of 'person'",
             id="key-of-another-length",
         ),
-        pytest.param("SNOMED", "{expression: x.y}", "unknown-alias", "6:37", "no alias 'x'", id="vocabulary"),
+        pytest.param("SNOMED", "{expression: x.y}", "unknown-alias", "6:50", "no alias 'x'", id="vocabulary"),
         pytest.param("start: c.start", "start: c.start +", "sql-syntax", "7:16", "cannot be read", id="syntax"),
     ],
 )
@@ -216,7 +219,7 @@ def test_a_join_uses_only_what_was_joined_before(problem: Problem) -> None:
             "  r: {table: source.conditions, on: r.patient = p.id, cardinality: many}"
         )
     )
-    assert (found.code, str(found.position)) == ("unknown-alias", "mappings/person.yaml:12:37")
+    assert (found.code, str(found.position)) == ("unknown-alias", "mappings/person.yaml:12:46")
     assert found.message == "the join 'q' uses 'r', which is joined after it"
 
 

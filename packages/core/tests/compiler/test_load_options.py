@@ -122,7 +122,7 @@ def test_loads_that_may_reject_come_after_the_table_of_rejects(compile_project: 
         pytest.param(
             ("format: csv", "delimiter: '|'", "tables: {a: {file: a.csv, quote: '|'}}"),
             "invalid-value",
-            "11:17",
+            "11:39",
             "values of source.a are quoted with what stands between them",
             id="quote",
         ),

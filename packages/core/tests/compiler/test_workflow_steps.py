@@ -161,8 +161,8 @@ def test_a_load_demands_the_columns_that_rules_read(compile_project: Compile) ->
             id="schema",
         ),
         pytest.param("delete from\n  cdm.persn", "unknown-table", "2:3", "no table cdm.persn", id="table"),
-        pytest.param("delete from cdm.person where x = :nope", "unknown-variable", "1:1", "'nope'", id="variable"),
-        pytest.param("delete from cdm.person where x = :unset", "missing-variable", "1:1", "'unset'", id="no-value"),
+        pytest.param("delete from cdm.person where x = :nope", "unknown-variable", "1:35", "'nope'", id="variable"),
+        pytest.param("delete from cdm.person where x = :unset", "missing-variable", "1:35", "'unset'", id="no-value"),
         pytest.param(
             "insert into cdm.person select * from read_csv('/x')",
             "unknown-schema",

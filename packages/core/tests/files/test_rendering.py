@@ -52,6 +52,9 @@ def test_the_whole_of_a_diagnostic_is_shown(tmp_path: Path) -> None:
         pytest.param("a: [b, cc]", 8, None, "cc", id="entry-of-a-list"),
         pytest.param("aa: b", 1, None, "aa", id="key"),
         pytest.param("a: \t b", 6, None, "b", id="after-a-tab"),
+        pytest.param("a: {b: [c, d], e: f} # g", 4, None, "{b: [c, d], e: f}", id="collection"),
+        pytest.param("a: {b: c, d: b}", 4, "b", "{b: c, d: b}", id="ambiguous-in-a-collection"),
+        pytest.param("a: {b: c, d: e}", 4, "e", "e", id="one-word-of-a-collection"),
         pytest.param("漢字: cc", 5, None, "cc", id="wide-letters"),
     ],
 )
@@ -82,11 +85,27 @@ def test_a_long_line_is_cut_around_the_piece(tmp_path: Path) -> None:
 
 
 def test_a_credential_in_the_project_file_is_masked(tmp_path: Path) -> None:
-    """The line of a mistake never shows a clear-text secret beside it; a reference to one is no secret."""
-    text = "connection: {pasword_: a, password: hunter2, s3_secret: '${secret:X}'}"
-    lines = shown(tmp_path, text, about(1, 46, file="project.yaml"))
-    assert "hunter2" not in "\n".join(lines)
-    assert "${secret:X}" in lines[3]
+    """The line of a mistake shows a clear-text secret beside it as a mask that does not tell its length."""
+    text = "connection: {pasword_: a, password: hunter2, wrong: '${secret:X}'}"
+    _, _, _, line, marks, *_ = shown(tmp_path, text, about(1, 46, file="project.yaml"))
+    assert line == "1 | connection: {pasword_: a, password: ***, wrong: '${secret:X}'}"
+    assert marks == "  | " + " " * 41 + "^^^^^"
+
+
+def test_a_credential_that_is_itself_wrong_is_marked_as_a_mask(tmp_path: Path) -> None:
+    """Marks below a masked value are as long as the mask."""
+    _, _, _, line, marks, *_ = shown(tmp_path, "password: hunter2\n", about(1, 11, file="project.yaml"))
+    assert (line, marks) == ("1 | password: ***", "  |           ^^^")
+
+
+def test_notes_are_wrapped_at_the_width(tmp_path: Path) -> None:
+    """A long list goes on below its beginning, and no word is cut."""
+    words = tuple(f"word_{number}" for number in range(10))
+    diagnostic = Diagnostic("c", "m", Position("a.yaml", 1, 1), allowed=words)
+    lines = shown(tmp_path, "a: b", diagnostic, width=40)
+    start = lines.index("  = allowed: word_0, word_1, word_2,")
+    assert lines[start + 1] == " " * 13 + "word_3, word_4, word_5,"
+    assert max(map(len, lines)) <= 40
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"a: [", b"\x1b[31m: x"], ids=repr)

@@ -484,3 +484,16 @@ def test_a_close_match_is_given_as_it_is_written() -> None:
     """Case does not matter for the search and is kept in the answer."""
     assert close_match("PERSN", ("Person", "visit")) == "Person"
     assert close_match("zzz", ("Person", "visit")) is None
+
+
+@pytest.mark.parametrize("setting", ["connection: {password: [hunter2]}", "connection: hunter2"])
+def test_a_setting_of_a_connection_is_not_repeated(setting: str) -> None:
+    """What was found there may be a password."""
+    found = mistake("project", PROJECT.replace("provider: x", f"provider: x, {setting}"))
+    assert (found.code, found.found) == ("invalid-value", None)
+    assert "hunter2" not in str(found)
+
+
+def test_a_table_of_no_schema_is_near_to_one_of_the_cdm() -> None:
+    """The suggestion keeps the table's name."""
+    assert mistake("mapping", EVENT.replace("source.c", "sorce.c")).suggestion == "source.conditions"

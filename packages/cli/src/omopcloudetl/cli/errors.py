@@ -84,8 +84,10 @@ def show_diagnostics(diagnostics: Sequence[Diagnostic], project: Path) -> None:
         width=_width_of_stderr(),
         prefix="" if way == "." else f"{way.rstrip('/')}/",
     )
+    colours = False if os.environ.get("NO_COLOR") else None  # None: where stderr is a terminal
     for line in lines:
-        click.echo("".join(click.style(printable(piece.text), **_STYLES[piece.style]) for piece in line), err=True)
+        text = "".join(click.style(printable(piece.text), **_STYLES[piece.style]) for piece in line)
+        click.echo(text, err=True, color=colours)
 
 
 def _width_of_stderr() -> int:

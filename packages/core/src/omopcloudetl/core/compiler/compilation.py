@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -130,8 +130,13 @@ class Compilation:
             )
         )
 
-    def variable(self, name: str, position: Position) -> bool | int | float | str | date | None:
-        """The value of a variable that is used at `position`; None, and a diagnostic, where it has none."""
+    def variable(
+        self, name: str, position: Position, piece: Callable[[str], tuple[str, int] | None] = lambda _: None
+    ) -> bool | int | float | str | date | None:
+        """The value of a variable that is used at `position`; None, and a diagnostic, where it has none.
+
+        `piece` tells which part of the text there is meant, if that is a longer one.
+        """
         values = self.project.variables
         self.used_variables.add(name)
         value = values.get(name)
@@ -140,10 +145,19 @@ class Compilation:
         if name not in values:
             message = f"the workflow has no variable '{name}'"
             help_ = "declare it under variables: in the workflow"
-            self.problem("unknown-variable", message, position, found=name, allowed=tuple(values), help=help_)
+            self.problem(
+                "unknown-variable",
+                message,
+                position,
+                found=name,
+                allowed=tuple(values),
+                help=help_,
+                piece=piece(name),
+            )
         else:
             help_ = f"give --var {name}=… or set it under variables: in project.yaml"
-            self.problem("missing-variable", f"the variable '{name}' has no value", position, help=help_)
+            message = f"the variable '{name}' has no value"
+            self.problem("missing-variable", message, position, help=help_, piece=piece(name))
         return None
 
     def need(self, table: str, column: str, position: Position) -> None:

@@ -10,7 +10,7 @@ from sqlglot.errors import ParseError, TokenError
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation
-from omopcloudetl.core.compiler.sql_errors import is_template, row_level_problem, syntax_problem
+from omopcloudetl.core.compiler.sql_errors import Excerpt, is_template, row_level_problem, syntax_problem
 from omopcloudetl.core.compiler.types import Family, TypeReader, field_family
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.files.project_loader import LoadedMapping
@@ -61,7 +61,8 @@ class Scope:
             compilation.read_at.setdefault(self.base[1], self.at("from", self.base[0]))
         for alias, join in model.joins.items():
             if alias in self.tables:
-                self._problem("duplicate-alias", f"the alias '{alias}' is used twice", ("joins", alias))
+                message, where = f"the alias '{alias}' is used twice", self.document.at_key("joins", alias)
+                compilation.problem("duplicate-alias", message, where, help="give the joined table another one")
             self.tables[alias] = join.table
             self.reads.add(join.table)
             compilation.read_at.setdefault(join.table, self.at("joins", alias, "table"))
@@ -114,7 +115,7 @@ class Scope:
         if problem is not None:
             self.compilation.problem("sql-expression", problem, position, found=sql)
             return Parsed(exp.Null())
-        tree = trees.without_places(self._bind(tree, position))
+        tree = trees.without_places(self._bind(tree, Excerpt(sql, position)))
         family = self._check_types(tree, position, condition=condition)
         if not isinstance(tree, exp.Column):
             parsed = self._typed(tree)
@@ -149,81 +150,82 @@ class Scope:
 
     # -- binding: names, variables, types
 
-    def _bind(self, tree: exp.Expr, position: Position) -> exp.Expr:
+    def _bind(self, tree: exp.Expr, text: Excerpt) -> exp.Expr:
         for node in list(tree.find_all(exp.Placeholder, exp.Parameter)):
-            value = trees.literal(self.compilation.variable(node.name, position))
+            value = trees.literal(self.compilation.variable(node.name, text.position, text.variable))
             if node is tree:
                 return value
             node.replace(value)
         for query_table in tree.find_all(exp.Table):
-            self._bind_table(query_table, position)
+            self._bind_table(query_table, text)
         for node in tree.find_all(exp.Column):
             for part in node.find_all(exp.Identifier):
                 part.set("this", part.name.lower())
                 part.set("quoted", True)
             if node.find_ancestor(exp.Query) is None:
-                self._bind_column(node, position)
+                self._bind_column(node, text)
             else:
-                self._bind_inner_column(node, position)
+                self._bind_inner_column(node, text)
         return tree
 
-    def _bind_table(self, node: exp.Table, position: Position) -> None:
+    def _bind_table(self, node: exp.Table, text: Excerpt) -> None:
         logical = f"{node.db}.{node.name}".lower()
         if node.db.lower() not in LOGICAL_SCHEMAS or node.catalog:
             self.compilation.problem(
                 "unknown-schema",
                 "a table in SQL is written schema.table over the logical schemas",
-                position,
+                text.position,
                 found=node.sql(),
                 allowed=LOGICAL_SCHEMAS,
+                piece=text.piece(node.args.get("catalog"), node.args.get("db"), node.this),
             )
         node.set("this", trees.identifier(node.name.lower()))
         node.set("db", trees.identifier(node.db.lower()))
         self.reads.add(logical)
-        self.compilation.read_at.setdefault(logical, position)
+        self.compilation.read_at.setdefault(logical, text.position)
 
-    def _bind_column(self, node: exp.Column, position: Position) -> None:
+    def _bind_column(self, node: exp.Column, text: Excerpt) -> None:
         if node.args.get("db"):
             found = node.sql().replace('"', "")
-            self.compilation.problem("unknown-alias", "a column is written alias.column", position, found=found)
+            message, piece = "a column is written alias.column", text.piece(*node.parts)
+            self.compilation.problem("unknown-alias", message, text.position, found=found, piece=piece)
             return
         if not node.table:
             if len(self.tables) != 1:
                 self.compilation.problem(
                     "ambiguous-column",
                     f"say which table '{node.name}' belongs to",
-                    position,
+                    text.position,
                     found=node.name,
                     allowed=[f"{alias}.{node.name}" for alias in self.tables],
+                    piece=text.piece(node.this),
                 )
                 return
             node.set("table", trees.identifier(next(iter(self.tables))))
         logical = self.tables.get(node.table)
         if logical is None:
+            message, piece = f"there is no alias '{node.table}' in from or joins", text.piece(node.args.get("table"))
+            known = tuple(self.tables)
             self.compilation.problem(
-                "unknown-alias",
-                f"there is no alias '{node.table}' in from or joins",
-                position,
-                found=node.table,
-                allowed=tuple(self.tables),
+                "unknown-alias", message, text.position, found=node.table, allowed=known, piece=piece
             )
             return
         self.used.add(node.table)
-        self._check_column(logical, node.name, position)
+        self._check_column(logical, node, text)
 
-    def _bind_inner_column(self, node: exp.Column, position: Position) -> None:
+    def _bind_inner_column(self, node: exp.Column, text: Excerpt) -> None:
         """A column inside a subquery: of the subquery's own table where an alias says so, or of the mapping's."""
         logical = self._owner(node)
         self.used.add(node.table)
         if logical is not None and node.table:
-            self._check_column(logical, node.name, position)
+            self._check_column(logical, node, text)
 
     def _owner(self, node: exp.Column) -> str | None:
         """The logical table of a column: of the nearest query around it that has its alias, else the mapping's."""
         return owner(node, self.tables)
 
-    def _check_column(self, logical: str, name: str, position: Position) -> None:
-        known = self.compilation.sources.get(logical)
+    def _check_column(self, logical: str, node: exp.Column, text: Excerpt) -> None:
+        name, known = node.name, self.compilation.sources.get(logical)
         schema, _, table = logical.partition(".")
         specified = self.compilation.specification.by_name.get(table) if schema in {"cdm", "vocab"} else None
         allowed = tuple(known) if known is not None else tuple(specified.by_name) if specified else None
@@ -231,12 +233,13 @@ class Scope:
             self.compilation.problem(
                 "unknown-column",
                 f"{logical} has no column '{name}'",
-                position,
+                text.position,
                 found=name,
                 allowed=allowed,
+                piece=text.piece(node.this),
             )
         elif schema == "source":
-            self.compilation.need(logical, name, position)
+            self.compilation.need(logical, name, text.position)
 
     def _declared(self, node: exp.Column) -> Column | None:
         """What the workflow declares of a column whose text is to be read as another type."""
@@ -323,16 +326,14 @@ class Scope:
             for other in sorted(self.aliases_in(on) - known):
                 if other in self.joins:
                     message = f"the join '{alias}' uses '{other}', which is joined after it"
-                    self._problem("unknown-alias", message, ("joins", alias, "on"))
+                    where = self.at("joins", alias, "on")
+                    self.compilation.problem("unknown-alias", message, where, found=other)
 
     def _syntax_problem(self, sql: str, error: ParseError | TokenError, position: Position) -> None:
         problem = syntax_problem(error, sql)
         line = f" (line {problem.line} of it)" if "\n" in sql.strip() else ""
         text = f"this SQL expression cannot be read: {problem.message}{line}"
         self.compilation.problem("sql-syntax", text, position, found=sql, piece=problem.piece(sql))
-
-    def _problem(self, code: str, message: str, path: tuple[str, ...]) -> None:
-        self.compilation.problem(code, message, self.at(*path))
 
 
 def owner(node: exp.Column, outermost: Mapping[str, str] | None = None) -> str | None:

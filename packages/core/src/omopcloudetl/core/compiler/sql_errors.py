@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 
+from omopcloudetl.core.errors import Position
+from omopcloudetl.core.files.spans import as_word
+
 _MISSING = re.compile(r"Missing (?P<mark>\S+) from \d+:(?P<start>\d+)")
 _TEXT = re.compile(r"'[^']*'")
+_NO_CODE = re.compile(r"'[^']*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _TEMPLATE = re.compile(r"\{\{|\{%")
 
 
@@ -28,8 +32,40 @@ class SqlProblem:
         if not self.near:
             return None
         before = sum(len(line) for line in sql.splitlines(keepends=True)[: self.line - 1]) + self.column - 1
-        edges = [r"(?<!\w)" if self.near[0].isalnum() else "", r"(?!\w)" if self.near[-1].isalnum() else ""]
-        return self.near, len(re.findall(edges[0] + re.escape(self.near) + edges[1], sql[:before]))
+        return _piece(sql, before, before + len(self.near))
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """An author's SQL and the place of its file where it stands, so that a name in it can be pointed at."""
+
+    sql: str
+    position: Position
+
+    def piece(self, *names: object) -> tuple[str, int] | None:
+        """What stands from the first to the last of some names, as the parser read it, and which occurrence."""
+        places = [name.meta for name in names if isinstance(name, exp.Identifier) and "start" in name.meta]
+        if not places:
+            return None
+        return _piece(self.sql, min(place["start"] for place in places), max(place["end"] for place in places) + 1)
+
+    def variable(self, name: str) -> tuple[str, int] | None:
+        """The first use of a variable, of which the parser keeps no place."""
+        start = variable_start(self.sql, name)
+        return None if start is None else _piece(self.sql, start, start + len(name))
+
+
+def variable_start(sql: str, name: str) -> int | None:
+    """Where the name of the first `:name` or `$name` begins that is no part of a text or a comment."""
+    code = _NO_CODE.sub(lambda found: " " * len(found[0]), sql)
+    found = re.search(rf"[:$]{re.escape(name)}(?!\w)", code)
+    return found.start() + 1 if found else None
+
+
+def _piece(sql: str, start: int, end: int) -> tuple[str, int]:
+    """A part of a text, and which of its occurrences as a word it is, from 0."""
+    text = sql[start:end]
+    return text, len(as_word(text).findall(sql, 0, start))
 
 
 def syntax_problem(error: ParseError | TokenError, sql: str) -> SqlProblem:

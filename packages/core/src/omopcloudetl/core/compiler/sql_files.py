@@ -8,7 +8,7 @@ from sqlglot.errors import ParseError, TokenError
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
 from omopcloudetl.core.compiler.scope import AUTHOR_DIALECT, TEMPLATE_PROBLEM, owner
-from omopcloudetl.core.compiler.sql_errors import is_template, syntax_problem
+from omopcloudetl.core.compiler.sql_errors import is_template, syntax_problem, variable_start
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
 from omopcloudetl.core.models.workflow import SqlStep
@@ -88,7 +88,8 @@ def _bind(compilation: Compilation, tree: exp.Expr, file: str, draft: DraftStep)
         name.set("quoted", True)
     written = tree.this.find(exp.Table) if isinstance(tree, _WRITES) else None
     for node in list(tree.find_all(exp.Placeholder, exp.Parameter)):
-        node.replace(trees.literal(compilation.variable(str(node.name), Position(file))))
+        where = _variable_place(compilation.project.sql_files[file], str(node.name), file)
+        node.replace(trees.literal(compilation.variable(str(node.name), where)))
     for table in tree.find_all(exp.Table):
         if not table.db and table.name in local:
             continue
@@ -132,6 +133,12 @@ def _place(node: exp.Expr, file: str) -> Position:
     first = min(places, key=lambda place: int(place["start"]))
     length = int(first["end"]) - int(first["start"])
     return Position(file, int(first["line"]), max(int(first["col"]) - length, 1))
+
+
+def _variable_place(text: str, name: str, file: str) -> Position:
+    """Where a variable is used first."""
+    before = text[: variable_start(text, name) or 0]
+    return Position(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
 
 
 def _need_columns(compilation: Compilation, tree: exp.Expr, file: str) -> None:

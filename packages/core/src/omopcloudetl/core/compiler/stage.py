@@ -197,7 +197,7 @@ class StageBuilder:
             case tuple():
                 vocabularies = vocabulary
             case ExpressionValue():
-                by_row = self.text_of(self.scope.parse(vocabulary.expression, *path, "vocabulary"))
+                by_row = self.text_of(self.scope.parse(vocabulary.expression, *path, "vocabulary", "expression"))
             case ValueMap():
                 by_row = self._value_map(role, vocabulary, "text", *path, "vocabulary").node
             case None:
@@ -217,7 +217,7 @@ class StageBuilder:
     def reference(self, name: str, entity: str, key: Sequence[str], *path: str | int) -> FieldValue:
         """The id of a row of `entity`; NULL when there is no such row, with `unknown` as the reason."""
         arity = self.compilation.entities.get(entity)
-        position = self.scope.at(*path)
+        position = self.scope.at(*path, "reference")
         if arity is None and not self.compilation.may_be_made(entity):
             self.compilation.problem(
                 "unknown-reference",
@@ -227,8 +227,10 @@ class StageBuilder:
                 allowed=tuple(self.compilation.entities),
             )
         elif arity is not None and arity != len(key):
-            message = f"the natural key of '{entity}' has {arity} parts"
-            self.compilation.problem("key-arity", message, position, found=f"{len(key)} parts")
+            message = f"the natural key of '{entity}' has {_parts(arity)}"
+            where = self.scope.at(*path, "key")
+            help_ = "give as many, in the order of that key"
+            self.compilation.problem("key-arity", message, where, found=_parts(len(key)), help=help_)
         keys = tuple(self.text_of(self.scope.parse(part, *path, as_delivered=True)) for part in key)
         identity = (entity, tuple(part.sql() for part in keys))
         if identity not in self.references:
@@ -311,3 +313,7 @@ class StageBuilder:
         if required:
             return FieldValue(name, concept, nullable=False)
         return FieldValue(name, trees.case([(trees.is_null(lookup.code.copy()), exp.Null())], concept))
+
+
+def _parts(count: int) -> str:
+    return f"{count} part{'' if count == 1 else 's'}"

@@ -154,6 +154,7 @@ def collect_entities(compilation: Compilation) -> None:
                 f"the natural key of '{name}' has {compilation.entities[name]} parts in another mapping",
                 loaded.document.at("columns"),
                 found=f"{arity} parts",
+                help="the mappings of a table number its rows by one natural key",
             )
 
 

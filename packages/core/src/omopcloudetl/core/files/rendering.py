@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from omopcloudetl.core.errors import Diagnostic, abbreviated
+from omopcloudetl.core.files.credentials import MASK, credentials_in
 from omopcloudetl.core.files.project_loader import PROJECT_FILE
 from omopcloudetl.core.files.spans import Sources
 
@@ -18,11 +18,6 @@ TAB = 4
 ELLIPSIS = "…"
 CONTEXT = 10
 """Columns that are shown before and after a piece of a line that is too long for the width."""
-MASK = "***"
-_CREDENTIAL = re.compile(
-    r"(?P<key>[\w-]*(?:password|passwd|secret|token|credential|key)[\w-]*[\"']?\s*:\s*)(?P<value>[^\s,}#][^,}#]*)",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -72,15 +67,20 @@ def _block(diagnostic: Diagnostic, sources: Sources, width: int, prefix: str) ->
     yield Piece(f"{margin}--> ", "gutter"), Piece(f"{prefix}{where}", "place")
     if shown.strip():
         yield (Piece(f"{margin} |", "gutter"),)
-        if where.file == PROJECT_FILE:
-            shown = _without_credentials(shown)
-        text, marks = _underlined(shown, diagnostic, width - len(margin) - 3)
+        hidden = credentials_in(lines, where.line) if where.file == PROJECT_FILE else ()
+        text, marks = _underlined(_cells(shown, hidden), diagnostic, width - len(margin) - 3)
         yield Piece(f"{where.line} | ", "gutter"), Piece(text)
         yield Piece(f"{margin} | ", "gutter"), Piece(marks, "mark")
-    yield from _notes(diagnostic, f"{margin} = ", is_shown=bool(shown.strip()))
+    for name, note in _notes(diagnostic, is_shown=bool(shown.strip())):
+        before = f"{margin} = "
+        first, *others = _wrapped(note, width - len(before) - len(name) - 2)
+        yield Piece(before, "gutter"), Piece(f"{name}: ", "strong"), Piece(first)
+        for other in others:
+            yield (Piece(" " * (len(before) + len(name) + 2)), Piece(other))
 
 
-def _notes(diagnostic: Diagnostic, before: str, *, is_shown: bool) -> Iterator[Line]:
+def _notes(diagnostic: Diagnostic, *, is_shown: bool) -> Iterator[tuple[str, str]]:
+    """What is said below the marks; what was found is not repeated where its line is shown."""
     notes = {
         "found": None if is_shown else diagnostic.found,
         "did you mean": diagnostic.suggestion and f"{diagnostic.suggestion}?",
@@ -89,7 +89,20 @@ def _notes(diagnostic: Diagnostic, before: str, *, is_shown: bool) -> Iterator[L
     }
     for name, note in notes.items():
         if note is not None:
-            yield Piece(before, "gutter"), Piece(f"{name}: ", "strong"), Piece(str(note))
+            yield name, note
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """The text in lines of a width, broken between words; a word that is longer has a line of its own."""
+    lines, room = [""], width
+    for word in text.split():
+        needed = _width(word) + bool(lines[-1])
+        if needed > room and lines[-1]:
+            lines.append("")
+            room, needed = width, needed - 1
+        lines[-1] += f" {word}" if lines[-1] else word
+        room -= needed
+    return lines
 
 
 def _summary(diagnostics: Sequence[Diagnostic]) -> Iterator[Line]:
@@ -102,14 +115,15 @@ def _summary(diagnostics: Sequence[Diagnostic]) -> Iterator[Line]:
         yield (Piece(f"{', '.join(counts)} in {files} file{'' if files == 1 else 's'}", "strong"),)
 
 
-def _underlined(line: str, diagnostic: Diagnostic, width: int) -> tuple[str, str]:
+def _underlined(cells: Sequence[str], diagnostic: Diagnostic, width: int) -> tuple[str, str]:
     """The line and the marks below it, both cut to the width around what is marked."""
-    start = min(diagnostic.position.column - 1, len(line))
-    end = diagnostic.end
-    stop = len(line.rstrip()) if end is None or end.line > diagnostic.position.line else end.column - 1
+    start, end = min(diagnostic.position.column - 1, len(cells)), diagnostic.end
     if end is None:
         stop = start + 1
-    cells = [_cell(letter) for letter in line]
+    elif end.line > diagnostic.position.line:
+        stop = len("".join(cells).rstrip())
+    else:
+        stop = end.column - 1
     before, marked = cells[:start], cells[start : max(stop, start + 1)]
     indent = sum(map(_width, before))
     length = max(sum(map(_width, marked)), 1)
@@ -130,6 +144,14 @@ def _cut(cells: Sequence[str], start: int, stop: int, width: int) -> tuple[str, 
     return f"{left}{''.join(cells[first:last])}{right}", " " * indent + "^" * max(length, 1)
 
 
+def _cells(line: str, hidden: Iterable[range]) -> list[str]:
+    """What is shown for each character; a credential is a mask whose length tells nothing, and then nothing."""
+    cells = [_cell(letter) for letter in line]
+    for columns in hidden:
+        cells[columns.start : columns.stop] = [MASK, *[""] * (len(columns) - 1)]
+    return cells
+
+
 def _cell(letter: str) -> str:
     """A character as it is shown: a tab as spaces, what could change the terminal as a mark."""
     if letter == "\t":
@@ -143,15 +165,3 @@ def _width(cell: str) -> int:
         0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
         for letter in cell
     )
-
-
-def _without_credentials(line: str) -> str:
-    """The line with every clear-text credential masked, to the same length; a `${secret:…}` is none."""
-
-    def mask(found: re.Match[str]) -> str:
-        value = found["value"].rstrip()
-        if value.strip("\"'").startswith("${secret"):
-            return found[0]
-        return found["key"] + MASK[: len(value)].ljust(len(found["value"]))
-
-    return _CREDENTIAL.sub(mask, line)

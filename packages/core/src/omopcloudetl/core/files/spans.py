@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
 from omopcloudetl.core.errors import Diagnostic, Position
+from omopcloudetl.core.files.yaml_document import compose
 
 _TOKEN = re.compile(r"\w+|'[^'\n]*'?|\"[^\"\n]*\"?|\S")
+_YAML = (".yaml", ".yml")
 _WORD = re.compile(r"\w")
+
+
+def as_word(text: str) -> re.Pattern[str]:
+    """A pattern for a text where it is no part of a longer word."""
+    before = r"(?<!\w)" if _WORD.match(text) else ""
+    after = r"(?!\w)" if _WORD.match(text[-1:]) else ""
+    return re.compile(before + re.escape(text) + after)
 
 
 class Sources:
@@ -56,21 +65,21 @@ class _Extent:
 
 
 class _Text:
-    """One file, with the extents of its values and keys where it is YAML."""
+    """One file, with the extents of keys and values where it is YAML."""
 
     def __init__(self, file: str, text: str) -> None:
         self.file = file
         self.text = text
         self.lines = re.split(r"\r\n|\r|\n", text)
         self._starts = [0, *(found.end() for found in re.finditer(r"\r\n|\r|\n", text))]
-        self._extents = self._scalars() if file.endswith((".yaml", ".yml")) else {}
+        self._extents = self._values() if file.endswith(_YAML) else {}
 
     def with_span(self, diagnostic: Diagnostic) -> Diagnostic:
         """The diagnostic with its end, and with a start nearer to what is wrong."""
         where = diagnostic.position
         if not 0 < where.line <= len(self._starts):
             return diagnostic
-        extent = self._extents.get((where.line, where.column)) or self._token(where)
+        extent = self._extents.get((where.line, where.column)) or self._token(where, diagnostic.found or "")
         if extent is None:
             return diagnostic
         extent = self._narrowed(extent, diagnostic)
@@ -82,51 +91,49 @@ class _Text:
         whole = self.text[extent.start : extent.end]
         if not piece or piece == whole:
             return extent
-        edges = [r"(?<!\w)" if _WORD.match(piece) else "", r"(?!\w)" if _WORD.match(piece[-1]) else ""]
-        places = [found.start() for found in re.finditer(edges[0] + re.escape(piece) + edges[1], whole)]
-        if number >= len(places):
+        places = [match.start() for match in as_word(piece).finditer(whole)]
+        is_collection = whole[0] in "{[" and self.file.endswith(_YAML)
+        if number >= len(places) or (is_collection and len(places) > 1):
             return extent
         start = extent.start + places[number]
         return _Extent(start, start + len(piece))
 
-    def _token(self, where: Position) -> _Extent | None:
-        """The word, text or mark at a place."""
+    def _token(self, where: Position, found: str) -> _Extent | None:
+        """What was found if it stands at a place, else the word, text or mark there."""
         start = self._starts[where.line - 1] + where.column - 1
-        found = _TOKEN.match(self.text, start)
-        return _Extent(found.start(), found.end()) if found else None
+        if found and self.text[start : start + len(found)].lower() == found.lower():
+            return _Extent(start, start + len(found))
+        token = _TOKEN.match(self.text, start)
+        return _Extent(token.start(), token.end()) if token else None
 
     def _position(self, offset: int) -> Position:
-        line = next(number for number in range(len(self._starts), 0, -1) if self._starts[number - 1] <= offset)
+        line = bisect_right(self._starts, offset)
         return Position(self.file, line, offset - self._starts[line - 1] + 1)
 
-    def _scalars(self) -> dict[tuple[int, int], _Extent]:
+    def _values(self) -> dict[tuple[int, int], _Extent]:
+        """The extents of keys, plain values and collections in brackets, by line and column."""
         found: dict[tuple[int, int], _Extent] = {}
         try:
-            root = YAML(typ="safe", pure=True).compose(self.text)
+            root = compose(self.text)
         except (YAMLError, ValueError, RecursionError):
             return found
         seen: set[int] = set()
         todo: list[Node] = [root] if root is not None else []
         while todo:
             node = todo.pop()
-            if id(node) in seen:
+            if id(node) in seen:  # an alias
                 continue
             seen.add(id(node))
-            match node:
-                case ScalarNode():
-                    self._note(node, found)
-                case MappingNode():
-                    todo += [part for pair in node.value for part in pair]
-                case SequenceNode():
-                    todo += node.value
-                case _:
-                    pass
+            if isinstance(node, ScalarNode) or (isinstance(node, CollectionNode) and node.flow_style):
+                self._note(node, found)
+            if isinstance(node, CollectionNode):
+                todo += [part for pair in node.value for part in pair] if isinstance(node, MappingNode) else node.value
         return found
 
-    def _note(self, node: ScalarNode, found: dict[tuple[int, int], _Extent]) -> None:
+    def _note(self, node: Node, found: dict[tuple[int, int], _Extent]) -> None:
         start, end = node.start_mark, node.end_mark
-        extent = _Extent(self._starts[start.line] + start.column, self._starts[min(end.line, len(self._starts) - 1)])
-        stop = min(extent.end + end.column, len(self.text))
-        stop = extent.start + len(self.text[extent.start : stop].rstrip())
-        if stop > extent.start:
-            found[start.line + 1, start.column + 1] = _Extent(extent.start, stop)
+        first = self._starts[start.line] + start.column
+        last = self._starts[end.line] + end.column if end.line < len(self._starts) else len(self.text)
+        last = first + len(self.text[first:last].rstrip())
+        if last > first:
+            found[start.line + 1, start.column + 1] = _Extent(first, last)

@@ -45,6 +45,7 @@ _PATTERNS: Mapping[str, str] = {
 }
 _COLLECTIONS = {"steps", "variables", "targets", "sources", "schemas", "plugins", "overlays"}
 """Keys whose entries stand for themselves: one that is wrong can be left out."""
+_CONNECTION = "connection"
 _KINDS = {"union_tag_invalid", "union_tag_not_found", "column_value_kind", "vocabulary_kind"}
 
 
@@ -211,6 +212,7 @@ def _value_diagnostic(document: YamlDocument, path: Path, detail: ErrorDetails, 
     if kind == "literal_error":
         expected = str(context["expected"]).replace(" or ", ", ")
         allowed = tuple(word.strip(" '") for word in expected.split(","))
+    near = close_match(found, _instances(allowed, found)) if allowed else None
     label = _label(document, path)
     subject = f"the key '{found}'" if about_key else label
     as_text = kind == "string_type" and isinstance(value, bool | int | float)
@@ -218,11 +220,16 @@ def _value_diagnostic(document: YamlDocument, path: Path, detail: ErrorDetails, 
         "invalid-value",
         f"{subject} {message}" if subject else message,
         document.at_key(*path) if about_key else document.at(*path),
-        found=found,
+        found=None if _CONNECTION in path else found,  # it may be a password
         allowed=allowed,
-        suggestion=close_match(found, allowed) if allowed else None,
+        suggestion=near,
         help=_QUOTES if as_text else None,
     )
+
+
+def _instances(allowed: Sequence[str], found: str) -> tuple[str, ...]:
+    """What is allowed, with the table's name that was found for the NAME of `schema.NAME`."""
+    return tuple(word.replace(".NAME", "." + found.rpartition(".")[2]) for word in allowed)
 
 
 def _path_in(data: Any, loc: tuple[int | str, ...]) -> Path:

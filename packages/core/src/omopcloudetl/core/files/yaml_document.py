@@ -86,7 +86,7 @@ def parse_yaml(file: str, text: str) -> YamlDocument:
     if len(text) > MAX_BYTES:
         raise _problem(file, "yaml-too-large", f"the file is larger than {MAX_BYTES:,} characters")
     try:
-        root = _compose(text)
+        root = compose(text)
     except MarkedYAMLError as error:
         raise _syntax_error(file, text, error) from None
     except ReaderError as error:
@@ -102,7 +102,7 @@ def parse_yaml(file: str, text: str) -> YamlDocument:
     return YamlDocument(file, data, reader.positions, reader.keys)
 
 
-def _compose(text: str) -> Node | None:
+def compose(text: str) -> Node | None:
     """The document's nodes, by the parser in C where it is there; that in Python has the better errors."""
     root: Node | None
     if not _may_be_deep(text):

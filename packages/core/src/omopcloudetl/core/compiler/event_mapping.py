@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
+from types import MappingProxyType
 
 from sqlglot import exp
 
@@ -43,20 +45,25 @@ _BY_STEM = (
 )
 
 
-def event_fields(table: CdmTable) -> dict[str, str]:
+def event_fields(table: CdmTable) -> Mapping[str, str]:
     """Role of an event → the field that holds it in an event table, by the CDM's own naming.
 
     `start_date` is `condition_start_date`, `drug_exposure_start_date` or `measurement_date`, whichever the
     specification has; a role the table has no field for is left out.
     """
-    stem = table.name.removesuffix("_occurrence").removesuffix("_exposure")
-    fields = {name: name for name in _SAME_NAME if name in table.by_name}
+    return _event_fields(table.name, tuple(table.by_name))
+
+
+@lru_cache(maxsize=256)
+def _event_fields(table: str, names: tuple[str, ...]) -> Mapping[str, str]:
+    stem = table.removesuffix("_occurrence").removesuffix("_exposure")
+    fields = {name: name for name in _SAME_NAME if name in names}
     for role, suffixes in _BY_STEM:
-        candidates = [f"{start}_{suffix}" for start in (stem, table.name) for suffix in suffixes]
-        found = next((name for name in candidates if name in table.by_name), None)
+        candidates = [f"{start}_{suffix}" for start in (stem, table) for suffix in suffixes]
+        found = next((name for name in candidates if name in names), None)
         if found:
             fields[role] = found
-    return fields
+    return MappingProxyType(fields)
 
 
 def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventMapping) -> StagedMapping:

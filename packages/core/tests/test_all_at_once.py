@@ -100,6 +100,51 @@ def test_a_reference_to_no_table_of_the_cdm_is_always_told(acme: ModuleType, tex
     assert ("mappings/person.yaml", "unknown-reference") in codes(root)
 
 
+@pytest.mark.parametrize("text", [None, "select {{ x }}", "select from from", "delete from work.x"])
+def test_a_sql_file_that_cannot_be_read_hides_no_other_mistake(
+    acme: ModuleType, texts: Callable[..., Path], text: str | None
+) -> None:
+    """What its step creates is not unknown; a table that nothing loads still is."""
+    root = texts(
+        (
+            "workflow.yaml",
+            "- {name: mappings",
+            "- {name: x, kind: sql, file: x.sql, creates: work.x}\n  - {name: mappings",
+        ),
+        ("mappings/person.yaml", "source.patients", "source.patiens"),
+        ("mappings/conditions.yaml", "from: {c: source.conditions}", "from: {c: work.x}"),
+    )
+    if text is not None:
+        (root / "x.sql").write_text(text, encoding="utf-8")
+    found = check_project(root).errors
+    assert [(d.position.file, d.found) for d in found if d.code == "unknown-table"] == [
+        ("mappings/person.yaml", "source.patiens")
+    ]
+    assert len(found) == 2
+
+
+def test_tables_of_a_sql_file_that_cannot_be_read_are_not_unknown(acme: ModuleType, texts: Callable[..., Path]) -> None:
+    """A file without `creates` might make any table."""
+    root = texts(
+        ("workflow.yaml", "- {name: mappings", "- {name: x, kind: sql, file: x.sql}\n  - {name: mappings"),
+        ("mappings/conditions.yaml", "from: {c: source.conditions}", "from: {c: work.x}"),
+    )
+    assert codes(root) == [("workflow.yaml", "missing-file")]
+
+
+@pytest.mark.parametrize(("rule", "is_told"), [("p.id", True), ("{value_mpa: j.code}", False), ("j.code +", False)])
+def test_a_join_is_not_unused_where_a_rule_cannot_be_read(
+    acme: ModuleType, texts: Callable[..., Path], rule: str, is_told: bool
+) -> None:
+    """The rule might use it."""
+    join = "joins: {j: {table: source.conditions, on: j.patient = p.id, cardinality: one}}\n"
+    root = texts(
+        ("mappings/person.yaml", "key: [p.id]\n", join),
+        ("mappings/person.yaml", "person_source_value: p.id", f"person_source_value: {rule}"),
+    )
+    assert (("mappings/person.yaml", "unused-name") in codes(root)) == is_told
+
+
 def test_a_variable_that_is_declared_wrongly_is_not_unknown(acme: ModuleType, texts: Callable[..., Path]) -> None:
     """Rules that use it are right."""
     root = texts(

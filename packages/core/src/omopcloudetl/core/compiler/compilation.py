@@ -17,7 +17,7 @@ from omopcloudetl.core.files.project_loader import LoadedProject
 from omopcloudetl.core.files.validation import close_match
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.models.loads import Column
-from omopcloudetl.core.models.workflow import BulkLoadStep, DmlStep
+from omopcloudetl.core.models.workflow import BulkLoadStep, DmlStep, SqlStep
 from omopcloudetl.core.plan import Origin, Statement, Transaction
 from omopcloudetl.core.specification.concepts import KnownConcepts
 from omopcloudetl.core.specification.models import CdmSpecification
@@ -83,6 +83,8 @@ class Compilation:
     steps: list[DraftStep] = field(default_factory=list)
     read_at: dict[str, Position] = field(default_factory=dict)
     """Logical table → the first place that reads it."""
+    unread_sql: list[SqlStep] = field(default_factory=list)
+    """Steps whose SQL is not known because of a mistake."""
     used_variables: set[str] = field(default_factory=set)
     """Variables that some rule reads."""
     _types: dict[str, exp.DataType] = field(default_factory=dict)
@@ -97,6 +99,12 @@ class Compilation:
     def is_whole(self) -> bool:
         """Whether nothing is missing because of a mistake, so that what is not there is one of its own."""
         return not self.project.incomplete and not self.has_errors
+
+    @property
+    def knows_made_tables(self) -> bool:
+        """Whether nothing that could load or make a table is missing, apart from what mappings make."""
+        unknown = any(step.creates is None for step in self.unread_sql)
+        return not unknown and "steps" not in self.project.incomplete
 
     def may_be_made(self, entity: str) -> bool:
         """Whether a mapping that could not be read may give ids to this table."""

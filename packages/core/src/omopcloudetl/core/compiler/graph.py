@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStep
 from omopcloudetl.core.compiler.ddl import SCHEMAS_STEP
-from omopcloudetl.core.compiler.names import check_tables, check_variables
+from omopcloudetl.core.compiler.names import check_read_before_written, check_tables, check_variables
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.plan import Origin
 
@@ -30,8 +30,10 @@ def infer_dependencies(compilation: Compilation) -> dict[str, set[str]]:
     steps = compilation.steps
     creators, writers = _by_table(steps, "creates"), _by_table(steps, "writes")
     is_whole = compilation.is_whole
-    if is_whole:
+    if compilation.knows_made_tables:
         check_tables(compilation, creators.keys() | writers.keys())
+    if is_whole:
+        check_read_before_written(compilation)
         check_variables(compilation)
     explicit = _explicit(compilation)
     depends: dict[str, set[str]] = {}

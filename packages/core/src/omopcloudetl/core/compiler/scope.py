@@ -55,6 +55,8 @@ class Scope:
         self.tables: dict[str, str] = dict(model.from_)
         self.reads: set[str] = set(model.from_.values())
         self._fresh: set[str] = set()
+        self.knows_rules = mapping.is_whole
+        """Whether every rule of the mapping could be read."""
         self.used: set[str] = set()
         """The aliases whose columns some rule reads, other than the condition of a join."""
         if self.base is not None:
@@ -330,6 +332,7 @@ class Scope:
                     self.compilation.problem("unknown-alias", message, where, found=other)
 
     def _syntax_problem(self, sql: str, error: ParseError | TokenError, position: Position) -> None:
+        self.knows_rules = False
         problem = syntax_problem(error, sql)
         line = f" (line {problem.line} of it)" if "\n" in sql.strip() else ""
         text = f"this SQL expression cannot be read: {problem.message}{line}"

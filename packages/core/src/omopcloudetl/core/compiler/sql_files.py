@@ -20,18 +20,9 @@ _CREATED = {"TABLE", "VIEW"}
 def sql_step(compilation: Compilation, step: SqlStep, index: int) -> None:
     """Add the step of a SQL file."""
     file = step.file
-    text = compilation.project.sql_files[file]
-    if is_template(text):
-        compilation.problem("sql-statements", TEMPLATE_PROBLEM, Position(file))
-        return
-    try:
-        statements = [tree for tree in parse(text, read=AUTHOR_DIALECT) if tree is not None]
-    except (ParseError, TokenError) as error:
-        problem = syntax_problem(error, text)
-        where = Position(file, problem.line, problem.column)
-        compilation.problem("sql-syntax", f"this SQL cannot be read: {problem.message}", where)
-        return
-    if not _allowed(compilation, step, statements):
+    statements = _statements(compilation, file)
+    if statements is None or not _allowed(compilation, step, statements):
+        compilation.unread_sql.append(step)
         return
     draft = DraftStep(
         name=step.name,
@@ -60,6 +51,23 @@ def sql_step(compilation: Compilation, step: SqlStep, index: int) -> None:
     else:
         draft.statements = [DraftStatement(tree, f"statement {i} of {file}") for i, tree in enumerate(statements, 1)]
     compilation.steps.append(draft)
+
+
+def _statements(compilation: Compilation, file: str) -> list[exp.Expr] | None:
+    """The statements of a file; None where it cannot be read, which is told here or was told before."""
+    text = compilation.project.sql_files.get(file)
+    if text is None:
+        return None
+    if is_template(text):
+        compilation.problem("sql-statements", TEMPLATE_PROBLEM, Position(file))
+        return None
+    try:
+        return [tree for tree in parse(text, read=AUTHOR_DIALECT) if tree is not None]
+    except (ParseError, TokenError) as error:
+        problem = syntax_problem(error, text)
+        where = Position(file, problem.line, problem.column)
+        compilation.problem("sql-syntax", f"this SQL cannot be read: {problem.message}", where)
+        return None
 
 
 def _allowed(compilation: Compilation, step: SqlStep, statements: list[exp.Expr]) -> bool:

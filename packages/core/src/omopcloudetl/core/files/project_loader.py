@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from omopcloudetl.core.errors import Diagnostic, Position, ProjectError
 from omopcloudetl.core.files.secret_references import check_secrets
 from omopcloudetl.core.files.targets import choose_target, resolve_targets
-from omopcloudetl.core.files.validation import salvage_document, validate_document
+from omopcloudetl.core.files.validation import close_match, salvage_document, validate_document
 from omopcloudetl.core.files.variables import Literals, project_variables, read_variables
 from omopcloudetl.core.files.yaml_document import YamlDocument, parse_yaml
 from omopcloudetl.core.models.mapping import DMLDefinition, EventMapping, TableMapping
@@ -115,9 +115,9 @@ def read_project(root: Path, *, target: str | None = None, variables: Mapping[st
     incomplete = _incomplete(workflow)
     before = len(problems)
     mappings = _read_mappings(root, workflow.model, workflow.document, problems)
-    sql_files = _read_sql_files(root, workflow.model, workflow.document, problems)
     if len(problems) > before:
-        incomplete |= {"mappings", "steps"}
+        incomplete |= {"mappings"}
+    sql_files = _read_sql_files(root, workflow.model, workflow.document, problems)
     if config.model is None or config.document is None:
         return Reading(config.model, config.document, None, tuple(problems))
     about_targets: list[Diagnostic] = []
@@ -278,7 +278,7 @@ def _read(root: Path, file: str, adapter: TypeAdapter[T], named_at: Position | N
 def _text(root: Path, file: str, named_at: Position) -> str:
     path = _inside(root, file, named_at)
     if not path.is_file():
-        raise _missing(file, f"there is no file {file} in the project", named_at)
+        raise _missing(file, f"there is no file {file} in the project", named_at, near=_near(root, file))
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -319,6 +319,16 @@ def _expand(root: Path, pattern: str, named_at: Position) -> list[str]:
     return names
 
 
-def _missing(file: str, message: str, named_at: Position | None = None) -> ProjectError:
-    help_ = "run `omopcloudetl init` to make a project" if file == PROJECT_FILE else None
-    return ProjectError([Diagnostic("missing-file", message, named_at or Position(file), help=help_)])
+def _missing(file: str, message: str, named_at: Position | None = None, near: str | None = None) -> ProjectError:
+    help_ = "run `omopcloudetl init` to make a project" if file == PROJECT_FILE else "write it, or mend its name here"
+    where = named_at or Position(file)
+    return ProjectError([Diagnostic("missing-file", message, where, found=file, suggestion=near, help=help_)])
+
+
+def _near(root: Path, file: str) -> str | None:
+    """The file with the most similar name in the folder where one is missing."""
+    try:
+        names = sorted(path.relative_to(root).as_posix() for path in (root / file).parent.iterdir() if path.is_file())
+    except (OSError, ValueError):
+        return None
+    return close_match(file, names)

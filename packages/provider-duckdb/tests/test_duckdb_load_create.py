@@ -69,6 +69,8 @@ def test_single_column_keeps_its_empty_lines(db: DuckDBConnection, write: Write,
         pytest.param("a,b\n" + "x" * 17_000_000 + ",1\n", "longer than 16 MB", id="endless line"),
         pytest.param("", r"^x\.csv is empty; its first line must name the columns$", id="empty"),
         pytest.param("\na,b\n1,2\n", r"^x\.csv: the first line is blank", id="blank first line"),
+        pytest.param("a,b\r\n1,2\n3,4\r\n", r"^x\.csv: its lines end in several ways", id="mixed line ends"),
+        pytest.param(b"\0" * 100, r"^x\.csv: the name of a column holds NUL", id="zeros"),
         pytest.param("a,B,b,A\n1,2,3,4\n", "more than one column 'a', 'b' ", id="equal names"),
     ],
 )

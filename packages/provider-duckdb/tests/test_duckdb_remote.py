@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -94,6 +95,14 @@ def test_every_format_is_read_from_s3(
     assert db.fetch("SELECT a::VARCHAR, b FROM t") == [("1", "é")]
 
 
+@pytest.mark.parametrize("key", ["a b.csv", "ä/ü.csv", "x+y.csv", "p%20q.csv", "it's.csv", 'd"q.csv', "h#a&s=h;.csv"])
+def test_letters_of_a_key_are_taken_as_they_are(s3: S3, bucket: str, connect: Connect, key: str) -> None:
+    """Spaces, quotes and signs of URIs name the object that has them; secrets may hold quotes."""
+    s3.put(f"{bucket}/{quote(key)}", b"a\n1\n")
+
+    assert load(connect(s3_secret='it\'s "q";\\'), f"S3://{bucket}/{key}", "csv").rows_loaded == 1
+
+
 def test_globs_and_folders_of_s3(s3: S3, bucket: str, connect: Connect) -> None:
     """Patterns are listed by the service; columns go by name, and folders are no columns."""
     s3.put(f"{bucket}/year=2020/a%20b.csv", b"id,x\n1,2\n")
@@ -129,6 +138,8 @@ def test_what_is_wrong_with_a_remote_file_is_said_as_for_a_local_one(s3: S3, buc
         ("s3://BUCKET/nope.csv", r"^cannot read s3://BUCKET/nope\.csv: there is no such file or bucket \(HTTP 404\)$"),
         ("s3://no-such-bucket/x.csv", r"^cannot read s3://no-such-bucket/x\.csv: there is no such file or bucket"),
         ("s3://no-such-bucket/*.csv", r"cannot read s3://no-such-bucket: there is no such file or bucket"),
+        ("s3://BUCKET/a ü+%.csv", r"^cannot read s3://BUCKET/a ü\+%\.csv: there is no such file"),
+        ("s3://BUCKET/daily/", r"^cannot load s3://BUCKET/daily/: it is a folder; name its files, as in s3://BUCKET/d"),
         ("s3://BUCKET/no*.csv", r"^no file matches s3://BUCKET/no\*\.csv$"),
         ("s3://BUCKET/no?.csv", r"^cannot load s3://BUCKET/no\?…: on S3 there are the patterns"),
         ("gs://BUCKET/x.csv", r"^cannot load gs://BUCKET/x\.csv: files are read from s3, https, http and from this"),

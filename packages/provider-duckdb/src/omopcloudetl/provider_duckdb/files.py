@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -47,7 +48,7 @@ def group_by_columns(session: Session, files: Sequence[DataFile], load: BulkLoad
     for file in files:
         layout = documents.layout_of(session, file, load)
         columns = _columns(session, file, load, layout)
-        _refuse_duplicates(file, columns)
+        _refuse_names(file, columns)
         groups.setdefault((columns, layout), []).append(file)
     return [FileGroup(tuple(members), columns, layout) for (columns, layout), members in groups.items()]
 
@@ -64,7 +65,9 @@ def _columns(session: Session, file: DataFile, load: BulkLoadStep, layout: str) 
 
 def _find_remote(session: Session, uri: str) -> list[DataFile]:
     session.allow_remote(uri)
-    if not uri.lower().startswith("s3://"):
+    scheme, _, place = uri.partition("://")
+    uri = f"{scheme.lower()}://{place}"  # the engine knows no other spelling
+    if scheme.lower() != "s3":
         return [DataFile(uri, uri, public(uri), None)]
     names = _glob(session, uri) if GLOB_CHARACTERS.search(uri) else [uri]
     if not names:
@@ -155,9 +158,11 @@ def _parquet(session: Session, file: DataFile) -> tuple[FileColumn, ...]:
     return tuple(FileColumn(str(row[0]), str(row[0]).lower(), str(row[1])) for row in described)
 
 
-def _refuse_duplicates(file: DataFile, columns: Sequence[FileColumn]) -> None:
-    names = [column.name for column in columns]
-    double = sorted({name for name in names if names.count(name) > 1})
+def _refuse_names(file: DataFile, columns: Sequence[FileColumn]) -> None:
+    counts = Counter(column.name for column in columns)
+    if any("\0" in name for name in counts):
+        raise LoadError(f"{file.label}: the name of a column holds NUL, as files do that are not text")
+    double = sorted(name for name, count in counts.items() if count > 1)
     if double:
         listed = ", ".join(f"'{name}'" for name in double)
         raise LoadError(f"{file.label} has more than one column {listed} (case does not matter)")

@@ -13,6 +13,7 @@ from omopcloudetl.provider_duckdb import contract, files, readers, sql
 from omopcloudetl.provider_duckdb.casts import unreadable, value_of
 from omopcloudetl.provider_duckdb.datafiles import FileGroup, LoadSession
 from omopcloudetl.provider_duckdb.engine_rejects import count_lines
+from omopcloudetl.provider_duckdb.packed import refuse_damaged
 from omopcloudetl.provider_duckdb.problems import explained, is_about_csv
 from omopcloudetl.provider_duckdb.rejects import forget_rejects, load_with_rejects
 from omopcloudetl.provider_duckdb.sql import FileColumn, TableColumn
@@ -29,6 +30,9 @@ def load_files(session: LoadSession, load: BulkLoadStep, base: Path) -> LoadMetr
     """
     start = time.perf_counter()
     found = files.find_files(session, load.uri, base)
+    for file in found:
+        if file.size is not None and load.format != "parquet":
+            refuse_damaged(file.path, file.label)
     groups = files.group_by_columns(session, found, load)
     table = session.table_columns(load.table) if load.mode == "replace_rows" else []
     if load.mode == "replace_rows":

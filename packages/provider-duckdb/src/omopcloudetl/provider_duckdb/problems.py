@@ -15,6 +15,8 @@ JSON_ERROR = re.compile(r'Malformed JSON in file "(.*)", at byte \d+ in [\w/]+ \
 # Behind it the engine quotes what it was given.
 INPUT = re.compile(r"\s+Input: \"")
 ENCODING = re.compile(r"File is not ([\w-]+) encoded")
+# What the engine says of a file that mixes \n, \r\n and \r.
+INVALID_STATE = "state machine reached an invalid state"
 CSV_HINTS = re.compile(r"\nPossible (?:fixes|[Ss]olutions?)")
 # What the engine says, and what we say; the offending line itself is left out: it is patient data.
 REASONS = (
@@ -59,18 +61,24 @@ def _explained(words: str, labels: Mapping[str, str], *, has_header: bool) -> st
             return f"{labels.get(not_json[1], not_json[1])}: it is not well-formed JSON: {not_json[2]}"
         encoding = ENCODING.search(words)
         if encoding:
-            which = next(iter(labels.values())) if len(labels) == 1 else "one of the files"
-            return f"{which}: it is not {encoding[1]}; convert it to UTF-8 if it is of a kind that Windows alone has"
-        words = INPUT.split(words)[0]
-        return _with_labels(words.split("\n\nLINE ")[0].strip(), labels)
-    named = CSV_FILE.search(words)
-    path = named[1] if named else ""
+            way_out = "convert it to UTF-8 if it is of a kind that Windows alone has"
+            return f"{_one_of(labels)}: it is not {encoding[1]}; {way_out}"
+        if INVALID_STATE in words:
+            return f"{_file_of(words, labels)}: its lines end in several ways, or quotes stand where none may"
+        words = INPUT.split(words)[0].split("\n\nLINE ")[0].strip()
+        return _with_labels(words, labels)
     said = CSV_HINTS.split(words[place.end() :])[0].rstrip()
     reason = _reason(said)
     if not has_header:
         reason = re.sub(r"the header has (\d+)$", r"\1 columns are declared", reason)
     line = f"line {place[1]} (line breaks inside quotes not counted)"
-    return f"{labels.get(path, path)}, {line}: {reason}"
+    return f"{_file_of(words, labels)}, {line}: {reason}"
+
+
+def _file_of(words: str, labels: Mapping[str, str]) -> str:
+    named = CSV_FILE.search(words)
+    path = named[1] if named else ""
+    return labels.get(path, path)
 
 
 def _reason(said: str) -> str:
@@ -82,6 +90,12 @@ def _reason(said: str) -> str:
 
 
 def _with_labels(text: str, labels: Mapping[str, str]) -> str:
+    told = text
     for path, label in labels.items():
-        text = text.replace(path, label)
-    return text
+        told = told.replace(path, label)
+    unnamed = told == text and labels and text.startswith("IO Error: ")
+    return f"{_one_of(labels)}: {text.removeprefix('IO Error: ')}" if unnamed else told
+
+
+def _one_of(labels: Mapping[str, str]) -> str:
+    return next(iter(labels.values())) if len(labels) == 1 else "one of the files"

@@ -6,7 +6,7 @@ import importlib.util
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from omopcloudetl.core.errors import LoadError
 from omopcloudetl.provider_duckdb.config import DuckDBConfig
@@ -45,6 +45,8 @@ def refuse_uri(uri: str, config: DuckDBConfig) -> None:
         raise LoadError(f"cannot load {public(uri)}: http {message}")
     if scheme == "s3" and "?" in uri:
         raise LoadError(f"cannot load {uri.partition('?')[0]}?…: on S3 there are the patterns *, ** and […], no ?")
+    if scheme == "s3" and uri.endswith("/"):
+        raise LoadError(f"cannot load {uri}: it is a folder; name its files, as in {uri}*.csv")
     if scheme != "s3" and "*" in uri:
         raise LoadError(f"cannot load {public(uri)}: a web server does not list its files; name them one by one")
 
@@ -130,7 +132,12 @@ def explained_remote(words: str, labels: Mapping[str, str]) -> str | None:
 
 def _as_asked_for(uri: str, labels: Mapping[str, str]) -> str:
     """The URI in the user's words: the engine may name the service's address in place of `s3://`."""
-    found = [label for path, label in labels.items() if uri == path or uri.endswith(f"/{path.partition('://')[2]}")]
+    bare = unquote(uri)
+    found = [
+        label
+        for path, label in labels.items()
+        if path in (uri, bare) or any(one.endswith(f"/{path.partition('://')[2]}") for one in (uri, bare))
+    ]
     return found[0] if found else public(uri)
 
 

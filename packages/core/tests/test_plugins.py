@@ -102,7 +102,7 @@ def test_a_module_that_was_not_named_is_no_plugin(install: Write) -> None:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        pytest.param("raise RuntimeError('no driver')", "RuntimeError('no driver')", id="fails"),
+        pytest.param("raise RuntimeError('no driver')", "RuntimeError: no driver", id="fails"),
         pytest.param("import no_such_module", "No module named 'no_such_module'", id="import"),
         pytest.param("def f(:", "SyntaxError", id="syntax"),
         pytest.param(
@@ -150,7 +150,7 @@ def test_a_broken_plugin_is_a_warning_if_it_was_merely_found(install: Write, fil
 
 def test_a_module_that_does_not_exist_is_an_error(fresh_modules: None) -> None:
     """A name that nothing stands behind is said to be missing."""
-    with pytest.raises(PluginError, match="the plugin no_such_plugin cannot be loaded: ModuleNotFoundError"):
+    with pytest.raises(PluginError, match="the plugin no_such_plugin cannot be loaded: No module named"):
         load_plugins(["no_such_plugin"])
 
 

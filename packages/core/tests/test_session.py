@@ -139,8 +139,9 @@ def test_an_unknown_cdm_version_is_reported_in_the_project(acme: ModuleType, pro
     with pytest.raises(ProjectError) as caught:
         session.compile()
     (found,) = caught.value.diagnostics
-    assert (found.code, str(found.position)) == ("unknown-cdm-version", "project.yaml:2:14")
-    assert "did you mean 9.9?" in found.message
+    assert (found.code, str(found.position)) == ("unknown-cdm-version", "project.yaml:2:15")
+    assert found.suggestion == "9.9"
+    assert "9.9" in found.allowed
 
 
 def test_a_plugin_that_the_project_names_must_load(acme: ModuleType, project: Project) -> None:

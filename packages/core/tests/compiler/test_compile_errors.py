@@ -99,7 +99,7 @@ def test_the_right_project_compiles(compile_project: Compile) -> None:
         pytest.param(
             person("year_of_birth: 1970", "year_of_birth: {constant: x}"),
             "constant-type",
-            "9:18",
+            "9:29",
             None,
             id="constant",
         ),

@@ -146,11 +146,11 @@ def test_a_load_demands_the_columns_that_rules_read(compile_project: Compile) ->
     ("text", "code", "place", "words"),
     [
         pytest.param("select 1", "sql-statements", "1:1", "must be INSERT", id="select"),
-        pytest.param("drop table cdm.person", "sql-statements", "1:12", "must be INSERT", id="drop"),
-        pytest.param("create schema foo", "sql-statements", "1:15", "must be INSERT", id="create-schema"),
+        pytest.param("drop table cdm.person", "sql-statements", "1:1", "must be INSERT", id="drop"),
+        pytest.param("create schema foo", "sql-statements", "1:1", "must be INSERT", id="create-schema"),
         pytest.param("", "sql-statements", "1:1", "holds no statement", id="empty"),
         pytest.param("-- nothing", "sql-statements", "1:1", "holds no statement", id="comment"),
-        pytest.param("delete from {{ x }}.y", "sql-statements", "1:1", "no text templates", id="template"),
+        pytest.param("delete from {{ x }}.y", "sql-statements", "1:13", "no text templates", id="template"),
         pytest.param("delete from cdm.person\nwhere (", "sql-syntax", "2:7", "something is missing", id="syntax"),
         pytest.param("delete from\n  'x", "sql-syntax", "2:3", "begins with ' is not closed", id="quote"),
         pytest.param(
@@ -166,7 +166,7 @@ def test_a_load_demands_the_columns_that_rules_read(compile_project: Compile) ->
         pytest.param(
             "insert into cdm.person select * from read_csv('/x')",
             "unknown-schema",
-            "1:1",
+            "1:38",
             "logical",
             id="file-function",
         ),
@@ -239,7 +239,7 @@ def test_a_cycle_is_printed(problem: Problem) -> None:
     )
     texts = {name: f"select * from work.{other}" for name, other in (("a.sql", "b"), ("b.sql", "c"), ("c.sql", "a"))}
     found = problem({**files, **texts})
-    assert (found.code, str(found.position)) == ("cycle", "workflow.yaml:6:1")
+    assert (found.code, str(found.position)) == ("cycle", "workflow.yaml:6:5")
     assert found.message == "these steps wait for each other: a → b → c → a"
 
 

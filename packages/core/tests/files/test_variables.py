@@ -117,7 +117,7 @@ def test_a_wrong_value_is_reported_where_it_can_be_mended(
 def test_a_wrong_default_is_reported_in_the_workflow(read: Read) -> None:
     """A default has to be of the type it is the default of."""
     _, (found,) = read("{type: integer, default: many}")
-    assert str(found.position) == "workflow.yaml:3:6"
+    assert str(found.position) == "workflow.yaml:3:31"
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,13 @@ class Diagnostic:
     piece: tuple[str, int] | None = None
     """Which part of a longer text at `position` is meant, and which of its occurrences, from 0."""
 
+    def __post_init__(self) -> None:
+        # What a file holds must neither change a terminal nor be a text that no output can encode.
+        for name in ("message", "found", "suggestion", "help"):
+            text = getattr(self, name)
+            if text is not None:
+                object.__setattr__(self, name, printable(text))
+
     def __str__(self) -> str:
         lines = [f"{self.position}: {self.severity}[{self.code}]: {self.message}"]
         if self.found is not None:
@@ -55,6 +62,13 @@ class Diagnostic:
         content = asdict(self)
         del content["piece"]
         return content
+
+
+def printable(text: str) -> str:
+    """The text with characters that cannot be shown by their numbers; line breaks and tabs stay."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
 def abbreviated(allowed: tuple[str, ...], limit: int = 12) -> str:

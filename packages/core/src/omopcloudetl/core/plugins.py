@@ -131,7 +131,8 @@ def load_plugins(asked_for: Iterable[str] = ()) -> Plugins:
         try:
             _register(manager, name)
         except Exception as error:
-            raise PluginError(f"the plugin {_label(name)} cannot be loaded: {error!r}") from error
+            reason = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+            raise PluginError(f"the plugin {_label(name)} cannot be loaded: {reason}") from error
     return Plugins(manager)
 
 

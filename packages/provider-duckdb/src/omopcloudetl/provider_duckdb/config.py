@@ -20,6 +20,7 @@ PROBLEMS = {
     "path": "write the database file, relative to the project folder, or ':memory:'",
     "storage_version": "write a version of DuckDB such as 'v1.3.0', or 'latest'",
     "s3_endpoint": "write host and port, without https://",
+    "threads": "write a whole number of at least 1",
     "memory_limit": "write a number and a unit, such as '4GB'",
 }
 

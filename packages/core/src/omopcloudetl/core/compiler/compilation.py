@@ -168,6 +168,18 @@ class Compilation:
             self.problem("missing-variable", message, position, help=help_, piece=piece(name))
         return None
 
+    def check_column(self, logical: str, name: str, position: Position, piece: tuple[str, int] | None = None) -> None:
+        """A column of a table whose columns are known must be one of them; one of a source must be in its file."""
+        known = self.sources.get(logical)
+        schema, _, table = logical.partition(".")
+        specified = self.specification.by_name.get(table) if schema in {"cdm", "vocab"} else None
+        allowed = tuple(known) if known is not None else tuple(specified.by_name) if specified else None
+        if allowed is not None and name not in allowed:
+            message = f"{logical} has no column '{name}'"
+            self.problem("unknown-column", message, position, found=name, allowed=allowed, piece=piece)
+        elif schema == "source":
+            self.need(logical, name, position)
+
     def need(self, table: str, column: str, position: Position) -> None:
         """Note that a rule at `position` reads a column."""
         self.needs.setdefault(table, {}).setdefault(column, f"{position.file}:{position.line}")
@@ -214,7 +226,8 @@ class Compilation:
                 sql = self.generator.render(draft.tree, self.schemas)
             except UnsupportedError as error:
                 message = f"{self.generator.dialect} cannot express '{draft.purpose}': {error}"
-                self.problem("unsupported", message, Position(place.file, place.line))
+                help_ = "write it in another way, or choose another target"
+                self.problem("unsupported", message, Position(place.file, place.line), help=help_)
                 continue
             rendered.append(Statement(sql=sql, purpose=draft.purpose, check=draft.check, counted=draft.counted))
         self._give_memory_back(len(rendered))
@@ -236,6 +249,8 @@ class Compilation:
 
 def text_tables(project: LoadedProject) -> frozenset[str]:
     """The source tables that are loaded from text files."""
+    if "steps" in project.incomplete:
+        return frozenset()  # what a load declares may be left out with a mistake in it
     return frozenset(
         f"source.{name}"
         for step in project.workflow.steps

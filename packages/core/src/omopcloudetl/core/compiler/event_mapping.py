@@ -124,7 +124,7 @@ def _tables(compilation: Compilation, loaded: LoadedMapping, model: EventMapping
             compilation.problem(
                 "unknown-table",
                 f"'{name}' is no table for events in the CDM {compilation.specification.version}",
-                loaded.document.at(*path),
+                loaded.document.at_key(*path) if path[0] == "columns" else loaded.document.at(*path),
                 found=name,
                 allowed=known,
             )
@@ -132,7 +132,8 @@ def _tables(compilation: Compilation, loaded: LoadedMapping, model: EventMapping
     possible = {*routed.values(), OTHER_DOMAINS, model.default_table}
     for name in (name for name in model.columns if name in known and name not in possible):
         message = f"no row of {model.name} can be routed to '{name}'"
-        compilation.problem("no-effect", message, loaded.document.at_key("columns", name), found=name)
+        help_ = f"take it out, or add a domain to `routes:` that goes to {name}"
+        compilation.problem("no-effect", message, loaded.document.at_key("columns", name), found=name, help=help_)
     return [compilation.specification.by_name[name] for name in known if name in possible]
 
 
@@ -220,12 +221,13 @@ def _extras(
             field = table.by_name.get(name) if table else None
             free = _free_fields(table, roles) if table else ()
             if field is None or name not in free or isinstance(value, IdValue):
-                what = f"cdm.{table_name} has no field '{name}'"
-                if field is not None:
+                if field is None:
+                    what = f"cdm.{table_name} has no field '{name}'"
+                    compilation.problem("unknown-field", what, position, found=name, allowed=free)
+                else:
                     what = f"'{name}' of cdm.{table_name} is filled by the event itself"
-                compilation.problem(
-                    "misplaced-id" if field else "unknown-field", what, position, found=name, allowed=free
-                )
+                    help_ = "leave it out; the event's own keys fill it"
+                    compilation.problem("misplaced-id", what, position, found=name, help=help_)
                 continue
             found = builder.value(f"{table_name}__{name}", value, field.type, "columns", table_name, name)
             extras.setdefault(table_name, []).append(found)

@@ -106,7 +106,7 @@ def _check_names(compilation: Compilation) -> bool:
             compilation.problem(
                 "duplicate-name",
                 f"two steps of the plan are named '{step.name}', the other is from {first.file}:{first.line}",
-                Position(step.origin.file, step.origin.line),
+                _place(compilation, step.origin),
                 found=step.name,
                 help="give the workflow's step another name",
             )
@@ -140,8 +140,18 @@ def _waits(step: str, other: str, depends: Mapping[str, set[str]]) -> bool:
 
 
 def _position(compilation: Compilation, name: str) -> Position:
-    place = next(step.origin for step in compilation.steps if step.name == name)
-    return Position(place.file, place.line)
+    return _place(compilation, next(step.origin for step in compilation.steps if step.name == name))
+
+
+def _place(compilation: Compilation, origin: Origin) -> Position:
+    """The first value in a step's line."""
+    document = compilation.project.workflow_document
+    in_line = [place for place in document.positions.values() if place.line == origin.line]
+    return (
+        min(in_line, key=lambda place: place.column)
+        if in_line and origin.file == document.file
+        else Position(origin.file, origin.line)
+    )
 
 
 def _report_cycle(compilation: Compilation, waiting: Mapping[str, set[str]]) -> None:

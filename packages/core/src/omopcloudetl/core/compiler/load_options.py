@@ -42,7 +42,8 @@ def check_options(compilation: Compilation, step: BulkLoadStep, index: int) -> N
             compilation.problem("missing-columns", message, document.at(*path), help=help_)
         if options.quote and options.quote == (options.delimiter or ","):
             message = f"values of {step.schema_}.{name} are quoted with what stands between them"
-            compilation.problem("invalid-value", message, document.at(*path), found=options.quote)
+            help_ = "give `quote` and `delimiter` different characters"
+            compilation.problem("invalid-value", message, document.at(*path), found=options.quote, help=help_)
 
 
 def table_format(step: BulkLoadStep, name: str) -> FileFormat:

@@ -10,14 +10,16 @@ from sqlglot.errors import ParseError, TokenError
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation
-from omopcloudetl.core.compiler.sql_errors import Excerpt, is_template, row_level_problem, syntax_problem
+from omopcloudetl.core.compiler.sql_errors import Excerpt, row_level_problem, syntax_problem, template_mark
 from omopcloudetl.core.compiler.types import Family, TypeReader, field_family
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
 from omopcloudetl.core.models.loads import Column
 
-TEMPLATE_PROBLEM = "there are no text templates; write a variable as :name"
+TEMPLATE_PROBLEM = "there are no text templates"
+TEMPLATE_HELP = "write a variable as :name"
+TABLE_HELP = "write for example source.patients; a file is loaded by a `bulk_load` step first"
 AUTHOR_DIALECT = "duckdb"
 """The dialect in which authors write expressions, whatever the target."""
 
@@ -105,17 +107,17 @@ class Scope:
         be something that can be true.
         """
         position = self.at(*path)
-        if is_template(sql):
-            self.compilation.problem("sql-expression", TEMPLATE_PROBLEM, position, found=sql)
+        if template_mark(sql) is not None:
+            self.compilation.problem("sql-expression", TEMPLATE_PROBLEM, position, found=sql, help=TEMPLATE_HELP)
             return Parsed(exp.Null())
         try:
             tree: exp.Expr = parse_one(sql, read=AUTHOR_DIALECT, into=exp.Condition)
-        except (ParseError, TokenError) as error:
+        except (ParseError, TokenError, RecursionError) as error:
             self._syntax_problem(sql, error, position)
             return Parsed(exp.Null())
-        problem = row_level_problem(tree)
+        problem = row_level_problem(tree, is_condition=path[-1] in {"where", "on"})
         if problem is not None:
-            self.compilation.problem("sql-expression", problem, position, found=sql)
+            self.compilation.problem("sql-expression", problem[0], position, found=sql, help=problem[1])
             return Parsed(exp.Null())
         tree = trees.without_places(self._bind(tree, Excerpt(sql, position)))
         family = self._check_types(tree, position, condition=condition)
@@ -172,13 +174,15 @@ class Scope:
 
     def _bind_table(self, node: exp.Table, text: Excerpt) -> None:
         logical = f"{node.db}.{node.name}".lower()
+        self._check_specified(logical, text.position)
         if node.db.lower() not in LOGICAL_SCHEMAS or node.catalog:
             self.compilation.problem(
                 "unknown-schema",
                 "a table in SQL is written schema.table over the logical schemas",
                 text.position,
-                found=node.sql(),
+                found=as_written(node),
                 allowed=LOGICAL_SCHEMAS,
+                help=TABLE_HELP,
                 piece=text.piece(node.args.get("catalog"), node.args.get("db"), node.this),
             )
         node.set("this", trees.identifier(node.name.lower()))
@@ -190,7 +194,8 @@ class Scope:
         if node.args.get("db"):
             found = node.sql().replace('"', "")
             message, piece = "a column is written alias.column", text.piece(*node.parts)
-            self.compilation.problem("unknown-alias", message, text.position, found=found, piece=piece)
+            help_ = f"write {next(iter(self.tables), 'alias')}.{node.name}"
+            self.compilation.problem("unknown-alias", message, text.position, found=found, piece=piece, help=help_)
             return
         if not node.table:
             if len(self.tables) != 1:
@@ -201,6 +206,7 @@ class Scope:
                     found=node.name,
                     allowed=[f"{alias}.{node.name}" for alias in self.tables],
                     piece=text.piece(node.this),
+                    help=None if self.tables else "the mapping has no `from:`; put a text in single quotes",
                 )
                 return
             node.set("table", trees.identifier(next(iter(self.tables))))
@@ -213,35 +219,18 @@ class Scope:
             )
             return
         self.used.add(node.table)
-        self._check_column(logical, node, text)
+        self.compilation.check_column(logical, node.name, text.position, piece=text.piece(node.this))
 
     def _bind_inner_column(self, node: exp.Column, text: Excerpt) -> None:
         """A column inside a subquery: of the subquery's own table where an alias says so, or of the mapping's."""
         logical = self._owner(node)
         self.used.add(node.table)
         if logical is not None and node.table:
-            self._check_column(logical, node, text)
+            self.compilation.check_column(logical, node.name, text.position, piece=text.piece(node.this))
 
     def _owner(self, node: exp.Column) -> str | None:
         """The logical table of a column: of the nearest query around it that has its alias, else the mapping's."""
         return owner(node, self.tables)
-
-    def _check_column(self, logical: str, node: exp.Column, text: Excerpt) -> None:
-        name, known = node.name, self.compilation.sources.get(logical)
-        schema, _, table = logical.partition(".")
-        specified = self.compilation.specification.by_name.get(table) if schema in {"cdm", "vocab"} else None
-        allowed = tuple(known) if known is not None else tuple(specified.by_name) if specified else None
-        if allowed is not None and name not in allowed:
-            self.compilation.problem(
-                "unknown-column",
-                f"{logical} has no column '{name}'",
-                text.position,
-                found=name,
-                allowed=allowed,
-                piece=text.piece(node.this),
-            )
-        elif schema == "source":
-            self.compilation.need(logical, name, text.position)
 
     def _declared(self, node: exp.Column) -> Column | None:
         """What the workflow declares of a column whose text is to be read as another type."""
@@ -306,19 +295,18 @@ class Scope:
     # -- complaints
 
     def _check_tables(self) -> None:
-        specification = self.compilation.specification
         for alias, logical in self.tables.items():
-            schema, _, name = logical.partition(".")
-            known = [table.name for table in specification.in_schema(schema)]
-            if schema in {"cdm", "vocab"} and name not in known:
-                path = ("from", alias) if self.base and alias == self.base[0] else ("joins", alias, "table")
-                self.compilation.problem(
-                    "unknown-table",
-                    f"the CDM {specification.version} has no table {logical}",
-                    self.at(*path),
-                    found=name,
-                    allowed=known,
-                )
+            path = ("from", alias) if self.base and alias == self.base[0] else ("joins", alias, "table")
+            self._check_specified(logical, self.at(*path))
+
+    def _check_specified(self, logical: str, position: Position) -> None:
+        """A table of the CDM or the vocabulary must be one of the specification."""
+        specification = self.compilation.specification
+        schema, _, name = logical.partition(".")
+        known = [table.name for table in specification.in_schema(schema)]
+        if schema in {"cdm", "vocab"} and name not in known:
+            message = f"the CDM {specification.version} has no table {logical}"
+            self.compilation.problem("unknown-table", message, position, found=name, allowed=known)
 
     def _check_joins(self) -> None:
         """A join may only use what was joined before it."""
@@ -328,15 +316,23 @@ class Scope:
             for other in sorted(self.aliases_in(on) - known):
                 if other in self.joins:
                     message = f"the join '{alias}' uses '{other}', which is joined after it"
-                    where = self.at("joins", alias, "on")
-                    self.compilation.problem("unknown-alias", message, where, found=other)
+                    where, help_ = self.at("joins", alias, "on"), f"move '{other}' above '{alias}'"
+                    self.compilation.problem("unknown-alias", message, where, found=other, help=help_)
 
-    def _syntax_problem(self, sql: str, error: ParseError | TokenError, position: Position) -> None:
+    def _syntax_problem(self, sql: str, error: ParseError | TokenError | RecursionError, position: Position) -> None:
         self.knows_rules = False
         problem = syntax_problem(error, sql)
         line = f" (line {problem.line} of it)" if "\n" in sql.strip() else ""
         text = f"this SQL expression cannot be read: {problem.message}{line}"
-        self.compilation.problem("sql-syntax", text, position, found=sql, piece=problem.piece(sql))
+        piece = problem.piece(sql)
+        self.compilation.problem("sql-syntax", text, position, found=sql, piece=piece, help=problem.help)
+
+
+def as_written(table: exp.Table) -> str:
+    """A table as its author names it, without its alias; of a function only the name."""
+    if isinstance(table.this, exp.Identifier):
+        return ".".join(part.name for part in table.parts)
+    return table.this.name if isinstance(table.this, exp.Anonymous) else table.this.sql_name().lower()
 
 
 def owner(node: exp.Column, outermost: Mapping[str, str] | None = None) -> str | None:

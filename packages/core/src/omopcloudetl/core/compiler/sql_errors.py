@@ -15,6 +15,9 @@ _MISSING = re.compile(r"Missing (?P<mark>\S+) from \d+:(?P<start>\d+)")
 _TEXT = re.compile(r"'[^']*'")
 _NO_CODE = re.compile(r"'[^']*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _TEMPLATE = re.compile(r"\{\{|\{%")
+_CLOSES = {"/*": "*/", "(": ")", "[": "]", "{": "}"}
+TOO_DEEP = "it is nested too deeply"
+DEEP_HELP = "compute a part of it in a `sql` step, and read the table that it makes"
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class SqlProblem:
     column: int = 1
     near: str = ""
     """The word or mark at that place."""
+    help: str = "compare it with DuckDB's SQL; a name that is a word of SQL needs double quotes"
 
     def piece(self, sql: str) -> tuple[str, int] | None:
         """`near`, and which of its occurrences in the text is meant, from 0."""
@@ -68,8 +72,10 @@ def _piece(sql: str, start: int, end: int) -> tuple[str, int]:
     return text, len(as_word(text).findall(sql, 0, start))
 
 
-def syntax_problem(error: ParseError | TokenError, sql: str) -> SqlProblem:
+def syntax_problem(error: ParseError | TokenError | RecursionError, sql: str) -> SqlProblem:
     """What sqlglot could not read."""
+    if isinstance(error, RecursionError):
+        return SqlProblem(TOO_DEEP, help=DEEP_HELP)
     if isinstance(error, TokenError):
         return _token_problem(error, sql)
     details = error.errors[0] if error.errors else {}
@@ -80,6 +86,8 @@ def syntax_problem(error: ParseError | TokenError, sql: str) -> SqlProblem:
         message = "something is missing"
     elif message.startswith("Invalid expression"):
         message = "this is not expected here"
+    elif message.startswith("No expression was parsed"):
+        return SqlProblem("there is no value in it", help="write a value, such as p.id")
     end = int(details.get("col") or 1)
     column = max(end - len(near) + 1, 1)
     return SqlProblem(f"{message}, near '{near}'" if near else message, int(details.get("line") or 1), column, near)
@@ -93,20 +101,26 @@ def _token_problem(error: TokenError, sql: str) -> SqlProblem:
     start = int(missing["start"]) if missing else max(sql.rfind(mark), 0)
     before = sql[:start]
     message = f"what begins with {mark} is not closed"
-    return SqlProblem(message, before.count("\n") + 1, start - before.rfind("\n"), mark)
+    help_ = f"close it with {_CLOSES.get(mark, mark)}"
+    return SqlProblem(message, before.count("\n") + 1, start - before.rfind("\n"), mark, help_)
 
 
-def is_template(sql: str) -> bool:
-    """Whether the text has marks of a template language, which would otherwise be read as a struct."""
-    return _TEMPLATE.search(_TEXT.sub("", sql)) is not None
+def template_mark(sql: str) -> int | None:
+    """Where the text has a mark of a template language, which would otherwise be read as a struct."""
+    mark = _TEMPLATE.search(_TEXT.sub(lambda text: " " * len(text[0]), sql))
+    return mark.start() if mark else None
 
 
-def row_level_problem(tree: exp.Expr) -> str | None:
-    """What a rule for one row may not hold: all columns at once, or an aggregate of many rows."""
+def row_level_problem(tree: exp.Expr, *, is_condition: bool = False) -> tuple[str, str] | None:
+    """What a rule for one row may not hold, and what to do: all columns at once, or an aggregate of many rows."""
     for star in tree.find_all(exp.Star):
         if not isinstance(star.parent, exp.Count) and star.find_ancestor(exp.Query) is None:
-            return "a rule names its columns; '*' is all of them"
+            return "a rule names its columns; '*' is all of them", "name one column"
     for aggregate in tree.find_all(exp.AggFunc):
         if aggregate.find_ancestor(exp.Query, exp.Window) is None:
-            return "a rule is about one row; an aggregate needs a subquery or OVER (…)"
+            return "a rule is about one row, an aggregate about many", "write a subquery, or OVER (…) behind it"
+    for window in tree.find_all(exp.Window) if is_condition else ():
+        if window.find_ancestor(exp.Query) is None:
+            message = "a condition chooses rows before OVER (…) looks at them"
+            return message, "compute it in a `sql` step, and read the table that it makes"
     return None

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from sqlglot import exp, parse
+import re
+
+from sqlglot import exp, parse, tokenize
 from sqlglot.errors import ParseError, TokenError
+from sqlglot.tokenizer_core import TokenType
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
-from omopcloudetl.core.compiler.scope import AUTHOR_DIALECT, TEMPLATE_PROBLEM, owner
-from omopcloudetl.core.compiler.sql_errors import is_template, syntax_problem, variable_start
+from omopcloudetl.core.compiler.scope import (
+    AUTHOR_DIALECT,
+    TABLE_HELP,
+    TEMPLATE_HELP,
+    TEMPLATE_PROBLEM,
+    as_written,
+    owner,
+)
+from omopcloudetl.core.compiler.sql_errors import syntax_problem, template_mark, variable_start
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
 from omopcloudetl.core.models.workflow import SqlStep
@@ -45,7 +55,9 @@ def sql_step(compilation: Compilation, step: SqlStep, index: int) -> None:
             )
         if step.creates in draft.reads:
             message = f"{step.creates} cannot be made from itself"
-            compilation.problem("sql-statements", message, Position(file))
+            help_ = "read it from another table, or let the step create a new one"
+            place = compilation.read_at[step.creates]
+            compilation.problem("sql-statements", message, place, found=step.creates, help=help_)
         _check_specified(compilation, step.creates, compilation.project.workflow_document.at("steps", index, "creates"))
         draft.writes.add(step.creates)
     else:
@@ -58,15 +70,17 @@ def _statements(compilation: Compilation, file: str) -> list[exp.Expr] | None:
     text = compilation.project.sql_files.get(file)
     if text is None:
         return None
-    if is_template(text):
-        compilation.problem("sql-statements", TEMPLATE_PROBLEM, Position(file))
+    if (mark := template_mark(text)) is not None:
+        where = _place_of(mark, text, file)
+        compilation.problem("sql-statements", TEMPLATE_PROBLEM, where, help=TEMPLATE_HELP)
         return None
     try:
         return [tree for tree in parse(text, read=AUTHOR_DIALECT) if tree is not None]
-    except (ParseError, TokenError) as error:
+    except (ParseError, TokenError, RecursionError) as error:
         problem = syntax_problem(error, text)
         where = Position(file, problem.line, problem.column)
-        compilation.problem("sql-syntax", f"this SQL cannot be read: {problem.message}", where)
+        message = f"this SQL cannot be read: {problem.message}"
+        compilation.problem("sql-syntax", message, where, help=problem.help)
         return None
 
 
@@ -74,40 +88,71 @@ def _allowed(compilation: Compilation, step: SqlStep, statements: list[exp.Expr]
     position = Position(step.file)
     if step.creates and (len(statements) != 1 or not isinstance(statements[0], exp.Query)):
         message = f"the file must hold one SELECT, whose result becomes {step.creates}"
-        compilation.problem("sql-statements", message, position, found=f"{len(statements)} statements")
+        found = f"{len(statements)} statements" if len(statements) != 1 else _start_of(statements[0])
+        help_ = "write one SELECT, or leave `creates:` out"
+        compilation.problem("sql-statements", message, position, found=found, help=help_)
         return False
     if not statements:
-        compilation.problem("sql-statements", "the file holds no statement", position)
-    for tree in () if step.creates else statements:
+        help_ = "write a statement, or take the step out of the workflow"
+        compilation.problem("sql-statements", "the file holds no statement", position, help=help_)
+    for number, tree in enumerate(() if step.creates else statements):
         if not isinstance(tree, _WRITES) or (isinstance(tree, exp.Create) and tree.kind not in _CREATED):
             message = "a statement must be INSERT, UPDATE, DELETE, MERGE, CREATE TABLE or CREATE VIEW"
-            found = tree.sql(dialect=AUTHOR_DIALECT).partition("\n")[0][:60]
-            help_ = "for a SELECT, name the table it makes with `creates:`" if isinstance(tree, exp.Query) else None
-            compilation.problem("sql-statements", message, _place(tree, step.file), found=found, help=help_)
+            help_ = "take it out; schemas and tables of the CDM are made by `ddl` steps"
+            if isinstance(tree, exp.Query):
+                help_ = "for a SELECT, name the table it makes with `creates:`"
+            place = _places_of_statements(compilation.project.sql_files[step.file], step.file)[number]
+            compilation.problem("sql-statements", message, place, found=_start_of(tree), help=help_)
             return False
     return True
 
 
+def _places_of_statements(text: str, file: str) -> list[Position]:
+    """Where each statement begins."""
+    tokens = tokenize(text, read=AUTHOR_DIALECT)
+    ends = [TokenType.SEMICOLON, *(token.token_type for token in tokens)]
+    firsts = [token for before, token in zip(ends, tokens, strict=False) if before == TokenType.SEMICOLON]
+    return [_place_of(token.start, text, file) for token in firsts if token.token_type != TokenType.SEMICOLON]
+
+
+def _start_of(tree: exp.Expr) -> str:
+    return tree.sql(dialect=AUTHOR_DIALECT, comments=False).partition("\n")[0][:60]
+
+
+def _first(text: str, word: str, file: str) -> Position:
+    """Where a word stands first, or the file's first place."""
+    mark = re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE)
+    return _place_of(mark.start(), text, file) if mark else Position(file)
+
+
+def _place_of(offset: int, text: str, file: str) -> Position:
+    before = text[:offset]
+    return Position(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
+
+
 def _bind(compilation: Compilation, tree: exp.Expr, file: str, draft: DraftStep) -> None:
     """Lower-case names, bind variables, and note what the statement reads and writes."""
+    text = compilation.project.sql_files[file]
     local = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
     for name in tree.find_all(exp.Identifier):
         name.set("this", name.name.lower())
         name.set("quoted", True)
     written = tree.this.find(exp.Table) if isinstance(tree, _WRITES) else None
     for node in list(tree.find_all(exp.Placeholder, exp.Parameter)):
-        where = _variable_place(compilation.project.sql_files[file], str(node.name), file)
+        where = _place_of(variable_start(text, str(node.name)) or 0, text, file)
         node.replace(trees.literal(compilation.variable(str(node.name), where)))
     for table in tree.find_all(exp.Table):
         if not table.db and table.name in local:
             continue
         if table.db not in LOGICAL_SCHEMAS or table.catalog:
+            found = as_written(table)
             compilation.problem(
                 "unknown-schema",
                 "a table in SQL is written schema.table over the logical schemas",
-                _place(table, file),
-                found=table.sql(identify=False).replace('"', ""),
+                _place(table, file) if isinstance(table.this, exp.Identifier) else _first(text, found, file),
+                found=found,
                 allowed=LOGICAL_SCHEMAS,
+                help=TABLE_HELP,
             )
             continue
         logical = f"{table.db}.{table.name}"
@@ -143,15 +188,9 @@ def _place(node: exp.Expr, file: str) -> Position:
     return Position(file, int(first["line"]), max(int(first["col"]) - length, 1))
 
 
-def _variable_place(text: str, name: str, file: str) -> Position:
-    """Where a variable is used first."""
-    before = text[: variable_start(text, name) or 0]
-    return Position(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
-
-
 def _need_columns(compilation: Compilation, tree: exp.Expr, file: str) -> None:
-    """Note which source columns the file reads, where an alias says in its own query whose they are."""
+    """Check the columns that the file reads, where an alias says in its own query whose they are."""
     for node in tree.find_all(exp.Column):
         logical = owner(node) if node.table and isinstance(node.this, exp.Identifier) else None
-        if logical is not None and logical.startswith("source."):
-            compilation.need(logical, node.name, _place(node, file))
+        if logical is not None:
+            compilation.check_column(logical, node.name, _place(node.this, file))

@@ -13,6 +13,7 @@ from sqlglot import exp
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation
+from omopcloudetl.core.compiler.literals import EXAMPLES, fits, is_in_range
 from omopcloudetl.core.compiler.lookups import VOCABULARY_TABLES, Lookup
 from omopcloudetl.core.compiler.scope import Parsed, Scope
 from omopcloudetl.core.compiler.types import FIELDS, field_help
@@ -35,9 +36,6 @@ _LOGICAL = {
     "date": "date",
     "datetime": "timestamp",
 }
-
-_RANGES = {"integer": 2**31, "bigint": 2**63}
-"""From minus this to below this are the numbers of a type."""
 
 WRITTEN, MERGED, QUARANTINED = "written", "merged", "quarantined"
 
@@ -165,7 +163,7 @@ class StageBuilder:
             case ExpressionValue():
                 return self._expression(name, value.expression, type_, *path, "expression")
             case ConstantValue():
-                return self._constant(name, value.constant, type_, *path)
+                return self._constant(name, value.constant, type_, *path, "constant")
             case ValueMap():
                 return self._value_map(name, value, type_, *path)
             case ConceptValue():
@@ -225,6 +223,7 @@ class StageBuilder:
                 position,
                 found=entity,
                 allowed=tuple(self.compilation.entities),
+                help=f"give the id of a mapping of cdm.{entity} by {{id: …}}, not numbered by 'ordinal'",
             )
         elif arity is not None and arity != len(key):
             message = f"the natural key of '{entity}' has {_parts(arity)}"
@@ -267,17 +266,13 @@ class StageBuilder:
         base = type_.partition("(")[0]
         if value is None:
             return FieldValue(name, trees.null_of(self.compilation.type(type_)))
-        fits = {
-            "integer": isinstance(value, int) and not isinstance(value, bool),
-            "bigint": isinstance(value, int) and not isinstance(value, bool),
-            "float": isinstance(value, int | float) and not isinstance(value, bool),
-        }.get(base, isinstance(value, str))
-        if not fits:
-            message = f"{name} is of type {type_}"
-            self.compilation.problem("constant-type", message, self.scope.at(*path), found=repr(value))
-        elif isinstance(value, int) and base in _RANGES and not -_RANGES[base] <= value < _RANGES[base]:
-            message = f"{name} is of type {type_}, which has no number as large"
-            self.compilation.problem("constant-range", message, self.scope.at(*path), found=repr(value))
+        if not fits(value, base):
+            message, help_ = f"{name} is of type {type_}", f"write {EXAMPLES.get(base, 'a text')}"
+            found = str(value).lower() if isinstance(value, bool) else str(value)
+            self.compilation.problem("constant-type", message, self.scope.at(*path), found=found, help=help_)
+        elif not is_in_range(value, base):
+            message, help_ = f"{name} is of type {type_}, which has no number as large", "write a smaller number"
+            self.compilation.problem("constant-range", message, self.scope.at(*path), found=str(value), help=help_)
         node = trees.literal(value)
         if base in {"date", "datetime"}:
             node = trees.cast(node, self.compilation.type(type_))

@@ -26,7 +26,7 @@ from omopcloudetl.core.compiler.staged import (
 )
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.mapping import TableMapping
-from omopcloudetl.core.models.values import IdValue
+from omopcloudetl.core.models.values import ConstantValue, IdValue
 from omopcloudetl.core.specification.models import CdmTable
 
 
@@ -95,7 +95,8 @@ def _check_options(loaded: LoadedMapping, model: TableMapping, own_id: IdValue |
         scope.compilation.problem("unsupported", message, scope.at("columns"), help="use `strategy: registry`")
     if own_id is not None and own_id.strategy == "ordinal" and "on_duplicate_key" in model.model_fields_set:
         message = "with ordinal ids every row is kept, also those of the same key"
-        scope.compilation.problem("no-effect", message, scope.at("on_duplicate_key"))
+        place, help_ = scope.document.at_key("on_duplicate_key"), "leave it out, or use `strategy: registry`"
+        scope.compilation.problem("no-effect", message, place, help=help_)
 
 
 def _target(compilation: Compilation, loaded: LoadedMapping, model: TableMapping) -> CdmTable | None:
@@ -144,13 +145,14 @@ def _values(
                 found=name,
                 allowed=tuple(known),
             )
-    missing = [field.name for field in target.fields if field.required and field.name not in model.columns]
+    given = {name for name, value in model.columns.items() if value != ConstantValue(constant=None)}
+    missing = [field.name for field in target.fields if field.required and field.name not in given]
     if missing and loaded.is_whole:
         compilation.problem(
             "missing-field",
             f"cdm.{target.name} requires {', '.join(missing)}",
             loaded.document.at("columns"),
-            help="map it, or give a constant",
+            help="map each of them, or give it a constant",
         )
     return [
         builder.value(field.name, model.columns[field.name], field.type, "columns", field.name, required=field.required)

@@ -171,9 +171,11 @@ def compile_mappings(compilation: Compilation) -> None:
         if not compilation.has_errors:
             stage = compilation.steps[-1]
             stage.statements = compilation.render(stage.statements, stage.origin)
-    if staged and not compilation.has_errors:
+    if not staged or not all(mapping.loaded.is_whole for mapping in staged):
+        return  # what is left of a mapping has no key, perhaps, and there will be no plan
+    if not compilation.has_errors:
         write_tables(compilation, staged)
-    if staged and not compilation.has_errors:
+    if not compilation.has_errors:
         ledger_step(compilation, staged)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -83,7 +84,7 @@ class LoadedProject:
 def load_project_config(root: Path) -> tuple[ProjectConfig, YamlDocument]:
     """Only `project.yaml`, so that its plugins can be loaded before anything else."""
     if not root.is_dir():
-        raise _missing(PROJECT_FILE, f"there is no folder {root}")
+        raise _no_folder(root)
     return _read(root, PROJECT_FILE, _PROJECT)
 
 
@@ -105,7 +106,7 @@ def read_project(root: Path, *, target: str | None = None, variables: Mapping[st
     """Read as much of a project as can be read; a file that is wrong does not hide the mistakes in the others."""
     problems: list[Diagnostic] = []
     if not root.is_dir():
-        return Reading(None, None, None, tuple(_missing(PROJECT_FILE, f"there is no folder {root}").diagnostics))
+        return Reading(None, None, None, tuple(_no_folder(root).diagnostics))
     config = _salvage(root, PROJECT_FILE, _PROJECT, problems)
     if config.document is None and not (root / PROJECT_FILE).is_file():
         return Reading(None, None, None, tuple(problems))
@@ -250,11 +251,13 @@ def _add_mapping(loaded: LoadedMapping, found: dict[str, LoadedMapping], problem
     first = found.setdefault(name, loaded)
     if first.document.file != document.file:
         message = f"the mapping name '{name}' is already used in {first.document.at('name')}"
+        help_ = "give one of the two another name"
     elif first.step != loaded.step:
         message = f"the mapping is run by two steps, {first.step} and {loaded.step}"
+        help_ = "take it out of the `mappings:` of one of them"
     else:
         return
-    problems.append(Diagnostic("duplicate-name", message, document.at("name"), found=name))
+    problems.append(Diagnostic("duplicate-name", message, document.at("name"), found=name, help=help_))
 
 
 def _read_sql_files(
@@ -277,30 +280,41 @@ def _read(root: Path, file: str, adapter: TypeAdapter[T], named_at: Position | N
 
 def _text(root: Path, file: str, named_at: Position) -> str:
     path = _inside(root, file, named_at)
-    if not path.is_file():
-        raise _missing(file, f"there is no file {file} in the project", named_at, near=_near(root, file))
     try:
-        return path.read_text(encoding="utf-8-sig")
+        if not path.is_file():
+            raise _missing(root, file, named_at)
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         before = error.object[: error.start]
         where = Position(file, before.count(b"\n") + 1, len(before) - before.rfind(b"\n"))
         message = f"the file is not UTF-8: the byte 0x{error.object[error.start]:02X} cannot be read"
         raise ProjectError([Diagnostic("encoding", message, where, help="save it as UTF-8")]) from None
     except OSError as error:
-        raise _missing(file, f"the file cannot be read: {error.strerror}", named_at) from None
+        name = file if len(file) <= 100 else file[:50] + "…"
+        message, help_ = f"the file {name} cannot be read: {error.strerror}", "correct its name or its permissions"
+        raise ProjectError([Diagnostic("missing-file", message, named_at, help=help_)]) from None
+    if "\0" in text:
+        start = text.index("\0")
+        where = Position(file, text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start))
+        message = "the file is no text: it holds the character U+0000"
+        raise ProjectError([Diagnostic("encoding", message, where, help="save it as UTF-8")])
+    return text
 
 
 def _inside(root: Path, file: str, named_at: Position) -> Path:
     """The path of a project's file; one that leaves the project's folder is refused."""
     path = root / file
     try:
-        inside = "\0" not in file and path.resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError):  # links that lead to themselves
-        inside = False
-    if not inside:
-        message = f"'{file}' is outside the project"
-        raise ProjectError([Diagnostic("outside-project", message, named_at, help="keep it below project.yaml")])
-    return path
+        if path.resolve().is_relative_to(root.resolve()):
+            return path
+        written = os.path.normpath(file)
+        by_link = not (Path(written).is_absolute() or written.startswith(".."))
+        message = f"'{file}' is outside the project" + (": a link leads there" if by_link else "")
+    except RuntimeError:
+        message = f"'{file}' is a link that leads to itself"
+    except (OSError, ValueError):
+        message = f"'{file}' is no name of a file"
+    raise ProjectError([Diagnostic("outside-project", message, named_at, help="keep it below project.yaml")])
 
 
 def _expand(root: Path, pattern: str, named_at: Position) -> list[str]:
@@ -313,22 +327,26 @@ def _expand(root: Path, pattern: str, named_at: Position) -> list[str]:
         names = sorted(path.relative_to(root).as_posix() for path in files if path.is_file())
     except ValueError as error:
         message = f"'{pattern}' is no pattern of files: {error}"
-        raise ProjectError([Diagnostic("no-mappings", message, named_at)]) from None
+        help_ = "write for example mappings/*.yaml, or mappings/**/*.yaml with folders below"
+        raise ProjectError([Diagnostic("no-mappings", message, named_at, help=help_)]) from None
     if not names:
-        raise ProjectError([Diagnostic("no-mappings", f"no file matches '{pattern}'", named_at)])
+        help_ = "write it relative to project.yaml, with '/' between folders"
+        raise ProjectError([Diagnostic("no-mappings", f"no file matches '{pattern}'", named_at, help=help_)])
     return names
 
 
-def _missing(file: str, message: str, named_at: Position | None = None, near: str | None = None) -> ProjectError:
-    help_ = "run `omopcloudetl init` to make a project" if file == PROJECT_FILE else "write it, or mend its name here"
-    where = named_at or Position(file)
-    return ProjectError([Diagnostic("missing-file", message, where, found=file, suggestion=near, help=help_)])
+def _missing(root: Path, file: str, named_at: Position) -> ProjectError:
+    folder = (root / file).parent
+    others = (
+        [path.relative_to(root).as_posix() for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+    )
+    help_ = "make the file, or correct its name; names are relative to project.yaml"
+    if file == PROJECT_FILE:
+        help_ = "run `omopcloudetl init` to make a project"
+    message, near = f"there is no file {file or 'without a name'} in the project", close_match(file, sorted(others))
+    return ProjectError([Diagnostic("missing-file", message, named_at, found=file, suggestion=near, help=help_)])
 
 
-def _near(root: Path, file: str) -> str | None:
-    """The file with the most similar name in the folder where one is missing."""
-    try:
-        names = sorted(path.relative_to(root).as_posix() for path in (root / file).parent.iterdir() if path.is_file())
-    except (OSError, ValueError):
-        return None
-    return close_match(file, names)
+def _no_folder(root: Path) -> ProjectError:
+    help_ = "run `omopcloudetl init` to make a project"
+    return ProjectError([Diagnostic("missing-file", f"there is no folder {root}", Position(PROJECT_FILE), help=help_)])

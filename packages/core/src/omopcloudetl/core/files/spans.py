@@ -12,11 +12,13 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
 from omopcloudetl.core.errors import Diagnostic, Position
-from omopcloudetl.core.files.yaml_document import compose
+from omopcloudetl.core.files.yaml_document import compose, may_be_deep
 
 _TOKEN = re.compile(r"\w+|'[^'\n]*'?|\"[^\"\n]*\"?|\S")
 _YAML = (".yaml", ".yml")
 _WORD = re.compile(r"\w")
+MAX_CHARACTERS = 300_000
+"""A longer file is not read a second time for the ends of its values."""
 
 
 def as_word(text: str) -> re.Pattern[str]:
@@ -113,6 +115,8 @@ class _Text:
     def _values(self) -> dict[tuple[int, int], _Extent]:
         """The extents of keys, plain values and collections in brackets, by line and column."""
         found: dict[tuple[int, int], _Extent] = {}
+        if len(self.text) > MAX_CHARACTERS or may_be_deep(self.text):
+            return found
         try:
             root = compose(self.text)
         except (YAMLError, ValueError, RecursionError):

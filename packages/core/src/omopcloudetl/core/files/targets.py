@@ -48,11 +48,14 @@ def choose_target(
         problems.append(Diagnostic("no-target", message, where, allowed=names, help=help_))
     elif name not in config.targets:
         message, near = f"there is no target '{name}'", close_match(name, names)
-        problems.append(Diagnostic("unknown-target", message, where, found=name, allowed=names, suggestion=near))
+        help_ = "name one of the project's targets"
+        problem = Diagnostic("unknown-target", message, where, found=name, allowed=names, suggestion=near, help=help_)
+        problems.append(problem)
     elif name not in names:
         message = f"the target '{name}' is abstract: it is there to be extended, not to be run"
         where = document.at_key("targets", name, "abstract")
-        problems.append(Diagnostic("abstract-target", message, where, found=name, allowed=names))
+        help_ = "name a target that extends it"
+        problems.append(Diagnostic("abstract-target", message, where, found=name, allowed=names, help=help_))
     else:
         return name
     return None
@@ -78,7 +81,11 @@ def _unknown_parents(config: ProjectConfig, document: YamlDocument, problems: li
         where = document.at("targets", name, "extends")
         others = tuple(other for other in names if other != name)
         near = close_match(parent, others)
-        problems.append(Diagnostic("unknown-target", message, where, found=parent, allowed=others, suggestion=near))
+        help_ = "name another target of the project, or leave `extends:` out"
+        problem = Diagnostic(
+            "unknown-target", message, where, found=parent, allowed=others, suggestion=near, help=help_
+        )
+        problems.append(problem)
         yield name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -12,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from omopcloudetl.core.errors import Diagnostic, Position, ProjectError
 from omopcloudetl.core.files.yaml_document import Path, YamlDocument
-from omopcloudetl.core.models.base import ALLOWED, AT, NAME_PATTERN
+from omopcloudetl.core.models.base import ALLOWED, AT, HELP, NAME_PATTERN
 from omopcloudetl.core.models.loads import DELIMITER_PATTERN, QUOTE_PATTERN
 from omopcloudetl.core.models.project import SCHEMA_PATTERN
 from omopcloudetl.core.models.values import COLUMN_PATTERN
@@ -28,6 +29,13 @@ _MESSAGES: Mapping[str, str] = {
     "tuple_type": "must be a list",
     "int_type": "must be a whole number",
     "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_unicode": "must be text",
+    "list_type": "must be a list",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
     "string_too_short": "must not be empty",
     "too_short": "must not be empty",
     "string_too_long": "may have at most {max_length} characters",
@@ -36,6 +44,30 @@ _MESSAGES: Mapping[str, str] = {
     "less_than_equal": "must be at most {le}",
     "literal_error": "is none of the words it may be",
 }
+_KEYS, _LIST, _BOOLEAN = (
+    "write `key: value` in it",
+    "write [a, b], or lines of `- a`",
+    "write true or false, without quotes",
+)
+_HELP: Mapping[str, str] = {
+    "string_type": "write one text",
+    "dict_type": _KEYS,
+    "model_type": _KEYS,
+    "model_attributes_type": _KEYS,
+    "tuple_type": _LIST,
+    "list_type": _LIST,
+    "int_type": "write digits, without quotes",
+    "bool_type": _BOOLEAN,
+    "bool_parsing": _BOOLEAN,
+    "string_too_short": "write something in it",
+    "too_short": "write at least one entry",
+    "string_too_long": "shorten it",
+    "too_long": "take some entries out",
+    "string_pattern_mismatch": "write it in that form",
+    "greater_than_equal": "write a larger number",
+    "less_than_equal": "write a smaller number",
+}
+_OTHERWISE = "write what is said here; docs/diagnostics.md says where it is explained"
 _PATTERNS: Mapping[str, str] = {
     NAME_PATTERN: "must be a name of lower case letters, digits and underscores that begins with a letter",
     COLUMN_PATTERN: "must be one column, such as p.id; write anything else as an expression",
@@ -222,14 +254,20 @@ def _value_diagnostic(document: YamlDocument, path: Path, detail: ErrorDetails, 
         document.at_key(*path) if about_key else document.at(*path),
         found=None if _CONNECTION in path else found,  # it may be a password
         allowed=allowed,
-        suggestion=near,
-        help=_QUOTES if as_text else None,
+        suggestion=_as_name(found) if context.get("pattern") == NAME_PATTERN else near,
+        help=context.get(HELP) or (_QUOTES if as_text else None if allowed else _HELP.get(kind, _OTHERWISE)),
     )
 
 
 def _instances(allowed: Sequence[str], found: str) -> tuple[str, ...]:
     """What is allowed, with the table's name that was found for the NAME of `schema.NAME`."""
     return tuple(word.replace(".NAME", "." + found.rpartition(".")[2]) for word in allowed)
+
+
+def _as_name(text: str) -> str | None:
+    """The name that is nearest to a text, if any is near."""
+    name = re.sub(r"\W+", "_", text.lower().removeprefix("cdm."), flags=re.ASCII).strip("_0123456789")[:50]
+    return name if re.match(NAME_PATTERN, name) else None
 
 
 def _path_in(data: Any, loc: tuple[int | str, ...]) -> Path:

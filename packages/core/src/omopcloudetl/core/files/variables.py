@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from omopcloudetl.core.errors import Diagnostic, Position
@@ -64,15 +64,16 @@ def read_variables(
     for name, where in [*of_project, *outside]:
         if name not in workflow.variables:
             message = f"the workflow has no variable '{name}'" + _outside(name, given)
-            near = close_match(name, names)
-            problems.append(Diagnostic("unknown-variable", message, where, found=name, allowed=names, suggestion=near))
+            near, help_ = close_match(name, names), "declare it under variables: in the workflow, or leave it out"
+            problem = Diagnostic("unknown-variable", message, where, found=name, allowed=names, suggestion=near)
+            problems.append(replace(problem, help=help_))
     values: dict[str, bool | int | float | str | date | None] = {}
     for name, variable in workflow.variables.items():
         value = given.get(name, project.values.get(name, variable.default))
         try:
             values[name] = None if value is None else convert(value, variable.type)
         except ValueError:
-            where = workflow_document.at("variables", name)
+            where = workflow_document.at("variables", name, "default")
             if name not in given:
                 where = project.places.get(name, where)
             message = f"the variable '{name}' must be of type {variable.type}" + _outside(name, given)

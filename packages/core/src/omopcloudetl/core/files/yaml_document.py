@@ -24,9 +24,17 @@ _DEEP_BLOCKS = re.compile(r"^[ ?:-]{200}", re.MULTILINE)
 _PLAIN_TAGS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 
 _ABOUT_TABS = "indent with spaces; YAML does not allow tabs"
+_ABOUT_DIRECTIVES = "remove the lines that begin with '%'; files are YAML 1.2"
+_CONFLICT = ("<<<<<<<", "=======", ">>>>>>>")
+_UNFIT = re.compile("[\0\ud800-\udfff]")
+"""What an escape such as "\\0" can make, and no database, file name or output can hold."""
 _SYNTAX_PROBLEMS = (
     # part of ruamel's message, our own if that is not clear, what to do
-    ("mapping values are not allowed", None, "put a text that holds ': ' in quotes"),
+    (
+        "mapping values are not allowed",
+        None,
+        "line the key up with those above; put a text that holds ': ' in quotes",
+    ),
     ("cannot start any token", None, "put a text that begins with a special character in quotes"),
     (
         "expected alphabetic",
@@ -36,7 +44,18 @@ _SYNTAX_PROBLEMS = (
     ("expected <block end>", "the indentation does not match the lines above", "line the entries up"),
     ("could not find expected ':'", None, "write `key: value`"),
     ("another document", "the file holds two documents", "remove the line '---'"),
+    ("expected '<document start>'", "a second value begins here", "one file holds one mapping; remove the other value"),
+    ("undefined alias", None, "put a text that begins with '*' in quotes"),
+    ("unknown escape character", None, "write \\\\ for a backslash, or use single quotes"),
+    ("incompatible YAML", None, _ABOUT_DIRECTIVES),
+    ("duplicate YAML directive", None, _ABOUT_DIRECTIVES),
+    ("tag handle", None, "write a plain value, without a tag"),
+    ("is never closed", None, "close it with the quote it begins with; double that quote inside the text"),
+    ("expected the node content", "a value is missing here", "write the value, and close every bracket"),
 )
+_OTHERWISE = "check the quotes, brackets and indentation of this line and the one above"
+_ABOUT_CONFLICTS = "git marked a conflict here; keep one of the two sides and remove the marks"
+_ABOUT_SIZE = "split the file; an alias counts as often as it is used"
 
 
 @dataclass(frozen=True)
@@ -105,7 +124,7 @@ def parse_yaml(file: str, text: str) -> YamlDocument:
 def compose(text: str) -> Node | None:
     """The document's nodes, by the parser in C where it is there; that in Python has the better errors."""
     root: Node | None
-    if not _may_be_deep(text):
+    if not may_be_deep(text):
         with suppress(YAMLError, ValueError):
             root = YAML(typ="safe").compose(text)
             return root
@@ -113,7 +132,7 @@ def compose(text: str) -> Node | None:
     return root
 
 
-def _may_be_deep(text: str) -> bool:
+def may_be_deep(text: str) -> bool:
     """Whether a document could be nested so deeply that the parser in C would overflow the stack."""
     return text.count("[") + text.count("{") > MAX_OPENINGS or _DEEP_BLOCKS.search(text) is not None
 
@@ -124,6 +143,8 @@ def _syntax_error(file: str, text: str, error: MarkedYAMLError) -> ProjectError:
     if message == "found unexpected end of stream" and error.context_mark:
         # Where the file ends helps nobody; where the text begins does.
         mark, message = error.context_mark, "the quoted text that begins here is never closed"
+    elif message == "could not find expected ':'" and error.context_mark:
+        mark = error.context_mark  # the key; the place of the error is where the next one begins
     where = Position(file, mark.line + 1, mark.column + 1) if mark else Position(file)
     message = message.replace("'<stream end>'", "the end of the file")
     lines = text.splitlines()
@@ -132,8 +153,12 @@ def _syntax_error(file: str, text: str, error: MarkedYAMLError) -> ProjectError:
     _, own_message, help_ = next(problems, (None, None, None))
     message = own_message or message
     if "\t" in line[: len(line) - len(line.lstrip())]:
-        help_ = _ABOUT_TABS
-    return ProjectError([Diagnostic("yaml-syntax", f"this is not YAML: {message}", where, help=help_)])
+        message, help_ = "a tab cannot indent", _ABOUT_TABS
+    elif line.startswith(_CONFLICT):
+        help_ = _ABOUT_CONFLICTS
+    elif message.startswith("expected ',' or") and error.context_mark:
+        help_ = f"close what is opened in line {error.context_mark.line + 1}, column {error.context_mark.column + 1}"
+    return ProjectError([Diagnostic("yaml-syntax", f"this is not YAML: {message}", where, help=help_ or _OTHERWISE)])
 
 
 def _character_error(file: str, text: str, error: ReaderError) -> ProjectError:
@@ -144,7 +169,8 @@ def _character_error(file: str, text: str, error: ReaderError) -> ProjectError:
 
 
 def _problem(file: str, code: str, message: str) -> ProjectError:
-    return ProjectError([Diagnostic(code, message, Position(file))])
+    help_ = _ABOUT_SIZE if code == "yaml-too-large" else _OTHERWISE
+    return ProjectError([Diagnostic(code, message, Position(file), help=help_)])
 
 
 class _Reader:
@@ -165,7 +191,7 @@ class _Reader:
         self.positions[path] = position
         if self.nodes > MAX_NODES or depth > MAX_DEPTH:
             message = f"the document is deeper than {MAX_DEPTH} levels or has over {MAX_NODES:,} values"
-            raise ProjectError([Diagnostic("yaml-too-large", message, position)])
+            raise ProjectError([Diagnostic("yaml-too-large", message, position, help=_ABOUT_SIZE)])
         if not isinstance(node, ScalarNode) and str(node.tag) not in _PLAIN_TAGS:
             raise self._tag_problem(node, position)
         if isinstance(node, MappingNode):
@@ -180,8 +206,9 @@ class _Reader:
         for key_node, value_node in node.value:
             where = self._place(key_node)
             if not isinstance(key_node, ScalarNode):
-                raise ProjectError([Diagnostic("yaml-key", "a key must be a plain value", where)])
-            key = str(key_node.value)
+                help_ = "write one word before the colon; put a text that begins with a bracket in quotes"
+                raise ProjectError([Diagnostic("yaml-key", "a key must be a plain value", where, help=help_)])
+            key = self._fit(str(key_node.value), where)
             if key == "<<" and not key_node.style:
                 message = "merge keys ('<<') are not part of YAML 1.2"
                 raise ProjectError([Diagnostic("yaml-key", message, where, help="write the keys out")])
@@ -195,6 +222,13 @@ class _Reader:
             result[key] = self.value(value_node, (*path, key), depth + 1)
         return result
 
+    def _fit(self, text: str, where: Position) -> str:
+        unfit = _UNFIT.search(text)
+        if unfit:
+            message = f"the character U+{ord(unfit[0]):04X} is not allowed, also not as an escape"
+            self.problems.append(Diagnostic("yaml-syntax", message, where, help="remove it from the text"))
+        return text
+
     def _place(self, node: Node) -> Position:
         return Position(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
 
@@ -205,7 +239,7 @@ class _Reader:
 
     def _scalar(self, node: ScalarNode, position: Position) -> object:
         kind = str(node.tag).removeprefix("tag:yaml.org,2002:")
-        text = str(node.value)
+        text = self._fit(str(node.value), position)
         try:
             match kind:
                 case "null":

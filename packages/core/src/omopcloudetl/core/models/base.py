@@ -10,8 +10,8 @@ from pydantic_core import PydanticCustomError
 LOGICAL_SCHEMAS = ("source", "vocab", "cdm", "work")
 NAME_PATTERN = r"^[a-z][a-z0-9_]*$"
 
-AT, ALLOWED = "at", "allowed"
-"""Keys of an error's context: where below the complaining model the mistake is, and what may stand there."""
+AT, ALLOWED, HELP = "at", "allowed", "help"
+"""Keys of an error's context: where below the complaining model the mistake is, what may stand there, what to do."""
 
 
 class StrictModel(BaseModel):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
 
-from omopcloudetl.core.models.base import ALLOWED, AT, NonEmpty, StrictModel, as_list
+from omopcloudetl.core.models.base import ALLOWED, AT, HELP, NonEmpty, StrictModel, as_list
 
 FileFormat = Literal["csv", "tsv", "athena", "parquet", "json", "ndjson"]
 Encoding = Literal["utf-8", "utf-16", "latin-1"]
@@ -47,7 +47,9 @@ class Column(StrictModel):
     def _format_of_a_time(self) -> Column:
         if self.format and self.type not in {"date", "timestamp"}:
             message = "is for columns of type date or timestamp"
-            raise PydanticCustomError("column_format", message, {AT: ("format",)})
+            raise PydanticCustomError(
+                "column_format", message, {AT: ("format",), HELP: "give the column such a type, or leave it out"}
+            )
         return self
 
 

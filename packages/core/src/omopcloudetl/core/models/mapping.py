@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from omopcloudetl.core.models.base import LogicalTable, Name, Sql, StrictModel, with_kind
+from omopcloudetl.core.models.base import HELP, LogicalTable, Name, Sql, StrictModel, with_kind
 from omopcloudetl.core.models.values import ColumnValue, Key, Vocabulary
 
 
@@ -23,7 +24,7 @@ class Join(StrictModel):
 
 def _one_table(value: dict[str, str]) -> dict[str, str]:
     if len(value) > 1:
-        raise ValueError("names one table; the others go under `joins:`")
+        raise PydanticCustomError("from_table", "names one table", {HELP: "put the others under `joins:`"})
     return value
 
 
@@ -81,7 +82,8 @@ class EventValue(StrictModel):
     @model_validator(mode="after")
     def _something(self) -> EventValue:
         if self.number is None and self.text is None:
-            raise ValueError("needs a number, a text, or both")
+            help_ = "write {number: …}, {text: …} or both"
+            raise PydanticCustomError("event_value", "needs a number, a text, or both", {HELP: help_})
         return self
 
 

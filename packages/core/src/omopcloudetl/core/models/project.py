@@ -13,6 +13,7 @@ from omopcloudetl.core.errors import Position
 from omopcloudetl.core.models.base import (
     ALLOWED,
     AT,
+    HELP,
     LOGICAL_SCHEMAS,
     LogicalSchema,
     Name,
@@ -81,7 +82,8 @@ class SpecificationSource(StrictModel):
     @model_validator(mode="after")
     def _one_of_both(self) -> SpecificationSource:
         if (self.source is None) == (self.path is None):
-            raise PydanticCustomError("specification_source", "needs `source` or `path`, and not both")
+            message, context = "needs `source` or `path`, and not both", {HELP: "leave one of them out, or give one"}
+            raise PydanticCustomError("specification_source", message, context)
         return self
 
 

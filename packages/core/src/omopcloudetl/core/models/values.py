@@ -6,17 +6,19 @@ import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
-from omopcloudetl.core.models.base import Name, NonEmpty, Sql, StrictModel, as_list
+from omopcloudetl.core.models.base import HELP, Name, NonEmpty, Sql, StrictModel, as_list
 
 COLUMN_PATTERN = r"^[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*)?$"
 
 
 def _plain(value: object) -> object:
     if isinstance(value, dict | list):
-        raise ValueError("must be one plain value: a text, a number, true, false or nothing")
+        message = "must be one plain value: a text, a number, true, false or nothing"
+        raise PydanticCustomError("plain_value", message, {HELP: "write one value, no list and no keys"})
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("must be a finite number")
+        raise PydanticCustomError("plain_value", "must be a finite number", {HELP: "write its digits"})
     return value
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
 
 from omopcloudetl.core.models.base import (
     ALLOWED,
     AT,
+    HELP,
     LogicalTable,
     Name,
     NonEmpty,
@@ -52,7 +53,7 @@ class DdlStep(StepBase):
     kind: Literal["ddl"]
     schema_: Annotated[Literal["cdm", "vocab"], Field(alias="schema")]
     """Which of the specification's tables: the vocabulary's, or all others."""
-    primary_keys: bool = False
+    primary_keys: StrictBool = False
     """Whether the database itself enforces primary keys; without, a query checks them after each write."""
 
 
@@ -137,14 +138,16 @@ class WorkflowConfig(StrictModel):
         names = [step.name for step in self.steps]
         for i, step in enumerate(self.steps):
             if step.name in names[:i]:
-                raise _at(("steps", i, "name"), "is the name of an earlier step, too")
+                raise _at(("steps", i, "name"), "is the name of an earlier step, too", help_="give one another name")
             for j, other in enumerate(step.depends_on):
                 if other == step.name:
-                    raise _at(("steps", i, "depends_on", j), "is the step itself")
+                    raise _at(("steps", i, "depends_on", j), "is the step itself", help_="leave it out")
                 if other not in names:
                     raise _at(("steps", i, "depends_on", j), "is the name of no step", names)
         return self
 
 
-def _at(path: tuple[str | int, ...], message: str, allowed: Sequence[str] = ()) -> PydanticCustomError:
-    return PydanticCustomError("step_name", message, {AT: path, ALLOWED: allowed})
+def _at(
+    path: tuple[str | int, ...], message: str, allowed: Sequence[str] = (), help_: str | None = None
+) -> PydanticCustomError:
+    return PydanticCustomError("step_name", message, {AT: path, ALLOWED: allowed, HELP: help_})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from omopcloudetl.core.errors import Diagnostic, ProjectError, SpecificationError
 from omopcloudetl.core.files.project_loader import path_in_project, read_project_text
+from omopcloudetl.core.files.validation import close_match
 from omopcloudetl.core.files.yaml_document import YamlDocument
 from omopcloudetl.core.models.project import ProjectConfig
 from omopcloudetl.core.specification.cache import SpecificationCache
@@ -46,10 +48,15 @@ def _base(root: Path, config: ProjectConfig, document: YamlDocument, manager: Sp
         return manager.load(version)
     except SpecificationError as error:
         if source.source == "bundled":
-            where = document.at("cdm_version")
-            raise ProjectError([Diagnostic("unknown-cdm-version", str(error), where)]) from None
+            where, known = document.at("cdm_version"), tuple(manager.versions())
+            help_ = "for another version name its files: `specification: {path: …}`"
+            near = close_match(version, known)
+            message = str(error) if version in known else f"there is no CDM specification {version}"
+            problem = Diagnostic("unknown-cdm-version", message, where, found=version, allowed=known, suggestion=near)
+            raise ProjectError([replace(problem, help=help_)]) from None
         where = document.at("specification", "path") if source.path else document.at("specification")
-        raise ProjectError([Diagnostic("no-specification", str(error), where)]) from None
+        help_ = "leave `specification:` out to use the one that is bundled"
+        raise ProjectError([Diagnostic("no-specification", str(error), where, help=help_)]) from None
 
 
 def _of_folder(root: Path, path: str, version: str, document: YamlDocument) -> CdmSpecification:

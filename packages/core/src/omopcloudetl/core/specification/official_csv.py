@@ -26,6 +26,8 @@ from omopcloudetl.core.specification.models import (
 FILE_NAME = re.compile(r"OMOP_CDM_?v(?P<version>\d+(?:\.\d+)*)_(?P<level>Field|Table)_Level\.csv")
 SCHEMAS = ("cdm", "vocab", "results")
 FLAGS: Mapping[str, bool] = {"yes": True, "true": True, "no": False, "false": False}
+_HELP = "correct this place, or take the file as OHDSI publishes it"
+_NO_NEED = "nothing has to be done; correct the file if this is not what is meant"
 _FIELD_COLUMNS = (
     *("cdmTableName", "cdmFieldName", "isRequired", "cdmDatatype", "isPrimaryKey", "isForeignKey"),
     *("fkTableName", "fkFieldName", "fkDomain", "fkClass"),
@@ -99,18 +101,18 @@ def _rows(file: CsvFile, columns: tuple[str, ...]) -> Iterator[_Row]:
         if missing:
             found = ", ".join(header)[:200] or "an empty file"
             message = f"missing column {', '.join(missing)}"
-            raise ProjectError([Diagnostic("missing-column", message, Position(file.name), found=found)])
+            raise ProjectError([Diagnostic("missing-column", message, Position(file.name), found=found, help=_HELP)])
         line = reader.line_num + 1
         for cells in reader:
             where, line = Position(file.name, line), reader.line_num + 1
             if len(cells) not in (0, len(header)):
                 message = f"the row has {len(cells)} cells, the header {len(header)}"
-                raise ProjectError([Diagnostic("ragged-row", message, where)])
+                raise ProjectError([Diagnostic("ragged-row", message, where, help=_HELP)])
             if cells:
                 yield _Row(where, dict(zip(header, cells, strict=True)))
     except (UnicodeDecodeError, csv.Error) as error:
         message = f"this is not a CSV file in UTF-8: {error}"
-        raise ProjectError([Diagnostic("not-csv", message, Position(file.name))]) from None
+        raise ProjectError([Diagnostic("not-csv", message, Position(file.name), help=_HELP)]) from None
 
 
 class _Reader:
@@ -177,10 +179,11 @@ class _Reader:
                 known = tuple(tables[key.table].by_name) if key.table in tables else tuple(tables)
                 near = close_match(key.field if key.table in tables else key.table, known)
                 message = f"the foreign key {table}.{name} points to {text}, which does not exist"
-                self.problems.append(Diagnostic("unknown-target", message, where, found=text, suggestion=near))
+                problem = Diagnostic("unknown-target", message, where, found=text, suggestion=near, help=_HELP)
+                self.problems.append(problem)
             elif not found.primary_key:
                 message = f"the foreign key {table}.{name} points to {text}, which is no primary key; kept"
-                self.notes.append(Diagnostic("odd-specification", message, where, severity="warning"))
+                self.notes.append(Diagnostic("odd-specification", message, where, severity="warning", help=_NO_NEED))
 
     def _table_of_fields_only(
         self, name: str, fields: tuple[CdmField, ...], file: str, tables: dict[str, CdmTable]
@@ -189,11 +192,12 @@ class _Reader:
         published = _FIELDS_ONLY.get(self.version, {})
         if name not in published:
             near = close_match(name, tuple(tables))
-            self.problems.append(Diagnostic("unknown-table", message, where, found=name, suggestion=near))
+            problem = Diagnostic("unknown-table", message, where, found=name, suggestion=near, help=_HELP)
+            self.problems.append(problem)
             return
         schema = published[name]
         note = f"{message}; {'left out' if schema is None else f'read as a table of {schema}'}"
-        self.notes.append(Diagnostic("odd-specification", note, where, severity="warning"))
+        self.notes.append(Diagnostic("odd-specification", note, where, severity="warning", help=_NO_NEED))
         if schema is not None:
             tables[name] = CdmTable(name=name, schema=schema, fields=fields)
 
@@ -242,10 +246,10 @@ class _Reader:
         return key
 
     def _note(self, row: _Row, message: str) -> None:
-        self.notes.append(Diagnostic("odd-specification", message, row.where, severity="warning"))
+        self.notes.append(Diagnostic("odd-specification", message, row.where, severity="warning", help=_NO_NEED))
 
     def _refuse(self, row: _Row, code: str, message: str) -> None:
-        self.problems.append(Diagnostic(code, message, row.where))
+        self.problems.append(Diagnostic(code, message, row.where, help=_HELP))
 
     def _refuse_cell(self, row: _Row, column: str, allowed: tuple[str, ...]) -> None:
         found = row.cells[column]

@@ -15,6 +15,7 @@ COMMANDS = [
     "init",
     "validate",
     "compile",
+    "explain",
     "run",
     "runs",
     "doctor",

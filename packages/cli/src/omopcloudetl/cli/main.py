@@ -14,6 +14,7 @@ from omopcloudetl.cli.commands.compile import compile_command
 from omopcloudetl.cli.commands.ddl import ddl
 from omopcloudetl.cli.commands.demo import demo
 from omopcloudetl.cli.commands.doctor import doctor
+from omopcloudetl.cli.commands.explain import explain
 from omopcloudetl.cli.commands.init import init
 from omopcloudetl.cli.commands.plugins import plugins
 from omopcloudetl.cli.commands.run import run
@@ -27,7 +28,7 @@ from omopcloudetl.cli.output import tolerate_any_encoding
 from omopcloudetl.core.errors import OmopCloudEtlError, PluginError
 from omopcloudetl.core.plugins import load_plugins
 
-COMMANDS = (demo, init, validate, compile_command, run, runs, doctor, targets, plugins, spec, ddl, schema)
+COMMANDS = (demo, init, validate, compile_command, explain, run, runs, doctor, targets, plugins, spec, ddl, schema)
 
 
 class CommandLine(click.Group):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ProjectError,
         RunError,
         SecretError,
+        UnknownNameError,
     )
     from omopcloudetl.core.findings import Finding, Report
     from omopcloudetl.core.json_schema import file_schema
@@ -67,6 +68,7 @@ __all__ = [
     "StepFinished",
     "StepRecord",
     "StepStarted",
+    "UnknownNameError",
     "check_project",
     "compare_specifications",
     "create_demo",
@@ -94,6 +96,7 @@ _MODULES = {
         "ProjectError",
         "RunError",
         "SecretError",
+        "UnknownNameError",
     ),
     "findings": ("Finding", "Report"),
     "ledger": ("LedgerEntry", "LedgerRow"),

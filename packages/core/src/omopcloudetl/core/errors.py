@@ -140,3 +140,16 @@ class RunError(OmopCloudEtlError):
 
 class UnknownRunError(RunError):
     """No run has this id, or several have one that begins so."""
+
+
+class UnknownNameError(OmopCloudEtlError):
+    """Nothing in a project has the name that was asked for; `near` are names that are like it."""
+
+    def __init__(self, name: str, message: str, near: Iterable[str] = ()) -> None:
+        self.name = name
+        self.message = message
+        self.near: tuple[str, ...] = tuple(dict.fromkeys(near))
+        super().__init__(name, message, self.near)
+
+    def __str__(self) -> str:
+        return f"{self.message}; did you mean {' or '.join(self.near)}?" if self.near else self.message

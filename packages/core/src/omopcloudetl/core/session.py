@@ -14,6 +14,7 @@ from omopcloudetl.core.plugins import Plugins, load_plugins
 
 if TYPE_CHECKING:
     from omopcloudetl.core.connection import BaseConnection
+    from omopcloudetl.core.explain.model import Explanation
     from omopcloudetl.core.files.project_loader import LoadedProject
     from omopcloudetl.core.files.yaml_document import YamlDocument
     from omopcloudetl.core.models.project import ResolvedTarget
@@ -176,6 +177,21 @@ class Session:
     def compile(self) -> CompiledWorkflowPlan:
         """The project's plan; raises `ProjectError` with every mistake there is."""
         return self.check().required()
+
+    def explain(self, name: str, plan: CompiledWorkflowPlan | None = None) -> Explanation:
+        """Where a field comes from, who writes a table, what a step does: `person.gender_concept_id`, `person`.
+
+        Args:
+            name: A field, a table, a step of the plan or the workflow, or a mapping; docs/explain.md says which wins.
+            plan: What `compile` made; without it the project is compiled.
+
+        Raises:
+            ProjectError: The project cannot be compiled.
+            UnknownNameError: Nothing has this name.
+        """
+        from omopcloudetl.core.explain.explanation import explain
+
+        return explain(self.project, plan or self.compile(), self.specification(), name)
 
     def runs(self) -> list[RunRecord]:
         """The records of earlier runs, of all targets, the newest first."""

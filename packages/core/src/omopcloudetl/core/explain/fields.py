@@ -1,0 +1,242 @@
+"""Explains a field: what the specification says of it, and every mapping, SQL file and load that fills it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from sqlglot import exp, parse
+
+from omopcloudetl.core.compiler.scope import AUTHOR_DIALECT
+from omopcloudetl.core.explain.context import Context, place_of
+from omopcloudetl.core.explain.model import FieldExplanation, Filling, Id, Part, ReadColumn
+from omopcloudetl.core.explain.rules import id_path, rows_of
+from omopcloudetl.core.explain.statements import CODES, KEYS, assigned, columns_read, fills, target_of
+from omopcloudetl.core.files.project_loader import LoadedMapping
+from omopcloudetl.core.models.mapping import TableMapping
+from omopcloudetl.core.models.values import IdValue
+from omopcloudetl.core.models.workflow import SqlStep as SqlFileStep
+from omopcloudetl.core.plan import BulkLoadStep, SqlStep
+from omopcloudetl.core.specification.models import CdmField, CdmTable
+
+STATEMENT = "the statement"
+_HOW = {
+    "registry": "a new key gets the next number, and keeps it",
+    "ordinal": "the rows are numbered in the order of their natural key at each run",
+    "hash": "63 bits of the MD5 of the natural key",
+}
+
+
+def explain_field(context: Context, table: str, name: str, also: tuple[str, ...] = ()) -> FieldExplanation:
+    """Where a field of a CDM, vocabulary or source table comes from."""
+    specified = context.specified(table)
+    field = specified.by_name[name] if specified else None
+    loads = [step for step in context.writers(table) if isinstance(step, BulkLoadStep)]
+    columns = [column for load in loads for column in load.columns if column.name.lower() == name]
+    known = context.read_column(table, name)
+    fillings = tuple(fillings_of(context, table, name))
+    return FieldExplanation(
+        table=table,
+        field=name,
+        type=known.type,
+        required=field is not None and field.required,
+        key=_key(field),
+        domain=field.foreign_key.domain if field and field.foreign_key else None,
+        filled_by=fillings,
+        loaded_by=context.lines(loads),
+        needed_by=next((column.needed_by for column in columns if column.needed_by), None),
+        note=_note(table, context, fillings, loads),
+        also=also,
+    )
+
+
+def fillings_of(context: Context, table: str, name: str, *, brief: bool = False) -> Iterator[Filling]:
+    """What every mapping and SQL file that writes a table puts into a field; `brief` leaves out the SQL."""
+    for step in context.writers(table):
+        if not isinstance(step, SqlStep):
+            continue
+        mappings = context.mappings_of(step)
+        specified = context.specified(table)
+        if mappings and specified is not None:
+            for loaded in mappings:
+                yield _of_mapping(context, step, loaded, specified, name, brief=brief)
+        elif not mappings:
+            yield from _of_file(context, step, table, name)
+
+
+def _key(field: CdmField | None) -> str | None:
+    if field is None:
+        return None
+    if field.primary_key and field.foreign_key is None:
+        return "primary key"
+    if field.foreign_key is None:
+        return None
+    target = f"{field.foreign_key.table}.{field.foreign_key.field}"
+    return f"primary key, {target}" if field.primary_key else target
+
+
+def _note(table: str, context: Context, fillings: tuple[Filling, ...], loads: list[BulkLoadStep]) -> str | None:
+    if any(filling.is_filled for filling in fillings) or loads:
+        return None
+    if fillings:
+        return "nothing fills it"
+    if table.startswith("source."):
+        return "the table is in the database already; no step loads it"
+    return f"no step writes {table}"
+
+
+# -- mappings
+
+
+def _of_mapping(
+    context: Context, step: SqlStep, loaded: LoadedMapping, table: CdmTable, name: str, *, brief: bool
+) -> Filling:
+    stage = f"work.stage_{loaded.model.name}"
+    taken = context.sql.contribution(step, stage, name)
+    parts = [node.name for node in taken.find_all(exp.Column) if node.table == "stage"] if taken is not None else []
+    head = Filling(
+        by=loaded.model.name, place=context.place(loaded), step=step.name, stage=f"stage_{loaded.model.name}"
+    )
+    if parts:
+        return _of_parts(context, head, loaded, table.name, name, taken, parts, brief=brief)
+    key = table.primary_key
+    if key is not None and key.name == name and table.has_own_id:
+        return _of_id(context, head, loaded, table.name, name, brief=brief)
+    return replace(head, note=_left_out(taken))
+
+
+def _left_out(taken: exp.Expr | None) -> str:
+    """What a field holds that a mapping does not fill."""
+    if isinstance(taken, exp.Literal) and taken.name == "0":
+        return "left out: 0, as the CDM requires a concept"
+    return "left out: NULL"
+
+
+def _of_parts(
+    context: Context,
+    head: Filling,
+    loaded: LoadedMapping,
+    table: str,
+    name: str,
+    taken: exp.Expr | None,
+    parts: Sequence[str],
+    *,
+    brief: bool,
+) -> Filling:
+    parts = tuple(dict.fromkeys(parts))
+    rules = dict.fromkeys(context.rules.of_mapping(loaded, part) for part in parts)
+    if brief:
+        return replace(head, rules=tuple(rules))
+    stage = context.stage_step(head.by)
+    columns = context.sql.stage_columns(stage, f"work.{stage.name}")
+    made = _made_of(context, columns, parts)
+    is_bare = isinstance(taken, exp.Column)
+    return replace(
+        head,
+        rules=tuple(rules),
+        written_as=None if taken is None or is_bare else context.sql.text(taken),
+        rows=rows_of(loaded.model, table),
+        quarantine=_reasons(columns, parts),
+        sql=made.sql,
+        reads=made.reads,
+        through=made.through,
+    )
+
+
+class _Made(NamedTuple):
+    """What columns of a stage are made of."""
+
+    sql: tuple[Part, ...]
+    reads: tuple[ReadColumn, ...]
+    through: tuple[str, ...]
+
+
+def _made_of(context: Context, columns: dict[str, exp.Expr], parts: Iterable[str]) -> _Made:
+    nodes = [(part, columns[part]) for part in parts]
+    found = [columns_read(node) for _, node in nodes]
+    read = dict.fromkeys(column for columns_, _ in found for column in columns_)
+    looked_up = dict.fromkeys(table for _, tables in found for table in tables)
+    return _Made(
+        sql=tuple(Part(part, context.sql.text(node.unalias())) for part, node in nodes),
+        reads=tuple(context.read_column(*column) for column in read),
+        through=tuple(map(_through, looked_up)),
+    )
+
+
+def _through(table: str) -> str:
+    if table.startswith(CODES):
+        return f"{table}: codes and their concepts, from vocab.concept, concept_relationship and source_to_concept_map"
+    return f"{table}: ids of cdm.{table.removeprefix(KEYS)} by its natural key"
+
+
+def _reasons(columns: dict[str, exp.Expr], parts: Iterable[str]) -> tuple[str, ...]:
+    """Why a row without one of these values is quarantined."""
+    reason = columns.get("row_reason")
+    texts = [node.name for node in reason.find_all(exp.Literal) if node.is_string] if reason is not None else []
+    return tuple(dict.fromkeys(text for text in texts if text.partition(":")[0] in parts))
+
+
+def _of_id(context: Context, head: Filling, loaded: LoadedMapping, table: str, name: str, *, brief: bool) -> Filling:
+    rule = context.rules.rule(loaded.document, id_path(loaded.model, name))
+    registry = f"work.registry_{table}"
+    strategy = "registry" if registry in context.steps[head.step].writes else "ordinal"
+    value = loaded.model.columns.get(name) if isinstance(loaded.model, TableMapping) else None
+    if isinstance(value, IdValue) and value.strategy == "hash":
+        strategy = "hash"
+    id_ = Id(strategy, _HOW[strategy], registry if strategy == "registry" else None)
+    if brief:
+        return replace(head, rules=(rule,), id=id_)
+    stage = context.stage_step(head.by)
+    columns = context.sql.stage_columns(stage, f"work.{stage.name}")
+    keys = [part for part in columns if part.startswith("key_") and part.removeprefix("key_").isdigit()]
+    made = _made_of(context, columns, keys)
+    return replace(
+        head,
+        rules=(rule,),
+        rows=rows_of(loaded.model, table),
+        quarantine=_reasons(columns, (name,)),
+        id=id_,
+        sql=made.sql,
+        reads=made.reads,
+        through=made.through,
+    )
+
+
+# -- SQL files
+
+
+def _of_file(context: Context, step: SqlStep, table: str, name: str) -> Iterator[Filling]:
+    """Each statement of a SQL file that writes the table, with what it puts into the field."""
+    specified = context.specified(table)
+    order = list(specified.by_name) if specified else []
+    places = _places(context, step)
+    for number, statement in enumerate(step.statements):
+        tree = context.sql.tree(statement)
+        if target_of(tree) != table:
+            continue
+        place = places[number] if number < len(places) else place_of(step)
+        head = Filling(by=step.name, place=place, step=step.name)
+        value = assigned(tree, name, order)
+        if value is not None:
+            read = [context.read_column(*column) for column in columns_read(value)[0]]
+            parts = (Part(name, context.sql.text(value)), Part(STATEMENT, statement.sql))
+            yield replace(head, sql=parts, reads=tuple(read))
+        elif fills(tree, name) is False:
+            yield replace(head, note="this statement does not write it")
+        else:
+            yield replace(head, sql=(Part(STATEMENT, statement.sql),))
+
+
+def _places(context: Context, step: SqlStep) -> list[str]:
+    """Where each statement of a step's SQL file begins, as `file:line`; none for a step without a file."""
+    files = {s.name: s.file for s in context.project.workflow.steps if isinstance(s, SqlFileStep)}
+    file = files.get(step.name)
+    if file is None:
+        return []
+    found = []
+    for tree in parse(context.project.sql_files[file], read=AUTHOR_DIALECT):
+        if tree is not None:
+            lines = [int(node.meta["line"]) for node in tree.find_all(exp.Identifier) if "line" in node.meta]
+            found.append(f"{file}:{min(lines, default=1)}")
+    return found

@@ -1,0 +1,130 @@
+"""Finds the rules of a mapping that fill a field, and their text as it stands in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+
+from omopcloudetl.core.compiler.lookups import DOMAIN_TABLES, OTHER_DOMAINS
+from omopcloudetl.core.explain.model import Rule
+from omopcloudetl.core.files.project_loader import LoadedMapping
+from omopcloudetl.core.files.yaml_document import YamlDocument
+from omopcloudetl.core.models.mapping import EventMapping, TableMapping
+
+KeyPath = tuple[str, ...]
+_EVENT_KEYS: dict[str, KeyPath] = {
+    "person_id": ("person",),
+    "visit_occurrence_id": ("visit",),
+    "visit_detail_id": ("visit_detail",),
+    "provider_id": ("provider",),
+    "concept_id": ("concept",),
+    "source_concept_id": ("concept",),
+    "source_value": ("concept", "code"),
+    "type_concept_id": ("type_concept_id",),
+    "start_date": ("start",),
+    "start_datetime": ("start",),
+    "end_date": ("end",),
+    "end_datetime": ("end",),
+    "value_as_number": ("value",),
+    "value_as_concept_id": ("value",),
+    "value_as_string": ("value",),
+    "value_source_value": ("value",),
+    "unit_concept_id": ("unit",),
+    "unit_source_concept_id": ("unit",),
+    "unit_source_value": ("unit", "code"),
+}
+"""Column of an event's stage → the key of the mapping that makes it."""
+
+
+def rule_path(model: TableMapping | EventMapping, column: str) -> KeyPath:
+    """The keys of the rule that makes a column of the mapping's stage."""
+    match model:
+        case TableMapping():
+            return ("columns", column)
+        case EventMapping():
+            table, is_extra, name = column.partition("__")
+            return ("columns", table, name) if is_extra else _EVENT_KEYS[column]
+
+
+def id_path(model: TableMapping | EventMapping, field: str) -> KeyPath:
+    """The keys of what the rows of a mapping are numbered by."""
+    return ("columns", field) if isinstance(model, TableMapping) and field in model.columns else ("key",)
+
+
+def rows_of(model: TableMapping | EventMapping, table: str) -> tuple[str, ...]:
+    """Which rows of a mapping reach a table, in words."""
+    found: list[str] = []
+    if isinstance(model, EventMapping):
+        routed = DOMAIN_TABLES | dict(model.routes)
+        domains = [domain for domain, name in routed.items() if name == table]
+        if domains:
+            found.append(f"rows whose concept is of the domain {' or '.join(domains)}")
+        if table == OTHER_DOMAINS:
+            found.append("rows whose concept is of a domain that has no table of its own")
+        if table == model.default_table:
+            found.append("rows whose code has no concept")
+    if model.where is not None:
+        found.append(f"only where {model.where}")
+    return tuple(found)
+
+
+class RuleTexts:
+    """The texts of a project's YAML files, rule by rule; each file is read once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._files: dict[str, tuple[list[str], dict[tuple[int, int], tuple[Node, Node]]]] = {}
+
+    def rule(self, document: YamlDocument, path: KeyPath) -> Rule:
+        """The rule at a path, or that of its nearest parent that the file holds."""
+        position = document.at_key(*path)
+        text = self._text(document.file, position.line, position.column)
+        return Rule(".".join(path), document.file, position.line, text)
+
+    def of_mapping(self, loaded: LoadedMapping, column: str) -> Rule:
+        """The rule that makes a column of the mapping's stage."""
+        return self.rule(loaded.document, rule_path(loaded.model, column))
+
+    def _text(self, file: str, line: int, column: int) -> str:
+        lines, pairs = self._read(file)
+        pair = pairs.get((line - 1, column - 1))
+        if pair is None:
+            return lines[line - 1].strip()
+        key, value = pair
+        end = value.end_mark if value.end_mark.line >= key.start_mark.line else key.end_mark  # an alias stands before
+        taken = lines[key.start_mark.line : end.line + 1]
+        taken[-1:] = [taken[-1][: end.column]] if end.line < len(lines) else []
+        taken[0] = " " * key.start_mark.column + taken[0][key.start_mark.column :]
+        while len(taken) > 1 and (not taken[-1].strip() or taken[-1].lstrip().startswith("#")):
+            taken.pop()  # a block ends where the next one begins
+        return dedent("\n".join(taken)).rstrip()
+
+    def _read(self, file: str) -> tuple[list[str], dict[tuple[int, int], tuple[Node, Node]]]:
+        if file not in self._files:
+            text = (self._root / file).read_bytes().decode("utf-8-sig")
+            root = YAML(typ="safe").compose(text)
+            pairs = {(key.start_mark.line, key.start_mark.column): (key, value) for key, value in _pairs(root)}
+            self._files[file] = (text.splitlines(), pairs)
+        return self._files[file]
+
+
+def _pairs(node: Node | None) -> Iterator[tuple[Node, Node]]:
+    """Every key of a document with its value; an alias is not followed twice, as its keys stand elsewhere."""
+    todo, seen = [node], set[int]()
+    while todo:
+        node = todo.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        match node:
+            case MappingNode():
+                yield from node.value
+                todo += [value for _, value in node.value]
+            case SequenceNode():
+                todo += node.value
+            case _:
+                pass

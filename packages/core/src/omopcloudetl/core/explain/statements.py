@@ -1,0 +1,190 @@
+"""Reads the plan's SQL back: which expression fills a column, and which columns it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+from sqlglot import exp, parse_one
+
+from omopcloudetl.core.compiler.scope import owner
+from omopcloudetl.core.plan import CompiledWorkflowPlan, SqlStep, Statement
+
+CODES, KEYS = "work.codes_", "work.key_"
+_WRITES = (exp.Insert, exp.Update, exp.Merge, exp.Create)
+
+
+class PlanSql:
+    """The statements of a plan as syntax trees over logical names, parsed when they are asked for."""
+
+    def __init__(self, plan: CompiledWorkflowPlan) -> None:
+        self.plan = plan
+        self._trees: dict[str, exp.Expr] = {}
+
+    @cached_property
+    def logical(self) -> dict[str, str]:
+        """Physical table → logical table."""
+        found = {}
+        for name in {name for step in self.plan.steps for name in (*step.reads, *step.writes)}:
+            schema, _, table = name.partition(".")
+            found[f"{self.plan.schemas[schema]}.{table}".lower()] = name
+        return found
+
+    def tree(self, statement: Statement) -> exp.Expr:
+        """The statement as a tree, every table under its logical name."""
+        if statement.sql not in self._trees:
+            tree = parse_one(statement.sql, read=self.plan.dialect)
+            for table in tree.find_all(exp.Table):
+                logical = self.logical.get(".".join(part.name for part in table.parts).lower())
+                if logical is not None:
+                    schema, _, name = logical.partition(".")
+                    table.set("catalog", None)
+                    table.set("db", exp.to_identifier(schema))
+                    table.set("this", exp.to_identifier(name))
+            self._trees[statement.sql] = tree
+        return self._trees[statement.sql]
+
+    def text(self, node: exp.Expr) -> str:
+        """A tree as text in the plan's dialect."""
+        return node.sql(dialect=self.plan.dialect, pretty=True)
+
+    def stage_columns(self, step: SqlStep, stage: str) -> dict[str, exp.Expr]:
+        """Column of a stage → its expression over the mapping's aliases."""
+        for statement, tree in self.trees(step, stage):
+            if statement.counted and isinstance(tree, exp.Create | exp.Insert) and target_of(tree) == stage:
+                rows = tree.expression.find(exp.Subquery)
+                assert rows is not None
+                return {node.alias_or_name: node for node in rows.this.selects}
+        return {}
+
+    def contribution(self, step: SqlStep, stage: str, field: str) -> exp.Expr | None:
+        """What a write step takes for a field from the rows of a stage, over the alias `stage`."""
+        for _, tree in self.trees(step, stage):
+            for query in tree.find_all(exp.Select):
+                source = query.args.get("from_")
+                if source is None or not isinstance(source.this, exp.Table) or _name(source.this) != stage:
+                    continue
+                found = next((node for node in query.selects if node.alias_or_name == field), None)
+                if found is not None:
+                    return found.unalias()
+        return None
+
+    def trees(self, step: SqlStep, table: str) -> Iterator[tuple[Statement, exp.Expr]]:
+        """The statements of a step that name a logical table."""
+        name = table.partition(".")[2]
+        for statement in step.statements:
+            if name in statement.sql and statement.check is None:
+                yield statement, self.tree(statement)
+
+
+def target_of(tree: exp.Expr) -> str | None:
+    """The logical table that a statement writes."""
+    table = tree.this.find(exp.Table) if isinstance(tree, (*_WRITES, exp.Delete)) else None
+    return _name(table) if table is not None else None
+
+
+def assigned(tree: exp.Expr, field: str, fields: list[str]) -> exp.Expr | None:
+    """What a statement puts into a field, where INSERT … SELECT or UPDATE says it; `fields` are all in order."""
+    match tree:
+        case exp.Insert() if isinstance(tree.expression, exp.Query):
+            target = tree.this
+            names = [name.name for name in target.expressions] if isinstance(target, exp.Schema) else fields
+            selects = tree.expression.selects
+            at = names.index(field) if field in names else len(selects)
+            return selects[at].unalias() if at < len(selects) else None
+        case exp.Create() if isinstance(tree.expression, exp.Query):
+            found = (node for node in tree.expression.selects if node.alias_or_name == field)
+            return next((node.unalias() for node in found), None)
+        case exp.Update():
+            pairs = (pair for pair in tree.expressions if isinstance(pair, exp.EQ))
+            return next((pair.expression for pair in pairs if pair.this.name == field), None)
+        case _:
+            return None
+
+
+def fills(tree: exp.Expr, field: str) -> bool | None:
+    """Whether a statement names the field among those it writes; None where that cannot be told."""
+    match tree:
+        case exp.Insert() if isinstance(tree.this, exp.Schema):
+            return field in {name.name for name in tree.this.expressions}
+        case exp.Update():
+            return any(pair.this.name == field for pair in tree.expressions if isinstance(pair, exp.EQ))
+        case exp.Delete():
+            return False
+        case _:
+            return None
+
+
+def columns_read(node: exp.Expr) -> tuple[list[tuple[str, str]], list[str]]:
+    """The (logical table, column) pairs of an expression, and the tables of keys and codes it looks them up in.
+
+    Where a value is looked up, the columns that it is looked up by are meant.
+    """
+    read: dict[tuple[str, str], None] = {}
+    looked_up: dict[str, None] = {}
+    todo, seen, done = list(node.find_all(exp.Column)), set[str](), set[int]()
+    while todo:
+        column = todo.pop(0)
+        if id(column) in done:
+            continue  # a CTE may be recursive
+        done.add(id(column))
+        table = owner(column)
+        if table is None:
+            todo += [inner for node in _inside(column) for inner in node.find_all(exp.Column)]
+            continue
+        if not table.startswith((CODES, KEYS)):
+            read.setdefault((table, column.name))
+        elif column.table not in seen:
+            seen.add(column.table)
+            looked_up.setdefault(table)
+            todo += [other for other in _condition(column).find_all(exp.Column) if other.table != column.table]
+    return list(read), list(looked_up)
+
+
+def _inside(column: exp.Column) -> list[exp.Expr]:
+    """What a column of a subquery or a CTE is made of."""
+    query = column.find_ancestor(exp.Select)
+    while query is not None:
+        for source in (query.args.get("from_"), *(query.args.get("joins") or ())):
+            if source is not None and column.table in {"", source.this.alias_or_name}:
+                found = [node for node in _selected(_query_of(source.this), column.name) if node is not column]
+                if found:
+                    return found
+        query = query.find_ancestor(exp.Select)
+    return []
+
+
+def _query_of(source: exp.Expr) -> exp.Expr | None:
+    """The query of a subquery, or of the CTE that a table names."""
+    if isinstance(source, exp.Subquery):
+        inner: exp.Expr = source.this
+        return inner
+    ctes = source.root().find_all(exp.CTE) if isinstance(source, exp.Table) and not source.db else ()
+    return next((cte.this for cte in ctes if cte.alias == source.name), None)
+
+
+def _selected(query: exp.Expr | None, name: str) -> list[exp.Expr]:
+    """The expressions of a column of a query, one for each part of a UNION."""
+    match query:
+        case exp.SetOperation():
+            return [*_selected(query.left, name), *_selected(query.right, name)]
+        case exp.Select():
+            return [node for node in query.selects if node.alias_or_name == name]
+        case _:
+            return []
+
+
+def _condition(column: exp.Column) -> exp.Expr:
+    """The condition under which the table of a column is joined; nothing where it is not joined."""
+    query = column.find_ancestor(exp.Select)
+    while query is not None:
+        for join in query.args.get("joins") or ():
+            if join.this.alias_or_name == column.table:
+                on: exp.Expr = join.args.get("on") or exp.Null()
+                return on
+        query = query.find_ancestor(exp.Select)
+    return exp.Null()
+
+
+def _name(table: exp.Table) -> str:
+    return f"{table.db}.{table.name}"

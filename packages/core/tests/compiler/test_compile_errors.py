@@ -287,3 +287,19 @@ def test_events_and_tables_number_their_rows_alike(problem: Problem) -> None:
     found = problem({"mappings/more.yaml": text})
     assert found.code == "id-strategy"
     assert "registry and ordinal" in found.message
+
+
+@pytest.mark.parametrize(
+    ("constant", "place"),
+    [
+        ("{constant: LONG}", "10:24"),
+        ("{value_map: p.id, map: {a: LONG}}", "10:51"),
+        ("{value_map: p.id, map: {a: b}, else: LONG}", "10:61"),
+    ],
+)
+def test_a_constant_text_must_fit(problem: Problem, constant: str, place: str) -> None:
+    """A constant that is longer than its field is refused where it stands."""
+    found = problem(value(constant.replace("LONG", "x" * 51)))
+    assert found.code == "constant-length"
+    assert found.message == "person_source_value holds at most 50 characters, and this text has 51"
+    assert f"{found.position.line}:{found.position.column}" == place

@@ -22,6 +22,7 @@ Entry = Literal[
     "present",
     "kept",
     "deleted",
+    "truncated",
 ]
 
 
@@ -101,7 +102,7 @@ def ledger_warnings(entries: Sequence[LedgerEntry]) -> list[str]:
             codes = f"work.codes_{row.mapping}"
             hint = "is the vocabulary loaded, and its name right?"
             found.append(f"no code of {row.mapping} has a standard concept; see {codes}: {hint}")
-    return found
+    return [*found, *_about_cut_texts(entries)]
 
 
 def _all_quarantined(row: LedgerRow) -> bool:
@@ -113,6 +114,17 @@ def _none_mapped(row: LedgerRow) -> bool:
     """Whether all that was written has concept 0; only mappings of events count such rows."""
     written = sum(row.written.values())
     return written > 0 and sum(row.unmapped.values()) == written
+
+
+def _about_cut_texts(entries: Iterable[LedgerEntry]) -> list[str]:
+    """One line for each mapping whose texts were cut."""
+    cut: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry.entry == "truncated" and entry.row_count:
+            field, _, limit = (entry.reason or "").partition(": longer than ")
+            values = plural(entry.row_count, "value")
+            cut.setdefault(entry.mapping, []).append(f"{values} of {entry.target_table}.{field} to {limit}")
+    return [f"{mapping} cut {', '.join(parts)}; `too_long` says what else to do" for mapping, parts in cut.items()]
 
 
 def _about_quarantine(row: LedgerRow, reasons: Iterable[str]) -> str:

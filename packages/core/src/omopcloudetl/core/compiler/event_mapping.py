@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import chain
 from types import MappingProxyType
 
 from sqlglot import exp
 
 from omopcloudetl.core.compiler import trees
-from omopcloudetl.core.compiler.compilation import Compilation
+from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement
 from omopcloudetl.core.compiler.lookups import DOMAIN_TABLES, OTHER_DOMAINS, VALUE_DOMAIN, routing
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import QUARANTINED, WRITTEN, FieldValue, StageBuilder
 from omopcloudetl.core.compiler.staged import Contribution, StagedMapping, stage_columns, stage_step
+from omopcloudetl.core.compiler.text_lengths import (
+    TextLimit,
+    text_limits,
+    too_long_check,
+    too_long_counts,
+    too_long_reasons,
+)
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.mapping import EventMapping, EventValue
 from omopcloudetl.core.models.values import IdValue
@@ -86,6 +94,9 @@ def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventM
     extras = _extras(compilation, loaded, model, builder, tables, [role.name for role in roles])
     required = [role for role in roles if role.name in {"person_id", "type_concept_id", "start_date"}]
     target = trees.coalesce(trees.column("target_table", concept.alias), trees.text(model.default_table))
+    limits = {table.name: text_limits(table, _fillings(table, roles, extras.get(table.name, []))) for table in tables}
+    policy = model.too_long or compilation.project.config.too_long
+    too_long = _too_long_reasons(limits, [*roles, *chain(*extras.values())], target) if policy == "quarantine" else []
     rows = builder.rows(
         [
             *builder.key_columns(model.key, "key"),
@@ -93,7 +104,7 @@ def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventM
             trees.named(trees.coalesce(trees.column("fan_out", concept.alias), trees.number(1)), "fan_out"),
             *(trees.named(value.node, value.name) for value in roles),
             *(trees.named(value.node, value.name) for values in extras.values() for value in values),
-            trees.named(builder.reason(required), "row_reason"),
+            trees.named(builder.reason(required, too_long), "row_reason"),
         ]
     )
     fate = trees.case(
@@ -101,12 +112,35 @@ def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventM
         trees.text(QUARANTINED),
     )
     routes = routing(model.routes, model.default_table)
-    compilation.steps.append(stage_step(compilation, loaded, builder, stage_columns(rows, fate), routes))
-    contributions = tuple(
-        _contribution(loaded, len(model.key), builder, table, [role.name for role in roles], extras.get(table.name, []))
-        for table in tables
-    )
-    return StagedMapping(loaded, scope, builder, len(model.key), True, contributions)
+    checks = _length_checks(builder, model, list(chain(*limits.values()))) if policy == "error" else []
+    compilation.steps.append(stage_step(compilation, loaded, builder, stage_columns(rows, fate), routes, checks))
+    names, keys = [role.name for role in roles], len(model.key)
+    contributions = [_contribution(loaded, keys, builder, t, names, extras.get(t.name, [])) for t in tables]
+    if policy == "truncate":
+        contributions = [contribution.limited(limits[contribution.table]) for contribution in contributions]
+    own_reasons = {limit.reason: None for limit in chain(*limits.values())} if policy == "quarantine" else {}
+    return StagedMapping(loaded, scope, builder, keys, True, tuple(contributions), tuple(own_reasons))
+
+
+def _fillings(table: CdmTable, roles: Iterable[FieldValue], extras: Iterable[FieldValue]) -> dict[str, FieldValue]:
+    """Field of a table → the value of the stage that fills it."""
+    fields = event_fields(table)
+    found = {fields[role.name]: role for role in roles if role.name in fields}
+    return found | {value.name.partition("__")[2]: value for value in extras}
+
+
+def _too_long_reasons(
+    limits: Mapping[str, tuple[TextLimit, ...]], values: Iterable[FieldValue], target: exp.Expr
+) -> list[tuple[exp.Expr, exp.Expr]]:
+    """Why a row is set aside that has a text too long for the table that the row goes to."""
+    return too_long_reasons(chain(*limits.values()), {value.name: value for value in values}, target)
+
+
+def _length_checks(builder: StageBuilder, model: EventMapping, limits: list[TextLimit]) -> list[DraftStatement]:
+    """What stops the run where a text is too long."""
+    written = trees.equal(trees.column("row_fate", "stage"), trees.text(WRITTEN))
+    counts = too_long_counts(builder.table, limits, written, by_target=True)
+    return too_long_check(model.name, counts, builder.scope.at("name"))
 
 
 def _tables(compilation: Compilation, loaded: LoadedMapping, model: EventMapping) -> list[CdmTable]:

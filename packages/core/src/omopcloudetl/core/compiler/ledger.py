@@ -1,9 +1,9 @@
 """Accounts for every row: what came in, what was written where, and what was set aside and why.
 
 For each mapping: source + fan_out = excluded + written + present + merged + quarantined. `unmapped` is the part
-of `written` whose concept is 0; `kept` and `deleted` are rows of ours beside those of this run. The step fails if
-a mapping does not balance, or if a CDM table does not hold the rows that the ledger says were written to it; where
-it is written anew, it must hold no others.
+of `written` whose concept is 0, `truncated` counts the texts that were cut to their field's length; `kept` and
+`deleted` are rows of ours beside those of this run. The step fails if a mapping does not balance, or if a CDM table
+does not hold the rows that the ledger says were written to it; where it is written anew, it must hold no others.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from omopcloudetl.core.compiler.merge_ledger import kept_rows_check, table_entri
 from omopcloudetl.core.compiler.merging import CHANGE
 from omopcloudetl.core.compiler.stage import MERGED, QUARANTINED, WRITTEN
 from omopcloudetl.core.compiler.staged import KEYED, Contribution, StagedMapping
+from omopcloudetl.core.compiler.text_lengths import too_long_counts
 from omopcloudetl.core.plan import Statement
 from omopcloudetl.core.specification.models import CdmTable
 
@@ -33,10 +34,10 @@ ORDER BY mapping, entry, target_table NULLS FIRST, reason NULLS FIRST
 """
 _UNBALANCED = """
 SELECT mapping, SUM(CASE WHEN entry IN ('source', 'fan_out') THEN row_count
-  WHEN entry IN ('unmapped', 'kept', 'deleted') THEN 0 ELSE -row_count END) AS difference
+  WHEN entry IN ('unmapped', 'truncated', 'kept', 'deleted') THEN 0 ELSE -row_count END) AS difference
 FROM work.ledger GROUP BY mapping
 HAVING SUM(CASE WHEN entry IN ('source', 'fan_out') THEN row_count
-  WHEN entry IN ('unmapped', 'kept', 'deleted') THEN 0 ELSE -row_count END) <> 0
+  WHEN entry IN ('unmapped', 'truncated', 'kept', 'deleted') THEN 0 ELSE -row_count END) <> 0
 """
 
 
@@ -138,7 +139,7 @@ def _numbers(staged: Sequence[StagedMapping]) -> dict[str, int]:
 
 def _entries(mapping: StagedMapping, number: int | None, write: str) -> list[exp.Query]:
     """All that the source and the stage tell; of rows that are merged, their table tells what was written."""
-    found = _entries_of_source(mapping)
+    found = [*_entries_of_source(mapping), *_truncated(mapping, number, write)]
     if mapping.fans_out:
         by_table = _written_by_table(mapping) if write == "full" else []
         return [*found, *by_table, *_entries_of_event(mapping)]
@@ -149,6 +150,21 @@ def _entries(mapping: StagedMapping, number: int | None, write: str) -> list[exp
     if write == "full":
         return [*found, *_entries_of_table(mapping, contribution, number)]
     return [*found, *(_entries_by_key(mapping, contribution, number) if contribution.strategy in KEYED else [])]
+
+
+def _truncated(mapping: StagedMapping, number: int | None, write: str) -> list[exp.Query]:
+    """How many texts were cut, for each field; not those of rows that an earlier mapping of the table writes."""
+    found: list[exp.Query] = []
+    limits = [limit for contribution in mapping.contributions for limit in contribution.cut]
+    for query in too_long_counts(mapping.builder.table, limits, _fate(WRITTEN), by_target=mapping.fans_out):
+        names = (trees.named(trees.text(mapping.name), "mapping"), trees.named(trees.text("truncated"), "entry"))
+        query.set("expressions", [*names, *query.expressions])
+        if number is not None:
+            contribution = mapping.contributions[0]
+            keys = f"work.{'key' if write == 'full' else 'change'}_{contribution.table}"
+            trees.join(query, trees.table(keys, "present"), owned_keys(contribution, number), side="")
+        found.append(query)
+    return found
 
 
 def _entries_of_source(mapping: StagedMapping) -> list[exp.Query]:
@@ -181,9 +197,16 @@ def _fate(fate: str) -> exp.Expr:
     return trees.equal(trees.column("row_fate", "stage"), trees.text(fate))
 
 
-def _first() -> exp.Expr:
-    """A source row whose code fans out is counted once."""
-    return trees.equal(trees.column("fan_out", "stage"), trees.number(1))
+def _first(mapping: StagedMapping) -> exp.Expr:
+    """A source row whose code fans out is counted once, unless each of its rows has a fate of its own."""
+    first = trees.equal(trees.column("fan_out", "stage"), trees.number(1))
+    return trees.any_of([first, *_by_own_reasons(mapping)])
+
+
+def _by_own_reasons(mapping: StagedMapping) -> list[exp.Expr]:
+    """Rows that are set aside for what only they have."""
+    reasons: list[exp.Expr] = [trees.text(reason) for reason in mapping.own_reasons]
+    return [exp.In(this=trees.column("row_reason", "stage"), expressions=reasons)] if reasons else []
 
 
 def _written_by_table(mapping: StagedMapping) -> list[exp.Query]:
@@ -208,7 +231,8 @@ def _entries_of_event(mapping: StagedMapping) -> list[exp.Query]:
         target=None,
         reason=trees.text("several standard concepts"),
     )
-    return [_from_stage(fan_out, mapping, _fate(WRITTEN), repeated), _quarantine_entry(mapping, _first())]
+    counted = trees.any_of([_fate(WRITTEN), *_by_own_reasons(mapping)])
+    return [_from_stage(fan_out, mapping, counted, repeated), _quarantine_entry(mapping, _first(mapping))]
 
 
 def _quarantine_entry(mapping: StagedMapping, *conditions: exp.Expr) -> exp.Select:
@@ -265,7 +289,7 @@ def _quarantined(mapping: StagedMapping) -> exp.Select:
         trees.named(key, "source_key"),
         trees.named(trees.coalesce(trees.column("row_reason", "stage"), trees.text(SAME_KEY)), "reason"),
     )
-    return _from_stage(query, mapping, _fate(QUARANTINED), *([_first()] if mapping.fans_out else []))
+    return _from_stage(query, mapping, _fate(QUARANTINED), *([_first(mapping)] if mapping.fans_out else []))
 
 
 def _table_check(table: str, holds: exp.Select | None = None) -> DraftStatement:

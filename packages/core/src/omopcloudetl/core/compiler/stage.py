@@ -6,7 +6,7 @@ A stage table holds every row the mapping is responsible for, also those that wi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -16,6 +16,7 @@ from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.literals import EXAMPLES, fits, is_in_range
 from omopcloudetl.core.compiler.lookups import VOCABULARY_TABLES, Lookup
 from omopcloudetl.core.compiler.scope import Parsed, Scope
+from omopcloudetl.core.compiler.text_lengths import LONGEST_SCALAR, length_of, longest
 from omopcloudetl.core.compiler.types import FIELDS, field_help
 from omopcloudetl.core.models.values import (
     ConceptValue,
@@ -27,6 +28,7 @@ from omopcloudetl.core.models.values import (
     Scalar,
     ValueMap,
 )
+from omopcloudetl.core.text import plural
 
 AnyColumnValue = DirectValue | ExpressionValue | ConstantValue | ValueMap | ConceptValue | IdValue | ReferenceValue
 _LOGICAL = {
@@ -49,6 +51,8 @@ class FieldValue:
     nullable: bool = True
     reasons: tuple[tuple[exp.Expr, str], ...] = ()
     """Conditions under which a NULL has a better reason than `missing`."""
+    longest: int | None = None
+    """How many characters the text has at most, where that can be told."""
 
     def quarantine_branches(self) -> list[tuple[exp.Expr, exp.Expr]]:
         """Branches of the reason's CASE for a field that must not be NULL."""
@@ -129,7 +133,8 @@ class StageBuilder:
         self._check_type(name, parsed, type_)
         reasons = [(condition, "unreadable") for condition in parsed.unreadable]
         if base in {"varchar", "text"}:
-            return FieldValue(name, self.text_of(parsed), True, tuple(reasons))
+            most = longest(parsed.node) if parsed.family in {None, "text"} else LONGEST_SCALAR
+            return FieldValue(name, self.text_of(parsed), True, tuple(reasons), most)
         if parsed.type is not None and parsed.type == _LOGICAL.get(base):
             return FieldValue(name, parsed.copy(), True, tuple(reasons))
         if {parsed.type, _LOGICAL.get(base)} == {"date", "timestamp"}:  # between these two no cast fails
@@ -250,11 +255,12 @@ class StageBuilder:
             trees.where(query, self.scope.condition.copy())
         return query
 
-    def reason(self, required: Sequence[FieldValue]) -> exp.Expr:
-        """Why a row cannot be written: the first required value that is NULL, or a `where` that cannot be told."""
+    def reason(self, required: Sequence[FieldValue], others: Iterable[tuple[exp.Expr, exp.Expr]] = ()) -> exp.Expr:
+        """Why a row cannot be written: the first required value that is NULL, a `where` that cannot be told, others."""
         branches = [branch for value in required for branch in value.quarantine_branches()]
         if self.scope.undecided is not None:
             branches.append((self.scope.undecided.copy(), trees.text("where: unreadable")))
+        branches += others
         return trees.case(branches, None) if branches else trees.null_of(self.compilation.type("text"))
 
     def _expression(self, name: str, sql: str, type_: str, *path: str | int) -> FieldValue:
@@ -265,7 +271,7 @@ class StageBuilder:
     def _constant(self, name: str, value: Scalar, type_: str, *path: str | int) -> FieldValue:
         base = type_.partition("(")[0]
         if value is None:
-            return FieldValue(name, trees.null_of(self.compilation.type(type_)))
+            return FieldValue(name, trees.null_of(self.compilation.type(type_)), longest=0)
         if not fits(value, base):
             message, help_ = f"{name} is of type {type_}", f"write {EXAMPLES.get(base, 'a text')}"
             found = str(value).lower() if isinstance(value, bool) else str(value)
@@ -273,21 +279,26 @@ class StageBuilder:
         elif not is_in_range(value, base):
             message, help_ = f"{name} is of type {type_}, which has no number as large", "write a smaller number"
             self.compilation.problem("constant-range", message, self.scope.at(*path), found=str(value), help=help_)
+        length = length_of(type_)
+        if length is not None and len(str(value)) > length:
+            message = f"{name} holds at most {plural(length, 'character')}, and this text has {len(str(value))}"
+            place, help_ = self.scope.at(*path), "write a shorter text"
+            self.compilation.problem("constant-length", message, place, found=str(value), help=help_)
         node = trees.literal(value)
         if base in {"date", "datetime"}:
             node = trees.cast(node, self.compilation.type(type_))
-        return FieldValue(name, node, nullable=False)
+        return FieldValue(name, node, nullable=False, longest=len(str(value)))
 
     def _value_map(self, name: str, value: ValueMap, type_: str, *path: str | int) -> FieldValue:
         this = self.text_of(self.scope.parse(value.value_map, *path, "value_map", as_delivered=True))
         default = self._constant(name, value.otherwise, type_, *path, "else")
         ifs = []
-        nullable = default.nullable
+        nullable, most = default.nullable, default.longest or 0
         for found, result in value.map.items():
             then = self._constant(name, result, type_, *path, "map", found)
-            nullable = nullable or then.nullable
+            nullable, most = nullable or then.nullable, max(most, then.longest or 0)
             ifs.append(exp.If(this=trees.text(found), true=then.node))
-        return FieldValue(name, exp.Case(this=this, ifs=ifs, default=default.node), nullable)
+        return FieldValue(name, exp.Case(this=this, ifs=ifs, default=default.node), nullable, longest=most)
 
     def _concept(self, name: str, value: ConceptValue, *path: str | int, required: bool) -> FieldValue:
         code = self.scope.parse(value.concept, *path, "concept", as_delivered=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sqlglot import exp
@@ -14,6 +14,7 @@ from omopcloudetl.core.compiler.lookups import codes_query
 from omopcloudetl.core.compiler.names import check_joins
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import StageBuilder
+from omopcloudetl.core.compiler.text_lengths import TextLimit
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.specification.models import CdmTable
 
@@ -37,10 +38,17 @@ class Contribution:
     """How many `key_N` columns the stage has."""
     strategy: IdStrategy
     workflow_step: str
+    cut: tuple[TextLimit, ...] = ()
+    """The fields whose texts are cut to what the field holds."""
     excluded: str | None = None
     """The table of the natural keys that `where` leaves out, where a merge must know them."""
     concept: exp.Expr | None = None
     """The standard concept, which tells the rows of one event apart."""
+
+    def limited(self, limits: Sequence[TextLimit]) -> Contribution:
+        """The same rows, with the texts of some fields cut to what the fields hold."""
+        shorter = {x.field: exp.Left(this=self.columns[x.field], expression=trees.number(x.length)) for x in limits}
+        return replace(self, columns=self.columns | shorter, cut=tuple(limits))
 
     def key_names(self) -> list[str]:
         """The names of the key columns."""
@@ -57,6 +65,8 @@ class StagedMapping:
     keys: int
     fans_out: bool
     contributions: tuple[Contribution, ...]
+    own_reasons: tuple[str, ...] = ()
+    """Reasons that may set aside one of the rows that a code fans out to, and not another."""
 
     @property
     def name(self) -> str:
@@ -70,8 +80,9 @@ def stage_step(
     builder: StageBuilder,
     query: exp.Query,
     routes: exp.Expr | None = None,
+    checks: Sequence[DraftStatement] = (),
 ) -> DraftStep:
-    """The step that makes a mapping's codes table and stage, after checking its joins."""
+    """The step that makes a mapping's codes table and stage, after checking its joins, and then checks the stage."""
     generator, model = compilation.generator, loaded.model
     check_joins(builder.scope, model)
     statements = join_checks(builder.scope, model.name, loaded)
@@ -87,6 +98,7 @@ def stage_step(
         DraftStatement(tree, f"rows of {model.name}, typed and resolved")
         for tree in generator.create_table_as(trees.table(builder.table), query)
     ]
+    statements += checks
     if builder.excluded is not None:
         statements += [
             DraftStatement(tree, f"keys that {model.name} leaves out", counted=False)

@@ -24,6 +24,7 @@ from omopcloudetl.core.compiler.staged import (
     stage_columns,
     stage_step,
 )
+from omopcloudetl.core.compiler.text_lengths import text_limits, too_long_check, too_long_counts, too_long_reasons
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.mapping import TableMapping
 from omopcloudetl.core.models.values import ConstantValue, IdValue
@@ -46,26 +47,32 @@ def table_mapping(compilation: Compilation, loaded: LoadedMapping, model: TableM
     required = [value for value in values if target.by_name[value.name].required]
     reasons = [*_key_reason(own_id, target, key_columns), *required]
     strategy: IdStrategy = own_id.strategy if own_id else None
+    by_name = {value.name: value for value in values}
+    limits, policy = text_limits(target, by_name), model.too_long or compilation.project.config.too_long
+    too_long = too_long_reasons(limits, by_name) if policy == "quarantine" else []
     rows = builder.rows(
         [
             *key_columns,
             *(trees.named(value.node, value.name) for value in values),
-            trees.named(builder.reason(reasons), "row_reason"),
+            trees.named(builder.reason(reasons, too_long), "row_reason"),
         ]
     )
     query = stage_columns(rows, _fate(model, strategy, len(key), values))
-    compilation.steps.append(stage_step(compilation, loaded, builder, query))
+    written = trees.equal(trees.column("row_fate", "stage"), trees.text(WRITTEN))
+    counts = too_long_counts(builder.table, limits, written, by_target=False) if policy == "error" else ()
+    checks = too_long_check(model.name, counts, scope.at("name"))
+    compilation.steps.append(stage_step(compilation, loaded, builder, query, checks=checks))
     contribution = Contribution(
         mapping=model.name,
         stage=builder.table,
         table=target.name,
         columns={value.name: trees.column(value.name, "stage") for value in values},
-        condition=trees.equal(trees.column("row_fate", "stage"), trees.text(WRITTEN)),
+        condition=written,
         keys=len(key),
         strategy=strategy,
         workflow_step=loaded.step,
         excluded=builder.excluded,
-    )
+    ).limited(limits if policy == "truncate" else ())
     return StagedMapping(loaded, scope, builder, len(key), False, (contribution,))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
@@ -44,6 +44,9 @@ def _logical_schema(value: str) -> str:
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=50)]
 """A name of ours: lower case letters, digits and underscores; it becomes part of table names."""
+
+TooLong = Literal["truncate", "quarantine", "error"]
+"""What becomes of a text that is longer than its field: it is cut, its row is set aside, or the run stops."""
 
 LogicalSchema = Annotated[str, AfterValidator(_logical_schema)]
 """One of source, vocab, cdm and work."""

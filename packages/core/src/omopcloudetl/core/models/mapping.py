@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from omopcloudetl.core.models.base import HELP, LogicalTable, Name, Sql, StrictModel, with_kind
+from omopcloudetl.core.models.base import HELP, LogicalTable, Name, Sql, StrictModel, TooLong, with_kind
 from omopcloudetl.core.models.values import ColumnValue, Key, Vocabulary
 
 
@@ -41,6 +41,8 @@ class MappingBase(StrictModel):
     """Alias → a further table; always a left join."""
     where: Sql | None = None
     """Rows for which this is not true are left out on purpose, and counted in the ledger."""
+    too_long: TooLong | None = None
+    """A text that is longer than its field is cut, quarantines its row, or stops the run; else as the project says."""
 
 
 class TableMapping(MappingBase):

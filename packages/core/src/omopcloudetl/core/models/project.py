@@ -19,6 +19,7 @@ from omopcloudetl.core.models.base import (
     Name,
     NonEmpty,
     StrictModel,
+    TooLong,
     as_list,
 )
 from omopcloudetl.core.models.values import Scalar
@@ -108,6 +109,8 @@ class ProjectConfig(StrictModel):
     """Logical schema → physical schema; a schema that is not named keeps its logical name."""
     variables: dict[Name, Scalar] = {}
     """Values of the workflow's variables; those of the target and `--var` win over them."""
+    too_long: TooLong = "truncate"
+    """What becomes of a text that is longer than its field: it is cut, its row quarantined, or the run stops."""
     plugins: tuple[str, ...] = ()
     """Modules of plugins that live outside the `omopcloudetl` namespace."""
     targets: Annotated[dict[Name, Target], Field(min_length=1)]

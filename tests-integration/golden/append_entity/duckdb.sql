@@ -203,7 +203,7 @@ INSERT INTO "cdm"."care_site" (
 )
 SELECT
   "present"."care_site_id",
-  "stage"."care_site_name" AS "care_site_name",
+  LEFT("stage"."care_site_name", 255) AS "care_site_name",
   CAST(NULL AS INT) AS "place_of_service_concept_id",
   CAST(NULL AS INT) AS "location_id",
   CAST(NULL AS TEXT) AS "care_site_source_value",

@@ -284,7 +284,7 @@ FROM (
     CAST(NULL AS INT) AS "provider_id",
     CAST(NULL AS INT) AS "visit_occurrence_id",
     CAST(NULL AS INT) AS "visit_detail_id",
-    "stage"."source_value" AS "condition_source_value",
+    LEFT("stage"."source_value", 50) AS "condition_source_value",
     "stage"."source_concept_id" AS "condition_source_concept_id",
     CAST(NULL AS TEXT) AS "condition_status_source_value"
   FROM "work"."stage_diagnoses" AS "stage"
@@ -573,7 +573,7 @@ FROM (
     CAST(NULL AS INT) AS "provider_id",
     CAST(NULL AS INT) AS "visit_occurrence_id",
     CAST(NULL AS INT) AS "visit_detail_id",
-    "stage"."source_value" AS "procedure_source_value",
+    LEFT("stage"."source_value", 50) AS "procedure_source_value",
     "stage"."source_concept_id" AS "procedure_source_concept_id",
     CAST(NULL AS TEXT) AS "modifier_source_value"
   FROM "work"."stage_diagnoses" AS "stage"
@@ -872,7 +872,7 @@ FROM (
     CAST(NULL AS INT) AS "provider_id",
     CAST(NULL AS INT) AS "visit_occurrence_id",
     CAST(NULL AS INT) AS "visit_detail_id",
-    "stage"."source_value" AS "measurement_source_value",
+    LEFT("stage"."source_value", 50) AS "measurement_source_value",
     "stage"."source_concept_id" AS "measurement_source_concept_id",
     CAST(NULL AS TEXT) AS "unit_source_value",
     CAST(NULL AS INT) AS "unit_source_concept_id",
@@ -1184,7 +1184,7 @@ FROM (
     CAST(NULL AS INT) AS "provider_id",
     CAST(NULL AS INT) AS "visit_occurrence_id",
     CAST(NULL AS INT) AS "visit_detail_id",
-    "stage"."source_value" AS "observation_source_value",
+    LEFT("stage"."source_value", 50) AS "observation_source_value",
     "stage"."source_concept_id" AS "observation_source_concept_id",
     CAST(NULL AS TEXT) AS "unit_source_value",
     CAST(NULL AS TEXT) AS "qualifier_source_value",

@@ -239,7 +239,7 @@ FROM (
     "stage"."end_date" AS "condition_end_date",
     "stage"."end_datetime" AS "condition_end_datetime",
     "stage"."type_concept_id" AS "condition_type_concept_id",
-    "stage"."source_value" AS "condition_source_value",
+    LEFT("stage"."source_value", 50) AS "condition_source_value",
     "stage"."source_concept_id" AS "condition_source_concept_id"
   FROM "work"."stage_diagnoses" AS "stage"
   WHERE
@@ -297,7 +297,7 @@ FROM (
     "stage"."end_date" AS "procedure_end_date",
     "stage"."end_datetime" AS "procedure_end_datetime",
     "stage"."type_concept_id" AS "procedure_type_concept_id",
-    "stage"."source_value" AS "procedure_source_value",
+    LEFT("stage"."source_value", 50) AS "procedure_source_value",
     "stage"."source_concept_id" AS "procedure_source_concept_id"
   FROM "work"."stage_diagnoses" AS "stage"
   WHERE
@@ -349,7 +349,7 @@ FROM (
     "stage"."start_date" AS "measurement_date",
     "stage"."start_datetime" AS "measurement_datetime",
     "stage"."type_concept_id" AS "measurement_type_concept_id",
-    "stage"."source_value" AS "measurement_source_value",
+    LEFT("stage"."source_value", 50) AS "measurement_source_value",
     "stage"."source_concept_id" AS "measurement_source_concept_id"
   FROM "work"."stage_diagnoses" AS "stage"
   WHERE
@@ -400,7 +400,7 @@ FROM (
     "stage"."start_date" AS "observation_date",
     "stage"."start_datetime" AS "observation_datetime",
     "stage"."type_concept_id" AS "observation_type_concept_id",
-    "stage"."source_value" AS "observation_source_value",
+    LEFT("stage"."source_value", 50) AS "observation_source_value",
     "stage"."source_concept_id" AS "observation_source_concept_id"
   FROM "work"."stage_diagnoses" AS "stage"
   WHERE

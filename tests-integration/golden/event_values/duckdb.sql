@@ -341,7 +341,7 @@ FROM (
     "stage"."start_date" AS "condition_start_date",
     "stage"."start_datetime" AS "condition_start_datetime",
     "stage"."type_concept_id" AS "condition_type_concept_id",
-    "stage"."source_value" AS "condition_source_value",
+    LEFT("stage"."source_value", 50) AS "condition_source_value",
     "stage"."source_concept_id" AS "condition_source_concept_id"
   FROM "work"."stage_findings" AS "stage"
   WHERE
@@ -394,7 +394,7 @@ FROM (
     "stage"."start_date" AS "procedure_date",
     "stage"."start_datetime" AS "procedure_datetime",
     "stage"."type_concept_id" AS "procedure_type_concept_id",
-    "stage"."source_value" AS "procedure_source_value",
+    LEFT("stage"."source_value", 50) AS "procedure_source_value",
     "stage"."source_concept_id" AS "procedure_source_concept_id"
   FROM "work"."stage_findings" AS "stage"
   WHERE
@@ -465,11 +465,11 @@ FROM (
     "stage"."value_as_concept_id" AS "value_as_concept_id",
     "stage"."unit_concept_id" AS "unit_concept_id",
     "stage"."measurement__range_high" AS "range_high",
-    "stage"."source_value" AS "measurement_source_value",
+    LEFT("stage"."source_value", 50) AS "measurement_source_value",
     "stage"."source_concept_id" AS "measurement_source_concept_id",
-    "stage"."unit_source_value" AS "unit_source_value",
+    LEFT("stage"."unit_source_value", 50) AS "unit_source_value",
     "stage"."unit_source_concept_id" AS "unit_source_concept_id",
-    "stage"."value_source_value" AS "value_source_value"
+    LEFT("stage"."value_source_value", 50) AS "value_source_value"
   FROM "work"."stage_findings" AS "stage"
   WHERE
     "stage"."target_table" = 'measurement' AND "stage"."row_fate" = 'written'
@@ -533,13 +533,13 @@ FROM (
     "stage"."start_datetime" AS "observation_datetime",
     "stage"."type_concept_id" AS "observation_type_concept_id",
     "stage"."value_as_number" AS "value_as_number",
-    "stage"."value_as_string" AS "value_as_string",
+    LEFT("stage"."value_as_string", 60) AS "value_as_string",
     "stage"."value_as_concept_id" AS "value_as_concept_id",
     "stage"."unit_concept_id" AS "unit_concept_id",
-    "stage"."source_value" AS "observation_source_value",
+    LEFT("stage"."source_value", 50) AS "observation_source_value",
     "stage"."source_concept_id" AS "observation_source_concept_id",
-    "stage"."unit_source_value" AS "unit_source_value",
-    "stage"."value_source_value" AS "value_source_value"
+    LEFT("stage"."unit_source_value", 50) AS "unit_source_value",
+    LEFT("stage"."value_source_value", 50) AS "value_source_value"
   FROM "work"."stage_findings" AS "stage"
   WHERE
     "stage"."target_table" = 'observation' AND "stage"."row_fate" = 'written'

@@ -91,7 +91,7 @@ INSERT INTO "cdm"."location" (
 )
 SELECT
   "present"."location_id" AS "location_id",
-  "stage"."city" AS "city",
+  LEFT("stage"."city", 50) AS "city",
   "stage"."location_source_value" AS "location_source_value"
 FROM "work"."stage_places" AS "stage"
 JOIN "work"."key_location" AS "present"

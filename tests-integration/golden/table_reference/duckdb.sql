@@ -75,7 +75,7 @@ SELECT
   "stage"."person_id" AS "person_id",
   "stage"."death_date" AS "death_date",
   "stage"."death_type_concept_id" AS "death_type_concept_id",
-  "stage"."cause_source_value" AS "cause_source_value"
+  LEFT("stage"."cause_source_value", 50) AS "cause_source_value"
 FROM "work"."stage_ends" AS "stage"
 WHERE
   "stage"."row_fate" = 'written';

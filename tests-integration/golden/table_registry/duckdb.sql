@@ -256,9 +256,9 @@ INSERT INTO "cdm"."care_site" (
 )
 SELECT
   "present"."care_site_id" AS "care_site_id",
-  "stage"."care_site_name" AS "care_site_name",
+  LEFT("stage"."care_site_name", 255) AS "care_site_name",
   "stage"."place_of_service_concept_id" AS "place_of_service_concept_id",
-  "stage"."care_site_source_value" AS "care_site_source_value"
+  LEFT("stage"."care_site_source_value", 50) AS "care_site_source_value"
 FROM "work"."stage_places" AS "stage"
 JOIN "work"."key_care_site" AS "present"
   ON "present"."key_1" IS NOT DISTINCT FROM "stage"."key_1"

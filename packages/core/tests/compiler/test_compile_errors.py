@@ -292,7 +292,7 @@ def test_events_and_tables_number_their_rows_alike(problem: Problem) -> None:
 @pytest.mark.parametrize(
     ("constant", "place"),
     [
-        ("{constant: LONG}", "10:24"),
+        ("{constant: LONG}", "10:35"),
         ("{value_map: p.id, map: {a: LONG}}", "10:51"),
         ("{value_map: p.id, map: {a: b}, else: LONG}", "10:61"),
     ],

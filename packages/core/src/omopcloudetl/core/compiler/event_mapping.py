@@ -16,13 +16,8 @@ from omopcloudetl.core.compiler.lookups import DOMAIN_TABLES, OTHER_DOMAINS, VAL
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import QUARANTINED, WRITTEN, FieldValue, StageBuilder
 from omopcloudetl.core.compiler.staged import Contribution, StagedMapping, stage_columns, stage_step
-from omopcloudetl.core.compiler.text_lengths import (
-    TextLimit,
-    text_limits,
-    too_long_check,
-    too_long_counts,
-    too_long_reasons,
-)
+from omopcloudetl.core.compiler.text_lengths import TextLimit
+from omopcloudetl.core.compiler.too_long import text_limits, too_long_check, too_long_counts, too_long_reasons
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.mapping import EventMapping, EventValue
 from omopcloudetl.core.models.values import IdValue

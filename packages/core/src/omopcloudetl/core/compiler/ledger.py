@@ -19,7 +19,7 @@ from omopcloudetl.core.compiler.merge_ledger import kept_rows_check, table_entri
 from omopcloudetl.core.compiler.merging import CHANGE
 from omopcloudetl.core.compiler.stage import MERGED, QUARANTINED, WRITTEN
 from omopcloudetl.core.compiler.staged import KEYED, Contribution, StagedMapping
-from omopcloudetl.core.compiler.text_lengths import too_long_counts
+from omopcloudetl.core.compiler.too_long import too_long_counts
 from omopcloudetl.core.plan import Statement
 from omopcloudetl.core.specification.models import CdmTable
 

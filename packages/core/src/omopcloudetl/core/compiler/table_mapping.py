@@ -24,7 +24,7 @@ from omopcloudetl.core.compiler.staged import (
     stage_columns,
     stage_step,
 )
-from omopcloudetl.core.compiler.text_lengths import text_limits, too_long_check, too_long_counts, too_long_reasons
+from omopcloudetl.core.compiler.too_long import text_limits, too_long_check, too_long_counts, too_long_reasons
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.mapping import TableMapping
 from omopcloudetl.core.models.values import ConstantValue, IdValue

@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 
 from sqlglot import exp, parse_one
 from sqlglot.errors import ParseError, TokenError
 
 from omopcloudetl.core.compiler import trees
+from omopcloudetl.core.compiler.columns import Parsed, SourceColumns
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.sql_errors import Excerpt, row_level_problem, syntax_problem, template_mark
-from omopcloudetl.core.compiler.types import Family, TypeReader, field_family
+from omopcloudetl.core.compiler.types import Family, TypeReader
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
-from omopcloudetl.core.models.loads import Column
 
 TEMPLATE_PROBLEM = "there are no text templates"
 TEMPLATE_HELP = "write a variable as :name"
 TABLE_HELP = "write for example source.patients; a file is loaded by a `bulk_load` step first"
 AUTHOR_DIALECT = "duckdb"
 """The dialect in which authors write expressions, whatever the target."""
-
-
-@dataclass(frozen=True)
-class Parsed:
-    """An author's expression over the mapping's aliases."""
-
-    node: exp.Expr
-    type: str | None = None
-    """The logical type where it is known: a bare column of a declared type, text if undeclared."""
-    unreadable: tuple[exp.Expr, ...] = ()
-    """Conditions under which a typed column holds something that is not of its type."""
-    family: Family | None = None
-    """The type of the value, as far as it can be told."""
-    position: Position | None = None
-    """Where it stands, to say what cannot become of it."""
-
-    def copy(self) -> exp.Expr:
-        """A fresh copy of the tree, for another place in the statement."""
-        return self.node.copy()
 
 
 class Scope:
@@ -55,6 +36,7 @@ class Scope:
         self.base = next(iter(model.from_.items()), None)
         """(alias, table) of the rows the mapping accounts for."""
         self.tables: dict[str, str] = dict(model.from_)
+        self.columns = SourceColumns(compilation, self.tables)
         self.reads: set[str] = set(model.from_.values())
         self._fresh: set[str] = set()
         self.knows_rules = mapping.is_whole
@@ -122,9 +104,9 @@ class Scope:
         tree = trees.without_places(self._bind(tree, Excerpt(sql, position)))
         family = self._check_types(tree, position, condition=condition)
         if not isinstance(tree, exp.Column):
-            parsed = self._typed(tree)
+            parsed = self.columns.typed(tree)
         else:
-            parsed = Parsed(tree, self._text_type(tree)) if as_delivered else self._bare_column(tree)
+            parsed = Parsed(tree, self.columns.text_type(tree)) if as_delivered else self.columns.bare(tree)
         return replace(parsed, family=family, position=position)
 
     def from_clause(self, query: exp.Select, aliases: Iterable[str] | None = None) -> exp.Select:
@@ -223,40 +205,14 @@ class Scope:
 
     def _bind_inner_column(self, node: exp.Column, text: Excerpt) -> None:
         """A column inside a subquery: of the subquery's own table where an alias says so, or of the mapping's."""
-        logical = self._owner(node)
+        logical = self.columns.owner(node)
         self.used.add(node.table)
         if logical is not None and node.table:
             self.compilation.check_column(logical, node.name, text.position, piece=text.piece(node.this))
 
-    def _owner(self, node: exp.Column) -> str | None:
-        """The logical table of a column: of the nearest query around it that has its alias, else the mapping's."""
-        return owner(node, self.tables)
-
-    def _declared(self, node: exp.Column) -> Column | None:
-        """What the workflow declares of a column whose text is to be read as another type."""
-        logical = self._owner(node)
-        declared = self.compilation.sources.get(logical or "", {}).get(node.name)
-        return declared if declared is not None and declared.type != "text" else None
-
-    def _family_of(self, node: exp.Column) -> Family | None:
-        """The type of a column: declared, specified, or text where it comes from a text file."""
-        logical = self._owner(node) or ""
-        schema, _, table = logical.partition(".")
-        if schema == "source":
-            columns = self.compilation.sources.get(logical)
-            if columns is not None and node.name not in columns:
-                return None  # an unknown column is one mistake, not two
-            declared = columns[node.name] if columns else None
-            if declared is not None and declared.type != "text":
-                return declared.type
-            return "text" if logical in self.compilation.text_tables else None
-        specified = self.compilation.specification.by_name.get(table) if schema in {"cdm", "vocab"} else None
-        field = specified.by_name.get(node.name) if specified else None
-        return field_family(field.type) if field else None
-
     def _check_types(self, tree: exp.Expr, position: Position, *, condition: bool) -> Family | None:
         """The type of an expression; what the engine cannot do in it is a mistake."""
-        reader = TypeReader(self._family_of)
+        reader = TypeReader(self.columns.family)
         family = reader.family(tree)
         if condition and not reader.problems:
             reader.condition(tree)
@@ -264,33 +220,6 @@ class Scope:
             message = f"{problem.part}: {problem.message}"
             self.compilation.problem("type-mismatch", message, position, help=problem.help, piece=(problem.part, 0))
         return family
-
-    def _text_type(self, node: exp.Column) -> str | None:
-        """`text` for a column of a text file, whatever it is declared as; else nothing is known."""
-        return "text" if self.tables.get(node.table) in self.compilation.text_tables else None
-
-    def _bare_column(self, node: exp.Column) -> Parsed:
-        declared = self._declared(node)
-        if declared is None:
-            return Parsed(node, self._text_type(node))
-        return Parsed(self._read(node, declared), declared.type, (self._is_unreadable(node, declared),))
-
-    def _typed(self, tree: exp.Expr) -> Parsed:
-        """Columns of a declared type are read as that type where an expression uses them."""
-        unreadable: dict[str, exp.Expr] = {}
-        for node in list(tree.find_all(exp.Column)):
-            declared = self._declared(node)
-            if declared is not None:
-                if node.find_ancestor(exp.Query) is None:
-                    unreadable[f"{node.table}.{node.name}"] = self._is_unreadable(node, declared)
-                node.replace(self._read(node.copy(), declared))
-        return Parsed(tree, None, tuple(unreadable.values()))
-
-    def _read(self, node: exp.Column, declared: Column) -> exp.Expr:
-        return self.compilation.read_column(node, declared)
-
-    def _is_unreadable(self, node: exp.Column, declared: Column) -> exp.Expr:
-        return trees.all_of([trees.not_null(node.copy()), trees.is_null(self._read(node.copy(), declared))])
 
     # -- complaints
 
@@ -333,26 +262,3 @@ def as_written(table: exp.Table) -> str:
     if isinstance(table.this, exp.Identifier):
         return ".".join(part.name for part in table.parts)
     return table.this.name if isinstance(table.this, exp.Anonymous) else table.this.sql_name().lower()
-
-
-def owner(node: exp.Column, outermost: Mapping[str, str] | None = None) -> str | None:
-    """The logical table a column belongs to, as far as aliases tell; `outermost` are those around all queries."""
-    query = node.find_ancestor(exp.Select)
-    while query is not None:
-        tables = _tables_of(query)
-        if node.table in tables:
-            return tables[node.table]
-        if not node.table and len(tables) == 1:
-            return next(iter(tables.values()))
-        query = query.find_ancestor(exp.Select)
-    return (outermost or {}).get(node.table)
-
-
-def _tables_of(query: exp.Select) -> dict[str, str | None]:
-    """Alias → logical table of what a query reads; None for a table that is a query itself."""
-    sources = [query.args.get("from_"), *(query.args.get("joins") or ())]
-    found: dict[str, str | None] = {}
-    for source in (source.this for source in sources if source is not None):
-        is_table = isinstance(source, exp.Table) and source.db
-        found[source.alias_or_name.lower()] = f"{source.db}.{source.name}".lower() if is_table else None
-    return found

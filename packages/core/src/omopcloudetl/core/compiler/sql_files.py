@@ -9,6 +9,7 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import TokenType
 
 from omopcloudetl.core.compiler import trees
+from omopcloudetl.core.compiler.columns import owner
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
 from omopcloudetl.core.compiler.scope import (
     AUTHOR_DIALECT,
@@ -16,7 +17,6 @@ from omopcloudetl.core.compiler.scope import (
     TEMPLATE_HELP,
     TEMPLATE_PROBLEM,
     as_written,
-    owner,
 )
 from omopcloudetl.core.compiler.sql_errors import syntax_problem, template_mark, variable_start
 from omopcloudetl.core.errors import Position

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from omopcloudetl.core.compiler import trees
+from omopcloudetl.core.compiler.columns import Parsed
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.literals import EXAMPLES, fits, is_in_range
 from omopcloudetl.core.compiler.lookups import VOCABULARY_TABLES, Lookup
-from omopcloudetl.core.compiler.scope import Parsed, Scope
+from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.text_lengths import LONGEST_SCALAR, length_of, longest
 from omopcloudetl.core.compiler.types import FIELDS, field_help
 from omopcloudetl.core.models.values import (

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from sqlglot import exp, parse_one
 
-from omopcloudetl.core.compiler.scope import owner
+from omopcloudetl.core.compiler.columns import owner
 from omopcloudetl.core.plan import CompiledWorkflowPlan, SqlStep, Statement
 
 CODES, KEYS = "work.codes_", "work.key_"

@@ -11,7 +11,7 @@ cdm.person.year_of_birth
 
 mapping person  mappings/person.yaml:1
   rule        mappings/person.yaml:10, columns.year_of_birth
-              year_of_birth: p.year
+    year_of_birth: p.year
   reads       source.patients.year: integer, declared at workflow.yaml:13
   rows        only where p.year >= :first_year
 """

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -50,7 +51,7 @@ OBSERVATIONS = """\
 def explain(acme: object, project: Callable[..., Path], project_workflow: str) -> Explain:
     """Explain a name in the clinic's project, with some of its files and its workflow's steps changed."""
 
-    def find(name: str, files: dict[str, str] | None = None, *, steps: str = "", write: str = "full") -> Any:
+    def find(name: str, files: dict[str, str | bytes] | None = None, *, steps: str = "", write: str = "full") -> Any:
         workflow = project_workflow.replace(
             "conditions: conditions.csv", "conditions: conditions.csv\n      labs: labs.csv"
         )
@@ -312,3 +313,24 @@ def test_json_with_and_without_sql(explain: Explain) -> None:
     assert "CASE" in str(found.to_json())
     assert "CASE" not in str(found.to_json(sql=False))
     assert "SELECT" not in str(explain("write_person").to_json(sql=False))
+
+
+def test_a_rule_in_a_file_of_windows_with_an_anchor(explain: Explain) -> None:
+    """A rule's text is that of its own lines: no comment that follows, nothing an alias stands for."""
+    text = dedent(OBSERVATIONS).replace("end: l.until", "# a comment\nend: &end l.until")
+    text = text.replace("visit_occurrence_id: 3", "visit_occurrence_id: *end").replace("\n", "\r\n")
+    files = {"mappings/labs.yaml": ("\ufeff" + text).encode()}
+    (rule,) = by(explain("condition_occurrence.condition_end_date", files), "labs").rules
+    assert rule.text == "end: &end l.until"
+    (rule,) = by(explain("condition_occurrence.condition_start_date", files), "labs").rules
+    assert rule.text == "start: l.day"
+    (rule,) = by(explain("condition_occurrence.visit_occurrence_id", files), "labs").rules
+    assert rule.text == "visit_occurrence_id: *end"
+
+
+def test_a_rule_at_the_end_of_a_file(explain: Explain) -> None:
+    """The last rule is whole, also where the file does not end with a line break."""
+    text = dedent(OBSERVATIONS).partition("      # where")[0].partition("columns:")[0]
+    files = {"mappings/labs.yaml": text + "columns:\n  observation:\n    provider_id:\n      constant: 7"}
+    (rule,) = by(explain("observation.provider_id", files), "labs").rules
+    assert rule.text == "provider_id:\n  constant: 7"

@@ -25,6 +25,8 @@ from omopcloudetl.core.explain.model import (
 
 LABEL = 14
 """Columns before the text of a label."""
+CODE = 4
+"""Columns before rules and SQL, whose lines are not folded."""
 WITHOUT_TERMINAL = 120
 
 
@@ -223,7 +225,7 @@ def _item(label: str, text: str) -> None:
 
 
 def _code(text: str) -> None:
-    click.echo(_indented(text, LABEL))
+    click.echo(_indented(text, CODE))
 
 
 def _indented(text: str, columns: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -16,6 +17,9 @@ from omopcloudetl.core.files.yaml_document import YamlDocument
 from omopcloudetl.core.models.mapping import EventMapping, TableMapping
 
 KeyPath = tuple[str, ...]
+_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+"""What YAML's parser counts as the end of a line."""
+_ALIAS = re.compile(r"\s*:\s*\*[^\s,\]}]+")
 _EVENT_KEYS: dict[str, KeyPath] = {
     "person_id": ("person",),
     "visit_occurrence_id": ("visit",),
@@ -47,7 +51,7 @@ def rule_path(model: TableMapping | EventMapping, column: str) -> KeyPath:
             return ("columns", column)
         case EventMapping():
             table, is_extra, name = column.partition("__")
-            return ("columns", table, name) if is_extra else _EVENT_KEYS[column]
+            return ("columns", table, name) if is_extra else _EVENT_KEYS.get(column, (column,))
 
 
 def id_path(model: TableMapping | EventMapping, field: str) -> KeyPath:
@@ -89,15 +93,20 @@ class RuleTexts:
         """The rule that makes a column of the mapping's stage."""
         return self.rule(loaded.document, rule_path(loaded.model, column))
 
-    def _text(self, file: str, line: int, column: int) -> str:
+    def _text(self, file: str, line: int, start: int) -> str:
         lines, pairs = self._read(file)
-        pair = pairs.get((line - 1, column - 1))
+        pair = pairs.get((line - 1, start - 1))
         if pair is None:
             return lines[line - 1].strip()
         key, value = pair
-        end = value.end_mark if value.end_mark.line >= key.start_mark.line else key.end_mark  # an alias stands before
-        taken = lines[key.start_mark.line : end.line + 1]
-        taken[-1:] = [taken[-1][: end.column]] if end.line < len(lines) else []
+        end = value.end_mark.line, value.end_mark.column
+        if end <= (key.end_mark.line, key.end_mark.column):  # what an alias stands for is written elsewhere
+            alias = _ALIAS.match(lines[key.end_mark.line], key.end_mark.column)
+            end = key.end_mark.line, alias.end() if alias else key.end_mark.column
+        last, column = end
+        taken = lines[key.start_mark.line : last + 1]
+        if last < len(lines):
+            taken[-1] = taken[-1][:column]
         taken[0] = " " * key.start_mark.column + taken[0][key.start_mark.column :]
         while len(taken) > 1 and (not taken[-1].strip() or taken[-1].lstrip().startswith("#")):
             taken.pop()  # a block ends where the next one begins
@@ -108,7 +117,7 @@ class RuleTexts:
             text = (self._root / file).read_bytes().decode("utf-8-sig")
             root = YAML(typ="safe").compose(text)
             pairs = {(key.start_mark.line, key.start_mark.column): (key, value) for key, value in _pairs(root)}
-            self._files[file] = (text.splitlines(), pairs)
+            self._files[file] = (_LINE_BREAK.split(text), pairs)
         return self._files[file]
 
 

@@ -140,10 +140,10 @@ def test_no_table_of_tables_when_all_are_empty(capsys) -> None:
 
 
 def test_a_failed_step_says_where_it_comes_from(capsys) -> None:
-    """Below the error stands the user's line."""
-    step = _record("write_person", state="failed", error="oh no", origin="mappings/person.yaml:1")
+    """Below the error, each line of it indented, stands the user's line."""
+    step = _record("write_person", state="failed", error="oh no\nand no", origin="mappings/person.yaml:1")
     tables.show_failures(RUN.model_copy(update={"steps": [step]}))
-    assert capsys.readouterr().out == "\nfailed: write_person\n  oh no\n  from mappings/person.yaml:1\n"
+    assert capsys.readouterr().out == "\nfailed: write_person\n  oh no\n  and no\n  from mappings/person.yaml:1\n"
 
 
 @pytest.mark.parametrize("target", ["local", "production_of_the_hospital"])

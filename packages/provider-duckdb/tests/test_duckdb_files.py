@@ -72,6 +72,8 @@ def test_glob_below_a_folder_of_odd_name(db: DuckDBConnection, write: Write, loa
     ("uri", "problem"),
     [
         ("x.csv", r"^no file matches x\.csv$"),
+        ("folder/y.dat", r"^no file matches folder/y\.dat; did you mean x\.dat\?$"),
+        ("folder/x*.data", r"^no file matches folder/x\*\.data; did you mean x\.dat\?$"),
         ("*.txt", r"^no file matches \*\.txt$"),
         ("data/x.csv", r"^no file matches data/x\.csv; there is no folder 'data' in /"),
         ("folder", r"^folder is a folder; name its files, as in folder/\*\.csv$"),

@@ -64,8 +64,10 @@ def test_single_column_keeps_its_empty_lines(db: DuckDBConnection, write: Write,
         pytest.param("a,b\n1,2,3\n", r"x\.csv, line 2 .*: 3 values where the header has 2", id="long"),
         pytest.param('a,b\n"1,2\n3,4\n', r"line 2 .*: a quoted value does not end", id="open quote"),
         pytest.param('a,b\n"1"x,2\n', r"line 2 .*goes on after its closing quote", id="after quote"),
-        pytest.param(b"a,b\n1,2\n\xff,4\n", r"x\.csv, line 3 .*: it is not UTF-8", id="Latin-1"),
-        pytest.param(b"gr\xf6sse,b\n1,2\n", r"^x\.csv: the header is not UTF-8$", id="header"),
+        pytest.param(
+            b"a,b\n1,2\n\xff,4\n", r"x\.csv, line 3 .*: it is not UTF-8; if it is Latin-1, say ", id="Latin-1"
+        ),
+        pytest.param(b"gr\xf6sse,b\n1,2\n", r"^x\.csv: the header is not UTF-8; if it is Latin-1, say ", id="header"),
         pytest.param("a,b\n" + "x" * 17_000_000 + ",1\n", "longer than 16 MB", id="endless line"),
         pytest.param("", r"^x\.csv is empty; its first line must name the columns$", id="empty"),
         pytest.param("\na,b\n1,2\n", r"^x\.csv: the first line is blank", id="blank first line"),
@@ -256,6 +258,30 @@ def test_every_missing_column_is_named_at_once(write: Write, load: Load) -> None
         "p1.csv has no column 'gender', which mappings/person.yaml:9 needs",
         "p2.csv has no column 'gender', which mappings/person.yaml:9 needs",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        pytest.param(
+            "id;born\n1;2\n",
+            """x.csv has one column, whose name holds ';': say `delimiter: ";"` if that is between its values""",
+            id="delimiter",
+        ),
+        pytest.param(
+            "id,born_on\n1,2\n", "x.csv has no column 'born', which m.yaml:3 needs; it has 'born_on'", id="similar"
+        ),
+        pytest.param("id,Paula\n1,2\n", "x.csv has no column 'born', which m.yaml:3 needs", id="nothing-similar"),
+    ],
+)
+def test_a_missing_column_is_told_with_its_likely_cause(write: Write, load: Load, text: str, problem: str) -> None:
+    """Another delimiter is named, a similar column too, and of other columns nothing: they may be data."""
+    write("x.csv", text)
+    columns = tuple(LoadColumn(name=name, optional=False, needed_by="m.yaml:3") for name in ("id", "born"))
+
+    with pytest.raises(LoadError) as caught:
+        load("x.csv", columns=columns)
+    assert str(caught.value) == problem
 
 
 def test_column_that_may_be_missing_is_null(db: DuckDBConnection, write: Write, load: Load) -> None:

@@ -7,6 +7,7 @@ from textwrap import dedent
 
 import pytest
 
+from omopcloudetl.core.compiler.compilation import as_in_sql
 from omopcloudetl.core.errors import Diagnostic
 from omopcloudetl.core.plan import CompiledWorkflowPlan
 
@@ -208,6 +209,27 @@ def test_a_column_without_an_alias_must_be_the_only_table_s(problem: Problem) ->
     )
     assert (found.code, str(found.position)) == ("ambiguous-column", "mappings/person.yaml:10:24")
     assert found.allowed == ("p.id", "q.id")
+
+
+@pytest.mark.parametrize("expression", ["inpatient", "'\"inpatient\"'"])
+def test_a_text_that_is_read_as_a_column_is_told_how_to_write_it(problem: Problem, expression: str) -> None:
+    """A word that is no column, with or without the wrong quotes, may be meant as a text."""
+    found = problem(value(expression))
+    assert (found.code, found.found) == ("unknown-column", "inpatient")
+    assert "{constant: …}" in (found.help or "")
+    assert problem(value("p.inpatient")).help is None
+
+
+def test_an_unusual_column_is_shown_as_sql_wants_it() -> None:
+    """What a message says is allowed can be copied into a rule."""
+    assert [as_in_sql(name) for name in ("id", "größe", "pat-nr", "2nd", 'a"b', "date of birth")] == [
+        "id",
+        "größe",
+        '"pat-nr"',
+        '"2nd"',
+        '"a""b"',
+        '"date of birth"',
+    ]
 
 
 def test_a_join_uses_only_what_was_joined_before(problem: Problem) -> None:

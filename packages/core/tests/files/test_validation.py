@@ -122,6 +122,14 @@ def test_a_missing_key_is_named_with_its_owner(kind: str, text: str, where: tupl
     assert (found.code, place(found), found.message) == ("missing-key", where, message)
 
 
+def test_a_misspelt_key_is_not_missing_as_well() -> None:
+    """One mistake is told once: the key is there, with another name."""
+    (found,) = mistakes("mapping", TABLE.replace("target:", "traget:"))
+    assert (found.code, found.suggestion) == ("unknown-key", "target")
+    other = mistakes("mapping", TABLE.replace("target:", "destination:"))
+    assert [one.code for one in other] == ["missing-key", "unknown-key"]
+
+
 @pytest.mark.parametrize(
     ("kind", "text", "where", "given", "near"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from datetime import UTC
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 import click
@@ -157,7 +158,8 @@ def show_failures(record: RunRecord) -> None:
     console = _console()
     for step in record.failed:
         console.print(Text(f"\nfailed: {step.name}", style="bold red"))
-        console.print(Text(printable(f"  {step.error or 'no reason was given'}")))
+        reason = indent(step.error or "no reason was given", "  ")
+        console.print(Text(printable(reason)))
         if step.origin:
             console.print(Text(printable(f"  from {step.origin}")))
     if record.error and not record.failed:

@@ -108,5 +108,5 @@ def _problem(key: str, kind: str, message: str) -> str:
         return PROBLEMS.get(key, message)
     names = list(DuckDBConfig.model_fields)
     close = get_close_matches(key, names, n=1)
-    hint = f"did you mean '{close[0]}'? " if close else ""
-    return f"unknown setting; {hint}There are: {', '.join(names)}"
+    hint = f"; did you mean '{close[0]}'?" if close else "."
+    return f"unknown setting{hint} There are: {', '.join(names)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 
 from omopcloudetl.core.errors import LoadError
 from omopcloudetl.core.models.loads import LogicalType
@@ -11,6 +12,8 @@ from omopcloudetl.core.plan import BulkLoadStep, LoadColumn
 from omopcloudetl.provider_duckdb.datafiles import FileGroup
 from omopcloudetl.provider_duckdb.sql import TEXT, FileColumn, TableColumn, literal
 
+DELIMITERS = {";": ";", ",": ",", "\t": r"\t", "|": "|"}
+"""Usual delimiters, and how each is written in YAML between double quotes."""
 NUMBERS = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?$|FLOAT$|DOUBLE$|DECIMAL\(")
 TIMES = re.compile(r"DATE$|TIMESTAMP")
 DECIMAL = re.compile(r"DECIMAL\(\d+,(\d+)\)$")
@@ -54,9 +57,26 @@ def _missing(group: FileGroup, load: BulkLoadStep, required: Iterable[str]) -> I
     for column in load.columns:
         if column.needed_by and not column.optional:
             readers[column.name.lower()] = column.needed_by
+    other = _other_delimiter(group, load)
+    if other is not None and len(readers) > 1:
+        yield f"has one column, whose name holds '{other}': say `delimiter: \"{other}\"` if that is between its values"
+        return
     for name, reader in readers.items():
         if name not in names:
-            yield f"has no column '{name}', which {reader} needs"
+            near = get_close_matches(name, names - readers.keys(), n=1)
+            hint = f"; it has '{near[0]}'" if near else ""
+            yield f"has no column '{name}', which {reader} needs{hint}"
+
+
+def _other_delimiter(group: FileGroup, load: BulkLoadStep) -> str | None:
+    """What is likely to be the delimiter of a file that has but one column with the load's."""
+    if load.format != "csv" or load.text.names or len(group.columns) != 1:
+        return None
+    name = group.columns[0].name
+    if name.startswith(("{", "[")):
+        return None  # it is JSON
+    found = max(DELIMITERS, key=name.count)
+    return DELIMITERS[found] if found in name else None
 
 
 def _of_other_type(group: FileGroup, columns: Iterable[LoadColumn]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -97,12 +98,23 @@ def _escaped(path: str) -> str:
 
 
 def _nearest(path: Path, base: Path) -> str:
-    """Say which folder is missing, when it is the folder that is missing."""
+    """Say which folder is missing, or which file there has a similar name."""
     folder = next((parent for parent in path.parents if parent.exists()), base)
-    if folder == path.parent or GLOB_CHARACTERS.search(str(path.parent)):
+    if folder == path.parent:
+        return _similar(path)
+    if GLOB_CHARACTERS.search(str(path.parent)):
         return ""
     missing = path.relative_to(folder).parts[0]
     return f"; there is no folder '{missing}' in {folder}"
+
+
+def _similar(path: Path) -> str:
+    try:
+        names = {other.name.lower(): other.name for other in path.parent.iterdir() if other.is_file()}
+    except OSError:
+        return ""
+    near = get_close_matches(path.name.lower(), names, n=1)
+    return f"; did you mean {names[near[0]]}?" if near else ""
 
 
 def _text(session: Session, file: DataFile, load: BulkLoadStep) -> tuple[FileColumn, ...]:

@@ -28,7 +28,7 @@ REASONS = (
         re.compile(r"unterminated quote"),
         "a quoted value does not end, or goes on after its closing quote",
     ),
-    (re.compile(r"Invalid unicode"), "it is not UTF-8"),
+    (re.compile(r"Invalid unicode"), "it is not UTF-8; if it is Latin-1, say `encoding: latin-1`"),
     (re.compile(r"Maximum line size"), f"it is longer than {MAX_RECORD // 1_000_000} MB"),
 )
 

@@ -43,7 +43,7 @@ def read_header(path: str, label: str, text: TextOptions) -> list[str]:
     if not first or first == [""]:
         raise LoadError(f"{label}: the first line is blank; it must name the columns")
     if any("\udc80" <= letter <= "\udcff" for letter in "".join(first)):
-        raise LoadError(f"{label}: the header is not UTF-8")
+        raise LoadError(f"{label}: the header is not UTF-8; if it is Latin-1, say `encoding: latin-1`")
     return first
 
 

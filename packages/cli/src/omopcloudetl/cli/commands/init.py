@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 @click.command
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--template", required=True, metavar="NAME", help="The template to start from.")
+@click.option("--template", required=True, metavar="NAME", help="The template to start from, such as synthea.")
 @variables_option
 @format_option
 def init(directory: Path, template: str, variables: dict[str, str], as_json: bool) -> None:
     """Make a project in DIR from a template.
 
-    A relative path given with --var is relative to the current folder.
+    A relative path given with --var is relative to the current folder. docs/bring-your-own-source.md makes a project
+    for another source, without a template.
     """
     made = make_project(directory, template, variables)
 

@@ -23,9 +23,9 @@ KINDS = ("project", "workflow", "mapping", "overlay")
     help="Write every kind to DIR, as KIND.schema.json.",
 )
 def schema(kind: str | None, output: Path | None, folder: Path | None) -> None:
-    """Print the JSON Schema of a kind of file, so that an editor completes and checks it.
+    """Print the JSON Schema of a kind of file, for an editor.
 
-    See docs/editors.md for how an editor is told.
+    With it an editor completes and checks the files; docs/editors.md says how it is told.
     """
     if (kind is None) == (folder is None):
         raise click.UsageError("name a KIND, or --all DIR for every kind")

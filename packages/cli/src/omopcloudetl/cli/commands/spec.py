@@ -84,9 +84,9 @@ def show_version(reference: str, table: str | None, project: Path, as_json: bool
 @click.option("--force", is_flag=True, help="Fetch again, even if the server says that nothing changed.")
 @format_option
 def fetch_version(version: str, url: str | None, force: bool, as_json: bool) -> None:
-    """Fetch OHDSI's specification of a version, for projects with `specification: ohdsi`.
+    """Fetch OHDSI's specification of a version.
 
-    It stays on this machine; compiling reads it and never fetches.
+    It is for projects with `specification: ohdsi`. It stays on this machine; compiling reads it and never fetches.
     """
     from omopcloudetl.core.specification.fetch import fetch_specification
 
@@ -117,7 +117,10 @@ def _show_fetched(found: Fetched) -> None:
 @project_option
 @format_option
 def diff_versions(before: str, after: str, project: Path, as_json: bool) -> None:
-    """Show what is different between two specifications: tables, fields, types, keys."""
+    """Show the differences between two specifications.
+
+    They are in tables, fields, types and keys.
+    """
     from omopcloudetl.core.specifications import compare_specifications
 
     found = compare_specifications(load_reference(project, before, "SPEC"), load_reference(project, after, "SPEC"))

@@ -14,7 +14,10 @@ from omopcloudetl.cli.output import emit
 @project_option
 @format_option
 def targets(project: Path, as_json: bool) -> None:
-    """List the targets of a project; of their connections only which settings there are."""
+    """List the targets of a project.
+
+    Of their connections it shows which settings there are, not their values.
+    """
     from omopcloudetl.core.projects import list_targets
 
     found = list_targets(project)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -168,7 +169,9 @@ class Compilation:
             self.problem("missing-variable", message, position, help=help_, piece=piece(name))
         return None
 
-    def check_column(self, logical: str, name: str, position: Position, piece: tuple[str, int] | None = None) -> None:
+    def check_column(
+        self, logical: str, name: str, position: Position, piece: tuple[str, int] | None = None, help: str | None = None
+    ) -> None:
         """A column of a table whose columns are known must be one of them; one of a source must be in its file."""
         known = self.sources.get(logical)
         schema, _, table = logical.partition(".")
@@ -176,7 +179,8 @@ class Compilation:
         allowed = tuple(known) if known is not None else tuple(specified.by_name) if specified else None
         if allowed is not None and name not in allowed:
             message = f"{logical} has no column '{name}'"
-            self.problem("unknown-column", message, position, found=name, allowed=allowed, piece=piece)
+            shown = tuple(map(as_in_sql, allowed))
+            self.problem("unknown-column", message, position, found=name, allowed=shown, piece=piece, help=help)
         elif schema == "source":
             self.need(logical, name, position)
 
@@ -278,3 +282,8 @@ def declared_sources(project: LoadedProject) -> dict[str, dict[str, Column]]:
 def origin(position: Position) -> Origin:
     """The place in a plan's words."""
     return Origin(file=position.file, line=position.line)
+
+
+def as_in_sql(column: str) -> str:
+    """A column's name as an author writes it: in double quotes if it is no plain name."""
+    return column if re.fullmatch(r"[^\W\d]\w*", column) else exp.to_identifier(column, quoted=True).sql()

@@ -19,6 +19,7 @@ from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
 
 TEMPLATE_PROBLEM = "there are no text templates"
 TEMPLATE_HELP = "write a variable as :name"
+TEXT_HELP = "a text that is the value of a field is written {constant: …}, a text inside SQL in single quotes"
 TABLE_HELP = "write for example source.patients; a file is loaded by a `bulk_load` step first"
 AUTHOR_DIALECT = "duckdb"
 """The dialect in which authors write expressions, whatever the target."""
@@ -179,7 +180,8 @@ class Scope:
             help_ = f"write {next(iter(self.tables), 'alias')}.{node.name}"
             self.compilation.problem("unknown-alias", message, text.position, found=found, piece=piece, help=help_)
             return
-        if not node.table:
+        is_bare = not node.table
+        if is_bare:
             if len(self.tables) != 1:
                 self.compilation.problem(
                     "ambiguous-column",
@@ -188,7 +190,7 @@ class Scope:
                     found=node.name,
                     allowed=[f"{alias}.{node.name}" for alias in self.tables],
                     piece=text.piece(node.this),
-                    help=None if self.tables else "the mapping has no `from:`; put a text in single quotes",
+                    help=None if self.tables else f"the mapping has no `from:`; {TEXT_HELP}",
                 )
                 return
             node.set("table", trees.identifier(next(iter(self.tables))))
@@ -201,7 +203,8 @@ class Scope:
             )
             return
         self.used.add(node.table)
-        self.compilation.check_column(logical, node.name, text.position, piece=text.piece(node.this))
+        piece = text.piece(node.this)
+        self.compilation.check_column(logical, node.name, text.position, piece, TEXT_HELP if is_bare else None)
 
     def _bind_inner_column(self, node: exp.Column, text: Excerpt) -> None:
         """A column inside a subquery: of the subquery's own table where an alias says so, or of the mapping's."""

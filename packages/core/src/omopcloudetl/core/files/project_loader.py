@@ -42,6 +42,7 @@ class LoadedMapping:
 
 
 Part = Literal["steps", "variables", "mappings", "targets"]
+NO_PROJECT_HELP = "name the folder of a project, as with --project; `omopcloudetl init` makes one from a template"
 _READ_BY_RULES = ("from", "joins", "key", "routes")
 """Parts of a mapping without which its other parts cannot be judged."""
 
@@ -342,11 +343,11 @@ def _missing(root: Path, file: str, named_at: Position) -> ProjectError:
     )
     help_ = "make the file, or correct its name; names are relative to project.yaml"
     if file == PROJECT_FILE:
-        help_ = "run `omopcloudetl init` to make a project"
+        help_ = NO_PROJECT_HELP
     message, near = f"there is no file {file or 'without a name'} in the project", close_match(file, sorted(others))
     return ProjectError([Diagnostic("missing-file", message, named_at, found=file, suggestion=near, help=help_)])
 
 
 def _no_folder(root: Path) -> ProjectError:
-    help_ = "run `omopcloudetl init` to make a project"
+    help_ = NO_PROJECT_HELP
     return ProjectError([Diagnostic("missing-file", f"there is no folder {root}", Position(PROJECT_FILE), help=help_)])

@@ -75,6 +75,12 @@ _PATTERNS: Mapping[str, str] = {
     QUOTE_PATTERN: "must be one ASCII character that is no letter or digit, or an empty text",
     SCHEMA_PATTERN: "must be SCHEMA or CATALOG.SCHEMA, without spaces and quotes",
 }
+_PATTERN_HELP: Mapping[str, str] = {DELIMITER_PATTERN: r'a tab is written "\t"'}
+_KEY_HELP: Mapping[str, str] = {
+    "encoding": "convert other files, for example by iconv -f windows-1252 -t utf-8",
+    "format": "`json` is one array, or objects one after the other; `ndjson` one object a line",
+}
+"""Help for keys that take one of some words, where the words alone are not enough."""
 _COLLECTIONS = {"steps", "variables", "targets", "sources", "schemas", "plugins", "overlays"}
 """Keys whose entries stand for themselves: one that is wrong can be left out."""
 _CONNECTION = "connection"
@@ -119,6 +125,7 @@ def salvage_document(document: YamlDocument, adapter: TypeAdapter[T]) -> Salvage
         else:
             return Salvaged(model, document, tuple(diagnostics))
         told = details if not left_out else [d for d in details if _is_news(document.data, d, left_out)]
+        told = _without_misspelt(document.data, told, allowed_keys)
         diagnostics += [_diagnostic(document, detail, allowed_keys) for detail in told]
         wrong = {_left_out(document.data, _path_of(document.data, detail), detail) for detail in details}
         if () in wrong:
@@ -164,7 +171,7 @@ def _is_news(data: Any, detail: ErrorDetails, left_out: Set[str]) -> bool:
 
 def close_match(found: str, allowed: Sequence[str]) -> str | None:
     """The allowed word nearest to what was found, if any is near."""
-    by_lower = {word.lower(): word for word in allowed}
+    by_lower = {word.lower().strip('"'): word for word in allowed}
     near = get_close_matches(found.lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[near[0]] if near else None
 
@@ -176,6 +183,21 @@ def _without_echoes(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
         detail
         for detail in details
         if detail["type"] != "too_short" or not any(_is_below(place, detail["loc"]) for place in places)
+    ]
+
+
+def _without_misspelt(
+    data: Any, details: Sequence[ErrorDetails], allowed_keys: Mapping[int, tuple[str, ...]]
+) -> list[ErrorDetails]:
+    """Leave out that a key is missing where it is there with a mistake in its name: that is told once."""
+    misspelt: set[tuple[Path, str]] = set()
+    for path in (_path_of(data, detail) for detail in details if detail["type"] == "extra_forbidden"):
+        allowed = allowed_keys.get(id(_value_at(data, path[:-1])), ())
+        misspelt |= {(path[:-1], near) for near in get_close_matches(str(path[-1]), allowed, n=1, cutoff=0.8)}
+    return [
+        detail
+        for detail in details
+        if detail["type"] != "missing" or (_path_of(data, detail), str(detail["loc"][-1])) not in misspelt
     ]
 
 
@@ -247,6 +269,9 @@ def _value_diagnostic(document: YamlDocument, path: Path, detail: ErrorDetails, 
     near = close_match(found, _instances(allowed, found)) if allowed else None
     label = _label(document, path)
     subject = f"the key '{found}'" if about_key else label
+    hint: str | None = _PATTERN_HELP.get(str(context.get("pattern"))) or _HELP.get(kind, _OTHERWISE)
+    if allowed:
+        hint = _KEY_HELP.get(str(path[-1])) if kind == "literal_error" and path else None
     as_text = kind == "string_type" and isinstance(value, bool | int | float)
     return Diagnostic(
         "invalid-value",
@@ -255,7 +280,7 @@ def _value_diagnostic(document: YamlDocument, path: Path, detail: ErrorDetails, 
         found=None if _CONNECTION in path else found,  # it may be a password
         allowed=allowed,
         suggestion=_as_name(found) if context.get("pattern") == NAME_PATTERN else near,
-        help=context.get(HELP) or (_QUOTES if as_text else None if allowed else _HELP.get(kind, _OTHERWISE)),
+        help=context.get(HELP) or (_QUOTES if as_text else hint),
     )
 
 

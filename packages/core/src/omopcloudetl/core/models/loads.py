@@ -26,7 +26,8 @@ def _time_format(value: str) -> str:
     directives = re.findall(r"%-?(.?)", value)
     if not directives or not set(directives) <= set(DIRECTIVES):
         allowed = tuple(f"%{letter}" for letter in DIRECTIVES)
-        raise PydanticCustomError("time_format", "is no format of a date or timestamp", {ALLOWED: allowed})
+        help_ = 'write for example "%d.%m.%Y", or "%Y-%m-%d %H:%M:%S"'
+        raise PydanticCustomError("time_format", "is no format of a date or timestamp", {ALLOWED: allowed, HELP: help_})
     return value
 
 

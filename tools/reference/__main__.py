@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools.reference import commands, models
+from tools.reference import commands, diagnostics, models
 from tools.reference.contents import PAGES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "reference"
@@ -13,7 +13,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs" / "reference"
 def pages() -> Mapping[Path, str]:
     """Every page and its text."""
     made = {DOCS / f"{page.name}.md": models.page_text(page) for page in PAGES}
-    return made | {DOCS / "command-line.md": commands.page_text()}
+    return made | {DOCS / "command-line.md": commands.page_text(), DOCS / "diagnostics.md": diagnostics.page_text()}
 
 
 def outdated() -> list[str]:

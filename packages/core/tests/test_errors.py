@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from omopcloudetl.core import errors
-from omopcloudetl.core.errors import Diagnostic, OmopCloudEtlError, Position, ProjectError
+from omopcloudetl.core.errors import Diagnostic, OmopCloudEtlError, Position, ProjectError, UnknownNameError
 
 FULL = Diagnostic(
     "unknown-key",
@@ -27,7 +27,8 @@ ALL_ERRORS = [
 @pytest.mark.parametrize("kind", ALL_ERRORS, ids=lambda kind: kind.__name__)
 def test_every_error_pickles(kind: type[OmopCloudEtlError]) -> None:
     """An error that crosses a process keeps its type, its text and its diagnostics."""
-    error = kind([FULL]) if kind is ProjectError else kind("what happened")
+    arguments = {ProjectError: ([FULL],), UnknownNameError: ("persn", "there is no persn", ["person"])}
+    error = kind(*arguments.get(kind, ("what happened",)))
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is kind
     assert str(copy) == str(error)

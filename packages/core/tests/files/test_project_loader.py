@@ -166,6 +166,16 @@ def test_a_path_that_leaves_the_project_is_refused(project: Project, path: str) 
     assert "secret" not in str(found)
 
 
+@pytest.mark.parametrize("path", ["mappings/x.yaml", "mappings/*.yaml"], ids=["named", "by-glob"])
+def test_an_absolute_path_is_refused_also_inside_the_project(project: Project, path: str) -> None:
+    """A path that only this machine has gets into no plan."""
+    root = project({"mappings/x.yaml": "name: x"})
+    (root / "workflow.yaml").write_text(ONE_MAPPING.format(f"{root}/{path}"), encoding="utf-8")
+    found = mistake(root)
+    assert (found.code, str(found.position)) == ("outside-project", "workflow.yaml:3:36")
+    assert "absolute" in found.message
+
+
 @pytest.mark.parametrize("pattern", ["mappings/x.yaml", "mappings/*.yaml"], ids=["named", "by-glob"])
 def test_a_link_that_leaves_the_project_is_refused(project: Project, pattern: str) -> None:
     """A link to a file outside the project is not followed."""

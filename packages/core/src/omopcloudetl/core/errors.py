@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from omopcloudetl.core.diagnostic_codes import CODES
+
 Severity = Literal["error", "warning"]
 
 
@@ -39,6 +41,9 @@ class Diagnostic:
     """Which part of a longer text at `position` is meant, and which of its occurrences, from 0."""
 
     def __post_init__(self) -> None:
+        # There is always a way out: the general one of the code where there is no nearer one.
+        if not (self.help or self.allowed or self.suggestion) and self.code in CODES:
+            object.__setattr__(self, "help", CODES[self.code].way_out)
         # What a file holds must neither change a terminal nor be a text that no output can encode.
         for name in ("message", "found", "suggestion", "help"):
             text = getattr(self, name)

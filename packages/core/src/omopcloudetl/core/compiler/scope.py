@@ -24,6 +24,9 @@ TABLE_HELP = "write for example source.patients; a file is loaded by a `bulk_loa
 AUTHOR_DIALECT = "duckdb"
 """The dialect in which authors write expressions, whatever the target."""
 
+_BEFORE_WINDOWS = frozenset({"where", "joins", "key", "id", "concept", "unit"})
+"""Keys below which SQL chooses rows, tells one from another, or is grouped by."""
+
 
 class Scope:
     """The tables one mapping reads, under their aliases."""
@@ -98,7 +101,7 @@ class Scope:
         except (ParseError, TokenError, RecursionError) as error:
             self._syntax_problem(sql, error, position)
             return Parsed(exp.Null())
-        problem = row_level_problem(tree, is_condition=path[-1] in {"where", "on"})
+        problem = row_level_problem(tree, windows=_BEFORE_WINDOWS.isdisjoint(path))
         if problem is not None:
             self.compilation.problem("sql-expression", problem[0], position, found=sql, help=problem[1])
             return Parsed(exp.Null())

@@ -111,16 +111,19 @@ def template_mark(sql: str) -> int | None:
     return mark.start() if mark else None
 
 
-def row_level_problem(tree: exp.Expr, *, is_condition: bool = False) -> tuple[str, str] | None:
-    """What a rule for one row may not hold, and what to do: all columns at once, or an aggregate of many rows."""
+def row_level_problem(tree: exp.Expr, *, windows: bool = True) -> tuple[str, str] | None:
+    """What a rule for one row may not hold, and what to do: all columns at once, or an aggregate of many rows.
+
+    Without `windows` it may not look at other rows at all: it chooses rows, or tells one from another.
+    """
     for star in tree.find_all(exp.Star):
         if not isinstance(star.parent, exp.Count) and star.find_ancestor(exp.Query) is None:
             return "a rule names its columns; '*' is all of them", "name one column"
     for aggregate in tree.find_all(exp.AggFunc):
         if aggregate.find_ancestor(exp.Query, exp.Window) is None:
             return "a rule is about one row, an aggregate about many", "write a subquery, or OVER (…) behind it"
-    for window in tree.find_all(exp.Window) if is_condition else ():
+    for window in () if windows else tree.find_all(exp.Window):
         if window.find_ancestor(exp.Query) is None:
-            message = "a condition chooses rows before OVER (…) looks at them"
+            message = "conditions, keys and codes are there before OVER (…) looks at the rows"
             return message, "compute it in a `sql` step, and read the table that it makes"
     return None

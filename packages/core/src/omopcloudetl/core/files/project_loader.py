@@ -306,11 +306,14 @@ def _inside(root: Path, file: str, named_at: Position) -> Path:
     """The path of a project's file; one that leaves the project's folder is refused."""
     path = root / file
     try:
-        if path.resolve().is_relative_to(root.resolve()):
+        inside, absolute = path.resolve().is_relative_to(root.resolve()), Path(file).is_absolute()
+        if inside and not absolute:
             return path
         written = os.path.normpath(file)
-        by_link = not (Path(written).is_absolute() or written.startswith(".."))
+        by_link = not (absolute or written.startswith(".."))
         message = f"'{file}' is outside the project" + (": a link leads there" if by_link else "")
+        if inside:  # it would be another file on another machine
+            message = f"'{file}' is an absolute path"
     except RuntimeError:
         message = f"'{file}' is a link that leads to itself"
     except (OSError, ValueError):

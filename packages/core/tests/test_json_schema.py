@@ -52,7 +52,9 @@ RIGHT = [
 WRONG = [
     ("mapping", "name: m"),
     ("mapping", MAPPING + "  a: []"),
+    ("mapping", MAPPING + "  a: ''"),
     ("mapping", MAPPING + "  a: {constant: {b: c}}"),
+    ("mapping", MAPPING + "  a: 1\njoins: {UP: {table: work.x, on: a.b = c.d, cardinality: one}}"),
     ("mapping", MAPPING + "  a: {concept: p.c}"),
     ("mapping", MAPPING + "  a: {cosntant: 1}"),
     ("mapping", MAPPING.replace("table", "tabel") + "  a: 1"),
@@ -67,6 +69,11 @@ WRONG = [
     ("workflow", WORKFLOW + "{name: A, kind: ddl, schema: cdm}"),
     ("workflow", WORKFLOW + "{name: a, kind: bulk_load, schema: source, from: x, format: xls, tables: {a: a.xls}}"),
     ("workflow", WORKFLOW + "{name: a, kind: dml, mappings: []}"),
+    (
+        "workflow",
+        WORKFLOW + "{name: a, kind: bulk_load, schema: source, from: x, format: csv,"
+        " tables: {a: {file: a.csv, columns: {b: dat}}}}",
+    ),
     ("project", "name: p\ntargets: {}"),
     ("project", PROJECT + "schemas: {cmd: x}"),
     ("project", PROJECT + "plugins: x"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
+from omopcloudetl.core.models.loads import LogicalType
 from omopcloudetl.core.models.mapping import DMLDefinition
 from omopcloudetl.core.models.project import ProjectConfig
 from omopcloudetl.core.models.workflow import WorkflowConfig
@@ -24,14 +25,14 @@ FILE_KINDS: Mapping[str, tuple[Any, str]] = {
 """Kind of file → its model and its title."""
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-_TEXT: JsonSchemaValue = {"type": "string"}
+_TEXT: JsonSchemaValue = {"type": "string", "minLength": 1}
 _BARE: Mapping[str, list[JsonSchemaValue]] = {
     "_bare_file": [_TEXT],
     "_bare_source": [_TEXT],
     "_bare_target": [_TEXT],
     "_bare_value": [_TEXT],
     "bare_file": [_TEXT],
-    "bare_type": [_TEXT],
+    "bare_type": [{"enum": list(get_args(LogicalType))}],
     "_spelled_out": [_TEXT, {"type": "number"}, {"type": "boolean"}, {"type": "null"}],
     "_vocabularies": [_TEXT],
 }
@@ -77,6 +78,15 @@ class _Generator(GenerateJsonSchema):
                 return {**inner, "maxProperties": 1}
             case _:
                 return inner
+
+    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
+        # Pydantic allows any value under a key that does not match the pattern of names.
+        made = super().dict_schema(schema)
+        values = made.pop("patternProperties", None)
+        if values is None:
+            return made
+        names = self.generate_inner(schema["keys_schema"])
+        return {**made, "propertyNames": names, "additionalProperties": next(iter(values.values()))}
 
     def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> JsonSchemaValue:
         # The tags of forms that are told apart by a function are no words of a file.

@@ -1,6 +1,10 @@
 """Options of every test run; they must stand here, because pytest reads them before it finds the tests."""
 
+import os
+
 import pytest
+
+os.environ.pop("UV_RUN_RECURSION_DEPTH", None)  # `uv run pytest` sets it, and hints would say `uv run` then
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

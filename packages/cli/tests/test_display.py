@@ -84,6 +84,19 @@ def test_live_progress_shows_what_runs(encoding: str) -> None:
     assert "failed  two  [b]no[/b]" in text
 
 
+def test_rows_of_earlier_runs_are_shown_where_there_are_any(capsys) -> None:
+    """After a merge a table's rows are those written and those kept; without them nothing is said."""
+    kept = LedgerEntry(mapping="visits", entry="kept", target_table="visit_occurrence", row_count=3)
+    none = kept.model_copy(update={"mapping": "person", "target_table": "person", "row_count": 0})
+    tables.show_ledger([kept, kept.model_copy(update={"entry": "deleted", "row_count": 2}), none])
+    assert [line.split() for line in capsys.readouterr().out.splitlines()][-2:] == [
+        ["table", "kept", "deleted"],
+        ["visit_occurrence", "3", "2"],
+    ]
+    tables.show_ledger([none])
+    assert "earlier" not in capsys.readouterr().out
+
+
 def test_a_table_fits_a_narrow_terminal(capsys, monkeypatch) -> None:
     """On 80 columns the ledger has one line a mapping and one a table, none of them folded."""
     entries = [

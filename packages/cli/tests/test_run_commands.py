@@ -193,6 +193,12 @@ def test_the_command_to_go_on_is_the_one_that_was_given(options: ProjectOptions,
     assert resume_command(options) == command
 
 
+def test_a_hint_can_be_copied_where_uv_runs_the_command(monkeypatch) -> None:
+    """What `uv run` runs is not on the path, so that a hint without it would find no command."""
+    monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
+    assert resume_command(ProjectOptions(Path(), None, {})) == "uv run omopcloudetl run --resume"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
 def test_an_interrupted_run_says_how_to_go_on(project: Path) -> None:
     """Ctrl-C tells how many steps were done, and the command for the rest."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable
@@ -12,7 +13,18 @@ import click
 
 from omopcloudetl.core.text import one_line, plural, printable
 
-__all__ = ["emit", "one_line", "plural", "printable", "shown", "tolerate_any_encoding", "typed", "warn", "write_json"]
+__all__ = [
+    "emit",
+    "one_line",
+    "plural",
+    "printable",
+    "shown",
+    "this_command",
+    "tolerate_any_encoding",
+    "typed",
+    "warn",
+    "write_json",
+]
 
 
 def write_json(document: object) -> None:
@@ -39,6 +51,11 @@ def warn(messages: Iterable[str]) -> None:
 def shown(path: Path) -> str:
     """A path for people to read."""
     return path.as_posix() if not path.is_absolute() else str(path)
+
+
+def this_command() -> str:
+    """How the command is called by who called it: what `uv run` finds is not on the path of the shell."""
+    return "uv run omopcloudetl" if "UV_RUN_RECURSION_DEPTH" in os.environ else "omopcloudetl"
 
 
 def typed(path: Path) -> str:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from omopcloudetl.cli.output import one_line, plural, printable
-from omopcloudetl.core.ledger import LedgerRow, pivot_ledger, quarantine_reasons
+from omopcloudetl.core.ledger import LedgerRow, earlier_rows, pivot_ledger, quarantine_reasons
 
 if TYPE_CHECKING:
     from omopcloudetl.core.plan import CompiledWorkflowPlan
@@ -104,6 +104,9 @@ def show_ledger(entries: Sequence[LedgerEntry]) -> None:
         _show_narrow_ledger(lines)
     else:
         _show_wide_ledger(lines)
+    earlier = earlier_rows(entries)
+    if earlier:
+        show_table("Rows of earlier runs", ("table", "kept", "deleted"), earlier)
     reasons = quarantine_reasons(entries)
     if reasons:
         show_table("Quarantined", ("mapping", "reason", "rows"), reasons)

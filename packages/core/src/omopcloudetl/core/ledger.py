@@ -89,6 +89,15 @@ def quarantine_reasons(entries: Iterable[LedgerEntry]) -> list[tuple[str, str, i
     return [(mapping, reason, count) for (mapping, reason), count in found.items() if count]
 
 
+def earlier_rows(entries: Iterable[LedgerEntry]) -> list[tuple[str, int, int]]:
+    """Table, rows kept and rows deleted, of those that this run did not write; in the ledger's order."""
+    found: dict[str, Counter[str]] = {}
+    for entry in entries:
+        if entry.entry in {"kept", "deleted"}:
+            found.setdefault(entry.target_table or "", Counter())[entry.entry] += entry.row_count
+    return [(table, count["kept"], count["deleted"]) for table, count in found.items() if count.total()]
+
+
 def ledger_warnings(entries: Sequence[LedgerEntry]) -> list[str]:
     """What in a ledger is most likely a mistake although every step went well."""
     reasons: dict[str, list[str]] = {}

@@ -15,7 +15,7 @@ from omopcloudetl.cli.options import (
     format_option,
     run_options,
 )
-from omopcloudetl.cli.output import emit, shown, typed, warn
+from omopcloudetl.cli.output import emit, shown, this_command, typed, warn
 from omopcloudetl.cli.projects import PROJECT_FILE
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def prepare(directory: Path) -> bool:
     except TemplateError as error:
         words = str(error)
         if (directory / PROJECT_FILE).exists():
-            words += f"; name another folder, or run this one with: omopcloudetl run --project {typed(directory)}"
+            words += f"; name another folder, or run this one with: {this_command()} run --project {typed(directory)}"
         raise click.UsageError(words) from None
 
 
@@ -104,9 +104,10 @@ def _show(record: RunRecord, options: ProjectOptions, places: dict[str, str]) ->
     show_table("Where things are", ("", ""), list(places.items()))
     directory = options.project
     project = typed(directory)
-    edit = f"edit {shown(directory / 'mappings')}, then omopcloudetl run --project {project}"
+    command = this_command()
+    edit = f"edit {shown(directory / 'mappings')}, then {command} run --project {project}"
     click.secho("\nNext", bold=True)
-    click.echo(f"see the SQL    omopcloudetl compile --project {project} --sql")
-    click.echo(f"see the runs   omopcloudetl runs --project {project}")
+    click.echo(f"see the SQL    {command} compile --project {project} --sql")
+    click.echo(f"see the runs   {command} runs --project {project}")
     click.echo(f"change a rule  {edit}")
-    click.echo(f"use your data  omopcloudetl init my-cdm --template {TEMPLATE}")
+    click.echo(f"use your data  {command} init my-cdm --template {TEMPLATE}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from omopcloudetl.cli.options import format_option, variables_option
-from omopcloudetl.cli.output import emit, plural, shown, typed
+from omopcloudetl.cli.output import emit, plural, shown, this_command, typed
 
 if TYPE_CHECKING:
     from omopcloudetl.core.templates import NewProject
@@ -58,5 +58,5 @@ def _show(made: NewProject, template: str) -> None:
             about = f"  {variable.description}" if variable.description else ""
             click.echo(f"  {name} ({variable.type}){about}")
     project = typed(made.directory)
-    click.echo(f"\nnext: omopcloudetl validate --project {project}")
-    click.echo(f"      omopcloudetl run --project {project}")
+    click.echo(f"\nnext: {this_command()} validate --project {project}")
+    click.echo(f"      {this_command()} run --project {project}")

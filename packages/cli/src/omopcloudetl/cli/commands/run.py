@@ -17,7 +17,7 @@ from omopcloudetl.cli.options import (
     project_options,
     run_options,
 )
-from omopcloudetl.cli.output import emit, shown, warn
+from omopcloudetl.cli.output import emit, shown, this_command, warn
 
 if TYPE_CHECKING:
     from omopcloudetl.core.plan import CompiledWorkflowPlan
@@ -84,7 +84,7 @@ def run_plan(
 
 def resume_command(options: ProjectOptions) -> str:
     """The command that goes on with a run of these options, to be copied; a long one is not repeated."""
-    words = ["omopcloudetl", "run"]
+    words = [*this_command().split(), "run"]
     if options.project != Path():
         words += ["--project", shown(options.project)]
     if options.target is not None:

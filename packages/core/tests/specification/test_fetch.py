@@ -131,8 +131,6 @@ def handler(site: Site) -> type[BaseHTTPRequestHandler]:
             path = self.path.partition("?")[0]
             with site.lock:
                 site.seen.append((path, dict(self.headers.items())))
-                site.active += 1
-                site.most_active = max(site.active, site.most_active)
                 queue = site.answers.get(path, [status(404)])
                 answer = queue.pop(0) if len(queue) > 1 else queue[0]
             try:
@@ -140,8 +138,6 @@ def handler(site: Site) -> type[BaseHTTPRequestHandler]:
             except (ConnectionError, ssl.SSLError):
                 pass  # the client had enough
             finally:
-                with site.lock:
-                    site.active -= 1
                 self.close_connection = True
 
         def log_message(self, *args: object) -> None:
@@ -475,7 +471,12 @@ def test_two_processes_fetch_one_after_the_other(site: Site, cache: Specificatio
     """The lock lets one in; the other then finds that nothing changed."""
 
     def slow(request: BaseHTTPRequestHandler) -> None:
+        with site.lock:
+            site.active += 1
+            site.most_active = max(site.active, site.most_active)
         time.sleep(0.2)
+        with site.lock:
+            site.active -= 1  # before the client has its answer, and lets the other in
         ok(FIELDS, ETag='"f1"')(request)
 
     site.answers[FIELD_FILE] = [slow]

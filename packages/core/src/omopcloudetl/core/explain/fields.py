@@ -99,10 +99,15 @@ def _of_mapping(
         by=loaded.model.name, place=context.place(loaded), step=step.name, stage=f"stage_{loaded.model.name}"
     )
     if parts:
-        return _of_parts(context, head, loaded, table.name, name, taken, parts, brief=brief)
+        rules = dict.fromkeys(context.rules.of_mapping(loaded, part) for part in parts)
+        as_it_is = taken is None or isinstance(taken, exp.Column)
+        written_as = None if taken is None or as_it_is else context.sql.text(taken)
+        head = replace(head, rules=tuple(rules), written_as=written_as)
+        return head if brief else _with_sql(context, head, loaded, table.name, tuple(dict.fromkeys(parts)))
     key = table.primary_key
     if key is not None and key.name == name and table.has_own_id:
-        return _of_id(context, head, loaded, table.name, name, brief=brief)
+        head = _with_id(context, head, loaded, table.name, name)
+        return head if brief else _with_sql(context, head, loaded, table.name)
     return replace(head, note=_left_out(taken))
 
 
@@ -113,31 +118,18 @@ def _left_out(taken: exp.Expr | None) -> str:
     return "left out: NULL"
 
 
-def _of_parts(
-    context: Context,
-    head: Filling,
-    loaded: LoadedMapping,
-    table: str,
-    name: str,
-    taken: exp.Expr | None,
-    parts: Sequence[str],
-    *,
-    brief: bool,
+def _with_sql(
+    context: Context, head: Filling, loaded: LoadedMapping, table: str, parts: Sequence[str] | None = None
 ) -> Filling:
-    parts = tuple(dict.fromkeys(parts))
-    rules = dict.fromkeys(context.rules.of_mapping(loaded, part) for part in parts)
-    if brief:
-        return replace(head, rules=tuple(rules))
+    """With the SQL of columns of the mapping's stage, or of its natural key, and all that it tells."""
     stage = context.stage_step(head.by)
     columns = context.sql.stage_columns(stage, f"work.{stage.name}")
-    made = _made_of(context, columns, parts)
-    is_bare = isinstance(taken, exp.Column)
+    keys = [part for part in columns if part.startswith("key_") and part.removeprefix("key_").isdigit()]
+    made = _made_of(context, columns, keys if parts is None else parts)
     return replace(
         head,
-        rules=tuple(rules),
-        written_as=None if taken is None or is_bare else context.sql.text(taken),
         rows=rows_of(loaded.model, table),
-        quarantine=_reasons(columns, parts),
+        quarantine=_reasons(columns, [f"{table}_id"] if parts is None else parts),
         sql=made.sql,
         reads=made.reads,
         through=made.through,
@@ -177,30 +169,16 @@ def _reasons(columns: dict[str, exp.Expr], parts: Iterable[str]) -> tuple[str, .
     return tuple(dict.fromkeys(text for text in texts if text.partition(":")[0] in parts))
 
 
-def _of_id(context: Context, head: Filling, loaded: LoadedMapping, table: str, name: str, *, brief: bool) -> Filling:
-    rule = context.rules.rule(loaded.document, id_path(loaded.model, name))
+def _with_id(context: Context, head: Filling, loaded: LoadedMapping, table: str, name: str) -> Filling:
+    """With how the rows get their ids, and the rule of their natural key."""
     registry = f"work.registry_{table}"
     strategy = "registry" if registry in context.steps[head.step].writes else "ordinal"
     value = loaded.model.columns.get(name) if isinstance(loaded.model, TableMapping) else None
     if isinstance(value, IdValue) and value.strategy == "hash":
         strategy = "hash"
+    rule = context.rules.rule(loaded.document, id_path(loaded.model, name))
     id_ = Id(strategy, _HOW[strategy], registry if strategy == "registry" else None)
-    if brief:
-        return replace(head, rules=(rule,), id=id_)
-    stage = context.stage_step(head.by)
-    columns = context.sql.stage_columns(stage, f"work.{stage.name}")
-    keys = [part for part in columns if part.startswith("key_") and part.removeprefix("key_").isdigit()]
-    made = _made_of(context, columns, keys)
-    return replace(
-        head,
-        rules=(rule,),
-        rows=rows_of(loaded.model, table),
-        quarantine=_reasons(columns, (name,)),
-        id=id_,
-        sql=made.sql,
-        reads=made.reads,
-        through=made.through,
-    )
+    return replace(head, rules=(rule,), id=id_)
 
 
 # -- SQL files

@@ -65,6 +65,25 @@ def test_a_project_that_uses_all_it_declares_has_nothing_to_tell(found: Callable
     assert found() == []
 
 
+@pytest.mark.parametrize(
+    ("domain", "told"),
+    [
+        ("Units", [("warning", "unknown-domain", "mappings/person.yaml:8:64")]),
+        ("unit", [("warning", "unknown-domain", "mappings/person.yaml:8:64")]),
+        ("Unit", []),
+        ("Condition/Obs", []),
+        ("Local scores", []),
+    ],
+)
+def test_a_domain_that_is_nearly_one_of_omop_s_is_a_warning(
+    found: Callable[..., list[Found]], domain: str, told: list[Found]
+) -> None:
+    """A misspelt domain would leave every code with concept 0; one of the vocabulary's own is let be."""
+    code = f"{{concept: p.id, vocabulary: UCUM, domain: {domain}}}"
+    text = PERSON.replace("gender_concept_id: 0", f"gender_concept_id: {code}")
+    assert found(**{"mappings/person__yaml": text}) == told
+
+
 def test_a_source_table_that_no_step_loads_is_a_mistake(found: Callable[..., list[Found]]) -> None:
     """It is told where it is read, in a mapping as in a SQL file."""
     load = ("tables: {patients:", "tables: {patient:")

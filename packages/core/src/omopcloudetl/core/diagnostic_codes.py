@@ -98,6 +98,10 @@ CODES: Mapping[str, Code] = {
     "constant-length": Code("A constant text is longer than its field.", "shorten it"),
     "constant-range": Code("A constant is larger than its field can hold.", "write a number below 2^31, or 2^63"),
     "type-mismatch": Code("An expression is of a type its place cannot take.", "convert it, as in cast(x as integer)"),
+    "unknown-domain": Code(
+        "A domain is nearly one of OMOP's; concepts of it would hardly be found. A warning.",
+        "write the domain as OMOP spells it",
+    ),
     "concept-domain": Code(
         "A constant concept is of a domain the field cannot hold.", "look the concept up and use one of the domain"
     ),

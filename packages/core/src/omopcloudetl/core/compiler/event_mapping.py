@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement
+from omopcloudetl.core.compiler.domains import check_domain
 from omopcloudetl.core.compiler.lookups import DOMAIN_TABLES, OTHER_DOMAINS, VALUE_DOMAIN, routing
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import QUARANTINED, WRITTEN, FieldValue, StageBuilder
@@ -148,6 +149,8 @@ def _tables(compilation: Compilation, loaded: LoadedMapping, model: EventMapping
     named: list[tuple[str, tuple[str, ...]]] = [(model.default_table, ("default_table",))]
     named += [(name, ("routes", domain)) for domain, name in model.routes.items()]
     named += [(name, ("columns", name)) for name in model.columns]
+    for domain in model.routes:
+        check_domain(compilation, domain, loaded.document.at_key("routes", domain))
     for name, path in named:
         if name not in known:
             compilation.problem(

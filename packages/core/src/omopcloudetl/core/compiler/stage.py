@@ -14,6 +14,7 @@ from sqlglot import exp
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.columns import Parsed
 from omopcloudetl.core.compiler.compilation import Compilation
+from omopcloudetl.core.compiler.domains import check_domain
 from omopcloudetl.core.compiler.literals import EXAMPLES, fits, is_in_range
 from omopcloudetl.core.compiler.lookups import VOCABULARY_TABLES, Lookup
 from omopcloudetl.core.compiler.scope import Scope
@@ -195,6 +196,8 @@ class StageBuilder:
         fans_out: bool = False,
     ) -> Lookup:
         """A new lookup of a code; `vocabulary` None means any vocabulary, by code or name in the domain."""
+        if domain and path:
+            check_domain(self.compilation, domain, self.scope.at(*path, "domain"))
         vocabularies: tuple[str, ...] = ()
         by_row: exp.Expr | None = None
         match vocabulary:

@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from sqlglot import exp, parse_one
-from sqlglot.errors import ParseError, TokenError
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.columns import Parsed, SourceColumns
 from omopcloudetl.core.compiler.compilation import Compilation
-from omopcloudetl.core.compiler.sql_errors import Excerpt, row_level_problem, syntax_problem, template_mark
+from omopcloudetl.core.compiler.sql_errors import UNREADABLE, Excerpt, row_level_problem, syntax_problem, template_mark
 from omopcloudetl.core.compiler.types import Family, TypeReader
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.files.project_loader import LoadedMapping
@@ -98,7 +97,7 @@ class Scope:
             return Parsed(exp.Null())
         try:
             tree: exp.Expr = parse_one(sql, read=AUTHOR_DIALECT, into=exp.Condition)
-        except (ParseError, TokenError, RecursionError) as error:
+        except UNREADABLE as error:
             self._syntax_problem(sql, error, position)
             return Parsed(exp.Null())
         problem = row_level_problem(tree, windows=_BEFORE_WINDOWS.isdisjoint(path))
@@ -201,8 +200,9 @@ class Scope:
         if logical is None:
             message, piece = f"there is no alias '{node.table}' in from or joins", text.piece(node.args.get("table"))
             known = tuple(self.tables)
+            way = None if self.tables else "name the table under `from:`"
             self.compilation.problem(
-                "unknown-alias", message, text.position, found=node.table, allowed=known, piece=piece
+                "unknown-alias", message, text.position, found=node.table, allowed=known, help=way, piece=piece
             )
             return
         self.used.add(node.table)
@@ -254,7 +254,7 @@ class Scope:
                     where, help_ = self.at("joins", alias, "on"), f"move '{other}' above '{alias}'"
                     self.compilation.problem("unknown-alias", message, where, found=other, help=help_)
 
-    def _syntax_problem(self, sql: str, error: ParseError | TokenError | RecursionError, position: Position) -> None:
+    def _syntax_problem(self, sql: str, error: Exception, position: Position) -> None:
         self.knows_rules = False
         problem = syntax_problem(error, sql)
         line = f" (line {problem.line} of it)" if "\n" in sql.strip() else ""

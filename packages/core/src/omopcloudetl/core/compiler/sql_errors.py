@@ -16,6 +16,8 @@ _TEXT = re.compile(r"'[^']*'")
 _NO_CODE = re.compile(r"'[^']*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _TEMPLATE = re.compile(r"\{\{|\{%")
 _CLOSES = {"/*": "*/", "(": ")", "[": "]", "{": "}"}
+UNREADABLE = (ParseError, TokenError, RecursionError, TypeError, AttributeError, ValueError, LookupError)
+"""What sqlglot's parser raises for SQL that it cannot read: `x ->` is a TypeError of its own."""
 TOO_DEEP = "it is nested too deeply"
 DEEP_HELP = "compute a part of it in a `sql` step, and read the table that it makes"
 
@@ -72,12 +74,14 @@ def _piece(sql: str, start: int, end: int) -> tuple[str, int]:
     return text, len(as_word(text).findall(sql, 0, start))
 
 
-def syntax_problem(error: ParseError | TokenError | RecursionError, sql: str) -> SqlProblem:
+def syntax_problem(error: Exception, sql: str) -> SqlProblem:
     """What sqlglot could not read."""
     if isinstance(error, RecursionError):
         return SqlProblem(TOO_DEEP, help=DEEP_HELP)
     if isinstance(error, TokenError):
         return _token_problem(error, sql)
+    if not isinstance(error, ParseError):
+        return SqlProblem("something is missing in it")
     details = error.errors[0] if error.errors else {}
     near = str(details.get("highlight") or "")
     message = str(details.get("description") or error)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from sqlglot import exp, parse, tokenize
-from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import TokenType
 
 from omopcloudetl.core.compiler import trees
@@ -18,7 +17,7 @@ from omopcloudetl.core.compiler.scope import (
     TEMPLATE_PROBLEM,
     as_written,
 )
-from omopcloudetl.core.compiler.sql_errors import syntax_problem, template_mark, variable_start
+from omopcloudetl.core.compiler.sql_errors import UNREADABLE, syntax_problem, template_mark, variable_start
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
 from omopcloudetl.core.models.workflow import SqlStep
@@ -76,7 +75,7 @@ def _statements(compilation: Compilation, file: str) -> list[exp.Expr] | None:
         return None
     try:
         return [tree for tree in parse(text, read=AUTHOR_DIALECT) if tree is not None]
-    except (ParseError, TokenError, RecursionError) as error:
+    except UNREADABLE as error:
         problem = syntax_problem(error, text)
         where = Position(file, problem.line, problem.column)
         message = f"this SQL cannot be read: {problem.message}"

@@ -26,6 +26,9 @@ _PLAIN_TAGS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 _ABOUT_TABS = "indent with spaces; YAML does not allow tabs"
 _ABOUT_DIRECTIVES = "remove the lines that begin with '%'; files are YAML 1.2"
 _CONFLICT = ("<<<<<<<", "=======", ">>>>>>>")
+_NO_BREAKS = {0x85: "\ue085", 0x2028: "\ue028", 0x2029: "\ue029"}
+"""Line breaks of YAML 1.1 alone, as which its parsers still count them, stand as private characters meanwhile."""
+_BREAKS = {ord(private): chr(own) for own, private in _NO_BREAKS.items()}
 _UNFIT = re.compile("[\0\ud800-\udfff]")
 """What an escape such as "\\0" can make, and no database, file name or output can hold."""
 _SYNTAX_PROBLEMS = (
@@ -123,6 +126,7 @@ def parse_yaml(file: str, text: str) -> YamlDocument:
 
 def compose(text: str) -> Node | None:
     """The document's nodes, by the parser in C where it is there; that in Python has the better errors."""
+    text = text.translate(_NO_BREAKS)
     root: Node | None
     if not may_be_deep(text):
         with suppress(YAMLError, ValueError):
@@ -223,6 +227,7 @@ class _Reader:
         return result
 
     def _fit(self, text: str, where: Position) -> str:
+        text = text.translate(_BREAKS)
         unfit = _UNFIT.search(text)
         if unfit:
             message = f"the character U+{ord(unfit[0]):04X} is not allowed, also not as an escape"

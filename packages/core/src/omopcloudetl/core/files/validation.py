@@ -67,7 +67,7 @@ _HELP: Mapping[str, str] = {
     "greater_than_equal": "write a larger number",
     "less_than_equal": "write a smaller number",
 }
-_OTHERWISE = "write what is said here; docs/diagnostics.md says where it is explained"
+_OTHERWISE = "write what is said here; the reference of the file has every key"
 _PATTERNS: Mapping[str, str] = {
     NAME_PATTERN: "must be a name of lower case letters, digits and underscores that begins with a letter",
     COLUMN_PATTERN: "must be one column, such as p.id; write anything else as an expression",

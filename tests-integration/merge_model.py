@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Literal, TypeVar
 
 from small_project import EVENT, PERSON, Vocabulary
@@ -18,7 +19,8 @@ DOMAINS = {1: "Condition", 2: "Measurement", 3: "Condition", 4: "Measurement"}
 TABLES = {"Condition": "condition_occurrence", "Measurement": "measurement"}
 EVENT_TABLES = (*TABLES.values(), "observation")
 READABLE = {"2020-01-02", "2020-01-03"}
-LEFT_OUT = "out"
+LEFT_OUT, UNREADABLE = "out", "late"
+"""Notes of rows that `where` leaves out, and of events without a date."""
 
 SITES = """
 name: sites
@@ -31,7 +33,10 @@ columns:
   care_site_name: s.note
 """
 NOTED = EVENT.replace("from: {e: source.events}", "from: {e: source.events}\nwhere: e.note is distinct from 'out'")
-NOTED += "value: e.note\n"
+NOTED = NOTED.replace("start: e.start", "start: case when e.note is distinct from 'late' then e.start end")
+NOTED += (
+    "value: e.note\nroutes: {Drug: observation, Procedure: observation, Device: observation, Specimen: observation}\n"
+)
 MAPPINGS = (
     PERSON,
     SITES,
@@ -134,7 +139,11 @@ class Model:
         made: dict[str, Counter[Event]] = {name: Counter() for name in EVENT_TABLES}
         for mapping, rows in (("events", version.events), ("others", version.others)):
             for row in rows:
-                if row["note"] == LEFT_OUT or row["patient"] not in self.persons or row["start"] not in READABLE:
+                if (
+                    row["note"] in {LEFT_OUT, UNREADABLE}
+                    or row["patient"] not in self.persons
+                    or row["start"] not in READABLE
+                ):
                     continue
                 for concept in version.codes.get(row["code"], ()) or (0,):
                     # A code without standard concepts goes where its source concept belongs.
@@ -147,3 +156,53 @@ class Model:
 
 def _event_key(row: Row) -> str:
     return key_text([row[part] or None for part in ("patient", "code", "start")])
+
+
+# -- a history in which everything happens that can happen to a key
+
+STATES: tuple[tuple[str, ...], ...] = (
+    (), ("x",), ("y",), ("x", "x"), ("x", "y"), (LEFT_OUT,), (UNREADABLE,), ("x", LEFT_OUT), ("", UNREADABLE)
+)  # fmt: skip
+"""The notes of the rows that a source has for a key."""
+CHANGES = tuple(product(STATES, STATES))
+"""What it has in one version, and in the next."""
+CODES_THEN = {"same": [1], "fewer": [1, 2], "more": [1], "elsewhere": [1], "none": [2], "some": [], "one": [1, 3]}
+CODES_NOW = {"same": [1], "fewer": [2], "more": [1, 2], "elsewhere": [2], "none": [], "some": [2], "one": [3]}
+ODD = ("", "a|b", "~N", "~")
+"""Parts of keys that are easily confused."""
+
+
+@dataclass(frozen=True, repr=False)
+class Known(Version):
+    """A version that is told by its name: it is too long to be shown."""
+
+    name: str
+
+    def __repr__(self) -> str:
+        """The name."""
+        return self.name
+
+
+def _version(now: int, codes: Codes, name: str) -> Known:
+    """The sources at one end of all changes; of two tables with the same keys, one changes the other way."""
+    patients = [{"id": f"p{number}", "note": notes[now][0]} for number, notes in enumerate(CHANGES) if notes[now]]
+    patients += [{"id": f"always{number}", "note": "x"} for number in range(len(CHANGES))]
+    events: dict[int, list[Row]] = {0: [], 1: []}
+    sites: dict[int, list[Row]] = {0: [], 1: []}
+    for end, (number, notes) in product((0, 1), enumerate(CHANGES)):
+        for note in notes[end]:
+            # Each change with every code; and each with a patient who comes and goes alike, or the other way.
+            events[end] += [
+                {"patient": f"always{number}", "code": code, "start": "2020-01-02", "note": note} for code in codes
+            ]
+            events[end] += [
+                {"patient": f"p{number}", "code": "same", "start": start, "note": note}
+                for start in ("2020-01-03", "soon")
+            ]
+            city, part = divmod(number, len(ODD))
+            sites[end] += [{"city": f"c{city}", "name": ODD[part], "note": note}]
+    sites[now] += [{"city": "", "name": name, "note": "x"} for name in ODD]
+    return Known(patients, sites[now], sites[1 - now], events[now], events[1 - now], codes, name)
+
+
+THEN, NOW = _version(0, CODES_THEN, "THEN"), _version(1, CODES_NOW, "NOW")

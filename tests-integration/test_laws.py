@@ -13,7 +13,8 @@ from small_project import EVENT, PERSON, Etl, Ran, Vocabulary
 from omopcloudetl.core.runs import RunRecord
 
 # The default keeps the suite short; LAW_EXAMPLES=500 looks longer.
-EXAMPLES = int(os.environ.get("LAW_EXAMPLES", "10"))
+DEFAULT_EXAMPLES = 10
+EXAMPLES = int(os.environ.get("LAW_EXAMPLES", DEFAULT_EXAMPLES))
 law = settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -1,7 +1,7 @@
 """What `full`, `merge` and `append_new` mean, in plain Python, and the project on which it is tried."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Literal, TypeVar
@@ -184,25 +184,28 @@ class Known(Version):
 
 
 def _version(now: int, codes: Codes, name: str) -> Known:
-    """The sources at one end of all changes; of two tables with the same keys, one changes the other way."""
+    """The sources at one end of all changes; of two tables of a kind, one changes the other way."""
     patients = [{"id": f"p{number}", "note": notes[now][0]} for number, notes in enumerate(CHANGES) if notes[now]]
-    patients += [{"id": f"always{number}", "note": "x"} for number in range(len(CHANGES))]
-    events: dict[int, list[Row]] = {0: [], 1: []}
-    sites: dict[int, list[Row]] = {0: [], 1: []}
-    for end, (number, notes) in product((0, 1), enumerate(CHANGES)):
+    patients += [{"id": f"always|~{number}", "note": "x"} for number in range(len(CHANGES))]
+    sites = [*_sites("s", now), *_sites("both", now), *({"city": "", "name": part, "note": "x"} for part in ODD)]
+    clinics = [*_sites("c", 1 - now), *_sites("both", 1 - now)]
+    return Known(patients, sites, clinics, list(_events(now, codes)), list(_events(1 - now, codes)), codes, name)
+
+
+def _sites(city: str, end: int) -> Iterator[Row]:
+    for number, notes in enumerate(CHANGES):
         for note in notes[end]:
-            # Each change with every code; and each with a patient who comes and goes alike, or the other way.
-            events[end] += [
-                {"patient": f"always{number}", "code": code, "start": "2020-01-02", "note": note} for code in codes
-            ]
-            events[end] += [
-                {"patient": f"p{number}", "code": "same", "start": start, "note": note}
-                for start in ("2020-01-03", "soon")
-            ]
-            city, part = divmod(number, len(ODD))
-            sites[end] += [{"city": f"c{city}", "name": ODD[part], "note": note}]
-    sites[now] += [{"city": "", "name": name, "note": "x"} for name in ODD]
-    return Known(patients, sites[now], sites[1 - now], events[now], events[1 - now], codes, name)
+            yield {"city": f"{city}{number // len(ODD)}", "name": ODD[number % len(ODD)], "note": note}
+
+
+def _events(end: int, codes: Codes) -> Iterator[Row]:
+    """Each change with every code, and with a patient who comes and goes."""
+    for number, notes in enumerate(CHANGES):
+        for note in notes[end]:
+            for code in (*codes, ""):
+                yield {"patient": f"always|~{number}", "code": code, "start": "2020-01-02", "note": note}
+            for start in ("2020-01-03", "soon"):
+                yield {"patient": f"p{number}", "code": "same", "start": start, "note": note}
 
 
 THEN, NOW = _version(0, CODES_THEN, "THEN"), _version(1, CODES_NOW, "NOW")

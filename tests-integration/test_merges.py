@@ -200,6 +200,39 @@ def test_ids_that_reach_2_to_the_53_fail_the_step(etl: Etl) -> None:
     assert "ids of cdm.location reach 2^53" in str(ran.record.failed[0].error)
 
 
+def test_a_key_with_other_parts_has_other_ids(etl: Etl) -> None:
+    """Ids that were given for other keys are not gone on with; the step says how to begin anew."""
+    two = PERSON.replace("key: [p.id]\n", "").replace("{id: [p.id]}", "{id: [p.id, p.note]}")
+    source = {"patients": noted(("a", "x"), ("a", "y"))}
+    for write in (MERGE, APPEND, "write: full"):
+        for first, second in ((PERSON, two), (two, PERSON)):
+            before = etl.write([first], source, write=write).run().query("FROM cdm.person ORDER BY 1")
+            ran = etl.write([second], source, write=write).run(ok=False)
+            error = str(ran.record.failed[0].error)
+            assert "the natural key of cdm.person has more or fewer parts than when its ids were given" in error
+            assert ran.query("FROM cdm.person ORDER BY 1") == before
+            with duckdb.connect(str(etl.root / "omop.duckdb")) as connection:
+                connection.execute(
+                    "DELETE FROM cdm.person; DROP TABLE work.registry_person; DROP TABLE work.key_person"
+                )
+
+
+def test_a_full_write_makes_the_keys_of_before_forgotten(etl: Etl) -> None:
+    """An id that a merge had given, and that a row of others has after a full write, is theirs."""
+    rows = events(*(("p", "A", f"2020-01-0{day}") for day in range(1, 5)))
+    for write, count in ((MERGE, 4), ("write: full", 2)):
+        source = {"patients": patients("p"), "events": rows[:count]}
+        etl.write([PERSON, EVENT], source, vocabulary=VOCABULARY, write=write).run()
+    columns = (
+        "(condition_occurrence_id, person_id, condition_concept_id, condition_start_date, condition_type_concept_id)"
+    )
+    with duckdb.connect(str(etl.root / "omop.duckdb")) as connection:
+        connection.execute(f"INSERT INTO cdm.condition_occurrence {columns} VALUES (4, 1, 0, DATE '2001-01-01', 0)")
+    for _ in range(2):
+        ran = etl.write([PERSON, EVENT], source, vocabulary=VOCABULARY, write=MIRROR).run()
+        assert ran.query(CONDITIONS) == [(1, "A"), (2, "A"), (4, None)]
+
+
 def test_primary_keys_and_merges_go_together(etl: Etl) -> None:
     """Where the database enforces primary keys, rows are merged as elsewhere."""
     etl.write([PERSON], {"patients": patients("a", "b")}, write=MIRROR)

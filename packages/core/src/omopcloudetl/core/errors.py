@@ -136,7 +136,7 @@ class LoadError(DatabaseError):
 
 
 class CheckError(DatabaseError):
-    """A check that belongs to a step found rows that contradict what the mapping declares."""
+    """A check that belongs to a step found rows that contradict what the mapping declares, or could not look."""
 
 
 class RunError(OmopCloudEtlError):

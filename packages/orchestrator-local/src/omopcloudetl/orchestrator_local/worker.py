@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import assert_never
 
 from omopcloudetl.core.connection import BaseConnection
-from omopcloudetl.core.errors import CheckError, DatabaseError
+from omopcloudetl.core.errors import CheckError, DatabaseError, StatementError
 from omopcloudetl.core.plan import BulkLoadStep, SqlStep, Statement
 
 ATTEMPTS = 3
@@ -148,7 +148,12 @@ def rows_written(counts: Iterable[tuple[str, int]]) -> int | None:
 
 
 def _check(statement: Statement, connection: BaseConnection) -> None:
-    rows = connection.fetch(statement.sql, limit=ROWS_SHOWN)
+    try:
+        rows = connection.fetch(statement.sql, limit=ROWS_SHOWN)
+    except StatementError as error:
+        if connection.is_transient(error):
+            raise
+        raise CheckError(f"{statement.check}\n  {error}") from error
     if rows:
         shown = "\n".join(f"  {', '.join(map(str, row))}" for row in rows)
         raise CheckError(f"{statement.check}\n{shown}")

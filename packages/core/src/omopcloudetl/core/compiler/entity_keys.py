@@ -88,12 +88,27 @@ def number_keys(
     trees.where(query, exp.Not(this=known))
     return [
         DraftStatement(create, f"ids of {table.name}: a registry that only grows", counted=False),
+        _parts_check(table, (id_name, *names)),
         DraftStatement(
             trees.insert(registry, (id_name, *keys), query),
             "new keys get the next ids, in the order of the keys",
             counted=False,
         ),
     ]
+
+
+def _parts_check(table: CdmTable, columns: Sequence[str]) -> DraftStatement:
+    """A query that fails if the registry has more or fewer columns: its ids were given for other keys."""
+    registry = f"work.registry_{table.name}"
+    wanted = trees.from_(trees.select(*(trees.column(name) for name in columns)), trees.table(registry))
+    held = trees.from_(trees.select(exp.Star()), trees.table(registry))
+    query = trees.union([trees.where(each, exp.false()) for each in (wanted, held)])
+    message = (
+        f"the natural key of cdm.{table.name} has more or fewer parts than when its ids were given; give it back "
+        f"the old ones, or begin anew with other ids: empty cdm.{table.name} and drop {registry} and "
+        f"work.key_{table.name}"
+    )
+    return DraftStatement(query, "the registry has the parts of the key", message)
 
 
 def limit_check(table: CdmTable) -> DraftStatement:

@@ -84,10 +84,18 @@ def _after_full(rewrite: Rewrite) -> list[DraftStatement]:
     full, id_name = rewrite.work("full"), rewrite.id_name
     last = trees.from_(trees.select(exp.Max(this=trees.column("last_id"))), trees.table(full))
     numbered = exp.LTE(this=trees.column(id_name), expression=exp.Subquery(this=last))
-    forget = DraftStatement(exp.Delete(this=trees.table(full)), "no rows of a full write are left", counted=False)
+    was_full = trees.exists(trees.table(full), exp.true())
+    forget = [
+        DraftStatement(
+            trees.delete(rewrite.work("key"), was_full),
+            "keys of before a full write are not those of its rows",
+            counted=False,
+        ),
+        DraftStatement(exp.Delete(this=trees.table(full)), "no rows of a full write are left", counted=False),
+    ]
     if rewrite.step.forgets:
         delete = trees.delete(rewrite.target, numbered)
-        return [DraftStatement(delete, "rows of a full write are written again, with ids that stay"), forget]
+        return [DraftStatement(delete, "rows of a full write are written again, with ids that stay"), *forget]
     query = trees.from_(trees.select(trees.named(trees.count_rows(), "row_count")), trees.table(rewrite.target))
     trees.where(query, numbered)
     query.set("having", exp.Having(this=exp.GT(this=trees.count_rows(), expression=trees.number(0))))
@@ -95,7 +103,7 @@ def _after_full(rewrite: Rewrite) -> list[DraftStatement]:
         f"{rewrite.target} was written with `write: full`, which does not remember the keys of its rows; write it "
         "once with `write: merge` and `deletes: delete` from the complete source, or empty the table; rows"
     )
-    return [DraftStatement(query, "no rows of a full write are left", message), forget]
+    return [DraftStatement(query, "no rows of a full write are left", message), *forget]
 
 
 def full_write_mark(compilation: Compilation, table: CdmTable) -> list[DraftStatement]:

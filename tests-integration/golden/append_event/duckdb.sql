@@ -222,6 +222,17 @@ WHERE
 HAVING
   COUNT(*) > 0;
 
+-- keys of before a full write are not those of its rows
+DELETE FROM "work"."key_condition_occurrence"
+WHERE
+  EXISTS(
+    SELECT
+      1
+    FROM "work"."full_condition_occurrence"
+    WHERE
+      TRUE
+  );
+
 -- no rows of a full write are left
 DELETE FROM "work"."full_condition_occurrence";
 
@@ -301,6 +312,23 @@ CREATE TABLE IF NOT EXISTS "work"."registry_condition_occurrence" (
   "row_concept" BIGINT,
   "row_occurrence" BIGINT
 );
+
+-- the natural key of cdm.condition_occurrence has more or fewer parts than when its ids were given; give it back the old ones, or begin anew with other ids: empty cdm.condition_occurrence and drop work.registry_condition_occurrence and work.key_condition_occurrence
+SELECT
+  "condition_occurrence_id",
+  "row_mapping",
+  "row_key",
+  "row_concept",
+  "row_occurrence"
+FROM "work"."registry_condition_occurrence"
+WHERE
+  FALSE
+UNION ALL
+SELECT
+  *
+FROM "work"."registry_condition_occurrence"
+WHERE
+  FALSE;
 
 -- new keys get the next ids, in the order of the keys
 INSERT INTO "work"."registry_condition_occurrence" (
@@ -511,6 +539,17 @@ WHERE
 HAVING
   COUNT(*) > 0;
 
+-- keys of before a full write are not those of its rows
+DELETE FROM "work"."key_procedure_occurrence"
+WHERE
+  EXISTS(
+    SELECT
+      1
+    FROM "work"."full_procedure_occurrence"
+    WHERE
+      TRUE
+  );
+
 -- no rows of a full write are left
 DELETE FROM "work"."full_procedure_occurrence";
 
@@ -590,6 +629,23 @@ CREATE TABLE IF NOT EXISTS "work"."registry_procedure_occurrence" (
   "row_concept" BIGINT,
   "row_occurrence" BIGINT
 );
+
+-- the natural key of cdm.procedure_occurrence has more or fewer parts than when its ids were given; give it back the old ones, or begin anew with other ids: empty cdm.procedure_occurrence and drop work.registry_procedure_occurrence and work.key_procedure_occurrence
+SELECT
+  "procedure_occurrence_id",
+  "row_mapping",
+  "row_key",
+  "row_concept",
+  "row_occurrence"
+FROM "work"."registry_procedure_occurrence"
+WHERE
+  FALSE
+UNION ALL
+SELECT
+  *
+FROM "work"."registry_procedure_occurrence"
+WHERE
+  FALSE;
 
 -- new keys get the next ids, in the order of the keys
 INSERT INTO "work"."registry_procedure_occurrence" (
@@ -800,6 +856,17 @@ WHERE
 HAVING
   COUNT(*) > 0;
 
+-- keys of before a full write are not those of its rows
+DELETE FROM "work"."key_measurement"
+WHERE
+  EXISTS(
+    SELECT
+      1
+    FROM "work"."full_measurement"
+    WHERE
+      TRUE
+  );
+
 -- no rows of a full write are left
 DELETE FROM "work"."full_measurement";
 
@@ -892,6 +959,23 @@ CREATE TABLE IF NOT EXISTS "work"."registry_measurement" (
   "row_concept" BIGINT,
   "row_occurrence" BIGINT
 );
+
+-- the natural key of cdm.measurement has more or fewer parts than when its ids were given; give it back the old ones, or begin anew with other ids: empty cdm.measurement and drop work.registry_measurement and work.key_measurement
+SELECT
+  "measurement_id",
+  "row_mapping",
+  "row_key",
+  "row_concept",
+  "row_occurrence"
+FROM "work"."registry_measurement"
+WHERE
+  FALSE
+UNION ALL
+SELECT
+  *
+FROM "work"."registry_measurement"
+WHERE
+  FALSE;
 
 -- new keys get the next ids, in the order of the keys
 INSERT INTO "work"."registry_measurement" (
@@ -1116,6 +1200,17 @@ WHERE
 HAVING
   COUNT(*) > 0;
 
+-- keys of before a full write are not those of its rows
+DELETE FROM "work"."key_observation"
+WHERE
+  EXISTS(
+    SELECT
+      1
+    FROM "work"."full_observation"
+    WHERE
+      TRUE
+  );
+
 -- no rows of a full write are left
 DELETE FROM "work"."full_observation";
 
@@ -1204,6 +1299,23 @@ CREATE TABLE IF NOT EXISTS "work"."registry_observation" (
   "row_concept" BIGINT,
   "row_occurrence" BIGINT
 );
+
+-- the natural key of cdm.observation has more or fewer parts than when its ids were given; give it back the old ones, or begin anew with other ids: empty cdm.observation and drop work.registry_observation and work.key_observation
+SELECT
+  "observation_id",
+  "row_mapping",
+  "row_key",
+  "row_concept",
+  "row_occurrence"
+FROM "work"."registry_observation"
+WHERE
+  FALSE
+UNION ALL
+SELECT
+  *
+FROM "work"."registry_observation"
+WHERE
+  FALSE;
 
 -- new keys get the next ids, in the order of the keys
 INSERT INTO "work"."registry_observation" (

@@ -46,6 +46,17 @@ WHERE
     FROM "work"."full_care_site"
   );
 
+-- keys of before a full write are not those of its rows
+DELETE FROM "work"."key_care_site"
+WHERE
+  EXISTS(
+    SELECT
+      1
+    FROM "work"."full_care_site"
+    WHERE
+      TRUE
+  );
+
 -- no rows of a full write are left
 DELETE FROM "work"."full_care_site";
 

@@ -37,6 +37,20 @@ CREATE TABLE IF NOT EXISTS "work"."registry_location" (
   "key_1" TEXT
 );
 
+-- the natural key of cdm.location has more or fewer parts than when its ids were given; give it back the old ones, or begin anew with other ids: empty cdm.location and drop work.registry_location and work.key_location
+SELECT
+  "location_id",
+  "key_1"
+FROM "work"."registry_location"
+WHERE
+  FALSE
+UNION ALL
+SELECT
+  *
+FROM "work"."registry_location"
+WHERE
+  FALSE;
+
 -- new keys get the next ids, in the order of the keys
 INSERT INTO "work"."registry_location" (
   "location_id",

@@ -194,6 +194,21 @@ CREATE TABLE IF NOT EXISTS "work"."registry_care_site" (
   "key_2" TEXT
 );
 
+-- the natural key of cdm.care_site has more or fewer parts than when its ids were given; give it back the old ones, or begin anew with other ids: empty cdm.care_site and drop work.registry_care_site and work.key_care_site
+SELECT
+  "care_site_id",
+  "key_1",
+  "key_2"
+FROM "work"."registry_care_site"
+WHERE
+  FALSE
+UNION ALL
+SELECT
+  *
+FROM "work"."registry_care_site"
+WHERE
+  FALSE;
+
 -- new keys get the next ids, in the order of the keys
 INSERT INTO "work"."registry_care_site" (
   "care_site_id",

@@ -10,6 +10,7 @@ import pytest
 
 from omopcloudetl.core.errors import Diagnostic, SpecificationError
 from omopcloudetl.core.plan import CompiledWorkflowPlan
+from omopcloudetl.core.session import Session
 from omopcloudetl.core.specification.concepts import KnownConcepts
 
 Problem = Callable[..., Diagnostic]
@@ -110,3 +111,22 @@ def test_a_file_that_is_none_of_ours_is_named(tmp_path: Path, text: str) -> None
     (tmp_path / "concepts" / "bad.csv").write_text(text.replace("{header}", header), encoding="utf-8")
     with pytest.raises(SpecificationError, match=r"concepts bad\.csv cannot be read.*concept_class_id"):
         KnownConcepts([tmp_path]).get(1)
+
+
+def test_a_concept_that_is_not_standard_is_a_warning(acme: object, project: Callable[..., Path]) -> None:
+    """A constant of the right domain that is not standard compiles, with a warning at its place."""
+    person = """\
+        name: person
+        kind: table
+        target: cdm.person
+        from: {p: source.patients}
+        columns:
+          person_id: {id: [p.id]}
+          gender_concept_id: {value_map: p.gender, map: {M: 8507}, else: 8551}
+          year_of_birth: 1970
+        """
+    checked = Session.open(project({"mappings/person.yaml": person})).check()
+    assert checked.plan is not None
+    (warning,) = [warning for warning in checked.warnings if warning.code == "concept-not-standard"]
+    assert (warning.position.line, warning.found) == (7, "8551")
+    assert warning.help

@@ -19,7 +19,7 @@ NONE_FITS = "0 stands for no concept"
 
 
 def check_constant_concepts(compilation: Compilation) -> None:
-    """Note every constant that is a known concept of a domain or class which its field cannot hold."""
+    """Note every constant that is a known concept which its field cannot hold, or should not."""
     for loaded in compilation.project.mappings:
         for field, value, path in _columns(compilation, loaded.model):
             for constant, place in _constants(value, path):
@@ -90,6 +90,15 @@ def _check(compilation: Compilation, field: CdmField, key: ForeignKey, concept: 
             found=str(concept.id),
             allowed=[str(other) for other in candidates],
             help=NONE_FITS,
+        )
+    elif not concept.standard and "Metadata" not in domains:
+        compilation.problem(
+            "concept-not-standard",
+            f"{concept} is no standard concept, and {field.name} takes standard concepts",
+            place,
+            found=str(concept.id),
+            help="use a standard concept, or 0 and the value in the source fields",
+            severity="warning",
         )
     elif key.class_ and concept.class_ != key.class_:
         compilation.problem(

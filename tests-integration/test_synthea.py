@@ -168,6 +168,50 @@ def shuffled() -> Callable[[Path], Path]:
     return shuffle
 
 
+def _deliver(folder: Path, patients: set[str]) -> None:
+    """Write the source files with the rows of some patients, and all rows that belong to none."""
+    folder.mkdir(exist_ok=True)
+    for file in (SHARED_DATA / "synthea-27").glob("*.csv"):
+        with file.open(encoding="utf-8", newline="") as opened:
+            header, *rows = csv.reader(opened)
+        names = ("Id",) if file.stem == "patients" else ("PATIENT", "PATIENTID")
+        place = next((header.index(name) for name in names if name in header), None)
+        with (folder / file.name).open("w", encoding="utf-8", newline="") as opened:
+            kept = [row for row in rows if place is None or row[place] in patients]
+            csv.writer(opened).writerows([header, *kept])
+
+
+def test_two_deliveries_that_are_merged_make_what_one_makes(ran: Ran, tmp_path: Path) -> None:
+    """Half of the patients, then the others: as many rows, and each event of the same person, visit and concept."""
+    root, source = tmp_path / "project", tmp_path / "source"
+    variables = {"source_uri": str(source), "vocabulary_uri": str(SHARED_DATA / "vocabulary")}
+    create_project(load_plugins().resources(), "synthea", root, variables)
+    names = sorted(f"mappings/{path.name}" for path in (root / "mappings").glob("*.yaml"))
+    full = [name for name in names if name in {"mappings/death.yaml", "mappings/cdm_source.yaml"}]
+    merged = [name for name in names if name not in full]
+    steps = f"""  - {{name: mappings, kind: dml, mappings: [{", ".join(full)}]}}
+  - {{name: merged, kind: dml, write: merge, mappings: [{", ".join(merged)}]}}"""
+    workflow = (root / "workflow.yaml").read_text(encoding="utf-8")
+    one_step = "  - {name: mappings, kind: dml, mappings: mappings/*.yaml}"
+    assert one_step in workflow
+    (root / "workflow.yaml").write_text(workflow.replace(one_step, steps), encoding="utf-8")
+    everyone = sorted(row["Id"] for row in source_rows("patients"))
+    for half in (everyone[:13], everyone[13:]):
+        _deliver(source, set(half))
+        parts = run_synthea(root, source)
+    counts = {name: len(rows) for name, rows in tables(ran).items() if name != "death"}
+    assert {name: len(rows) for name, rows in tables(parts).items() if name != "death"} == counts
+    for table, (code, day) in EVENT_TABLES.items():
+        if table == "specimen":  # has neither visit nor provider
+            continue
+        concept = code.replace("source_value", "concept_id")
+        query = f"""SELECT person_source_value, visit_source_value, provider_source_value, {code}, {day}, {concept}
+            FROM cdm.{table} AS e JOIN cdm.person AS p USING (person_id)
+            LEFT JOIN cdm.visit_occurrence AS v USING (visit_occurrence_id)
+            LEFT JOIN cdm.provider AS r ON r.provider_id = e.provider_id ORDER BY ALL"""
+        assert parts.query(query) == ran.query(query), table
+
+
 def test_ids_are_unique_dense_and_small(ran: Ran) -> None:
     """Every table's ids are 1 to n."""
     for table in (*EVENT_TABLES, "person", "visit_occurrence", "visit_detail", "location"):

@@ -108,6 +108,9 @@ CODES: Mapping[str, Code] = {
     "concept-class": Code(
         "A constant concept is of a class the field does not take.", "look the concept up and use one of the class"
     ),
+    "concept-not-standard": Code(
+        "A constant concept is not standard (a warning).", "use the standard concept that it maps to"
+    ),
     "no-effect": Code("Something is said that changes nothing.", "leave it out"),
     "unused-name": Code("A name is defined that nothing uses.", "leave it out, or use it"),
     "join-condition": Code(

@@ -267,4 +267,6 @@ def as_written(table: exp.Table) -> str:
     """A table as its author names it, without its alias; of a function only the name."""
     if isinstance(table.this, exp.Identifier):
         return ".".join(part.name for part in table.parts)
-    return table.this.name if isinstance(table.this, exp.Anonymous) else table.this.sql_name().lower()
+    if isinstance(table.this, exp.Anonymous):
+        return table.this.name
+    return table.this.sql_name().lower() if isinstance(table.this, exp.Func) else table.this.sql().replace('"', "")

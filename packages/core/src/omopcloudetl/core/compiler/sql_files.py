@@ -148,7 +148,7 @@ def _bind(compilation: Compilation, tree: exp.Expr, file: str, draft: DraftStep)
             compilation.problem(
                 "unknown-schema",
                 "a table in SQL is written schema.table over the logical schemas",
-                _place(table, file) if isinstance(table.this, exp.Identifier) else _first(text, found, file),
+                _first(text, found, file) if isinstance(table.this, exp.Func) else _place(table, file),
                 found=found,
                 allowed=LOGICAL_SCHEMAS,
                 help=TABLE_HELP,

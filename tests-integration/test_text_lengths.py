@@ -8,14 +8,6 @@ from omopcloudetl.core.session import Session
 LONG = "x" * 70
 QUARANTINE = PROJECT + "too_long: quarantine\n"
 VALUES = EVENT + "value: {text: e.value}\n"
-VOCABULARY = (
-    Vocabulary()
-    .concept(1, "both", standard=False)
-    .concept(2, "c", "Condition")
-    .concept(3, "o", "Observation")
-    .maps(1, 2)
-    .maps(1, 3)
-)
 
 
 def cut(ran: Ran, mapping: str) -> dict[tuple[str | None, str | None], int]:
@@ -75,14 +67,19 @@ def test_rows_are_set_aside_where_the_project_says_so(etl: Etl) -> None:
     assert cut(ran, "place") == {("location", "location_source_value: longer than 50 characters"): 1}
 
 
+@pytest.mark.parametrize("write", ["full", "merge", "append_new"])
+@pytest.mark.parametrize("condition", [2, 4])
 @pytest.mark.parametrize("codes", [("both",), ("both", "both"), ("both", "c", "o")])
-def test_each_row_of_a_code_has_a_fate_of_its_own(etl: Etl, codes: tuple[str, ...]) -> None:
+def test_each_row_of_a_code_has_a_fate_of_its_own(etl: Etl, codes: tuple[str, ...], condition: int, write: str) -> None:
     """Of a code with two concepts one row may be written and the other set aside: both are in the ledger."""
+    vocabulary = Vocabulary().concept(1, "both", standard=False).maps(1, condition).maps(1, 3)
+    vocabulary.concept(condition, "c", "Condition").concept(3, "o", "Observation")
     columns = VALUES + "columns: {condition_occurrence: {stop_reason: e.reason}}\n"
     source = happened(*((code, "fits") for code in codes))
     for number, row in enumerate(source["events"]):
         row["reason"] = LONG if number == 0 else "short"
-    ran = etl.write([PERSON, columns], source, vocabulary=VOCABULARY, project=QUARANTINE).run()
+    how = f"write: {write}"
+    ran = etl.write([PERSON, columns], source, vocabulary=vocabulary, project=QUARANTINE, write=how).run()
     ledger = ran.ledger("events")
     twice = codes.count("both")
     assert ledger["quarantined", "stop_reason: longer than 20 characters"] == 1

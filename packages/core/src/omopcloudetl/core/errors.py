@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Literal
@@ -18,6 +19,12 @@ class Position:
     file: str
     line: int = 1
     column: int = 1
+
+    @classmethod
+    def behind(cls, file: str, text: str) -> Position:
+        """The place behind a text with which the file begins, whatever its lines end with."""
+        lines = re.split(r"\r\n|\r|\n", text)
+        return cls(file, len(lines), len(lines[-1]) + 1)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"

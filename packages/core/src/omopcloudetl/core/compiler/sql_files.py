@@ -70,7 +70,7 @@ def _statements(compilation: Compilation, file: str) -> list[exp.Expr] | None:
     if text is None:
         return None
     if (mark := template_mark(text)) is not None:
-        where = _place_of(mark, text, file)
+        where = Position.behind(file, text[:mark])
         compilation.problem("sql-statements", TEMPLATE_PROBLEM, where, help=TEMPLATE_HELP)
         return None
     try:
@@ -111,7 +111,7 @@ def _places_of_statements(text: str, file: str) -> list[Position]:
     tokens = tokenize(text, read=AUTHOR_DIALECT)
     ends = [TokenType.SEMICOLON, *(token.token_type for token in tokens)]
     firsts = [token for before, token in zip(ends, tokens, strict=False) if before == TokenType.SEMICOLON]
-    return [_place_of(token.start, text, file) for token in firsts if token.token_type != TokenType.SEMICOLON]
+    return [Position.behind(file, text[: token.start]) for token in firsts if token.token_type != TokenType.SEMICOLON]
 
 
 def _start_of(tree: exp.Expr) -> str:
@@ -121,12 +121,7 @@ def _start_of(tree: exp.Expr) -> str:
 def _first(text: str, word: str, file: str) -> Position:
     """Where a word stands first, or the file's first place."""
     mark = re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE)
-    return _place_of(mark.start(), text, file) if mark else Position(file)
-
-
-def _place_of(offset: int, text: str, file: str) -> Position:
-    before = text[:offset]
-    return Position(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
+    return Position.behind(file, text[: mark.start()]) if mark else Position(file)
 
 
 def _bind(compilation: Compilation, tree: exp.Expr, file: str, draft: DraftStep) -> None:
@@ -138,7 +133,7 @@ def _bind(compilation: Compilation, tree: exp.Expr, file: str, draft: DraftStep)
         name.set("quoted", True)
     written = tree.this.find(exp.Table) if isinstance(tree, _WRITES) else None
     for node in list(tree.find_all(exp.Placeholder, exp.Parameter)):
-        where = _place_of(variable_start(text, str(node.name)) or 0, text, file)
+        where = Position.behind(file, text[: variable_start(text, str(node.name)) or 0])
         node.replace(trees.literal(compilation.variable(str(node.name), where)))
     for table in tree.find_all(exp.Table):
         if not table.db and table.name in local:

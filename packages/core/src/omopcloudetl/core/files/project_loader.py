@@ -287,7 +287,7 @@ def _text(root: Path, file: str, named_at: Position) -> str:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         before = error.object[: error.start]
-        where = Position(file, before.count(b"\n") + 1, len(before) - before.rfind(b"\n"))
+        where = Position.behind(file, before.decode("utf-8", errors="replace"))
         message = f"the file is not UTF-8: the byte 0x{error.object[error.start]:02X} cannot be read"
         raise ProjectError([Diagnostic("encoding", message, where, help="save it as UTF-8")]) from None
     except OSError as error:
@@ -295,8 +295,7 @@ def _text(root: Path, file: str, named_at: Position) -> str:
         message, help_ = f"the file {name} cannot be read: {error.strerror}", "correct its name or its permissions"
         raise ProjectError([Diagnostic("missing-file", message, named_at, help=help_)]) from None
     if "\0" in text:
-        start = text.index("\0")
-        where = Position(file, text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start))
+        where = Position.behind(file, text[: text.index("\0")])
         message = "the file is no text: it holds the character U+0000"
         raise ProjectError([Diagnostic("encoding", message, where, help="save it as UTF-8")])
     return text

@@ -10,6 +10,7 @@ from sqlglot import exp, parse_one
 from sqlglot.errors import UnsupportedError
 
 from omopcloudetl.core.capabilities import Capability
+from omopcloudetl.core.errors import Diagnostic
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.plan import CompiledWorkflowPlan, SqlStep
 
@@ -102,3 +103,45 @@ def test_schemas_may_be_named_crosswise(compile_project: Callable[..., CompiledW
 def test_a_provider_declares_every_capability(generator: BaseSQLGenerator) -> None:
     """Nothing an engine may or may not do is left to be guessed."""
     assert set(generator.capabilities) == set(Capability)
+
+
+OLDER = """\
+name: person
+kind: table
+target: cdm.person
+from: {p: source.patients}
+columns:
+  person_id: {id: [p.id]}
+  gender_concept_id: 0
+  year_of_birth: 1970
+  person_source_value: p.id
+"""
+
+
+@pytest.fixture
+def older(acme: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider that was made before any capability of today had a name."""
+    monkeypatch.setattr(acme.AcmeGenerator, "capabilities", {})
+
+
+@pytest.mark.usefixtures("older")
+def test_a_provider_from_before_a_capability_still_compiles(
+    compile_project: Callable[..., CompiledWorkflowPlan],
+) -> None:
+    """What an older provider says nothing about, its engine has not; no project breaks for that."""
+    assert compile_project({"mappings/person.yaml": OLDER})
+    workflow = (
+        "name: w\nsources: {patients: {}, conditions: {}}\nsteps:\n"
+        "  - {name: m, kind: dml, mappings: mappings/*.yaml, write: merge}\n"
+    )
+    plan = compile_project({"mappings/person.yaml": OLDER, "workflow.yaml": workflow})
+    statements = [s.sql for step in plan.steps if isinstance(step, SqlStep) for s in step.statements]
+    assert not any(statement.startswith("MERGE") for statement in statements)
+
+
+@pytest.mark.usefixtures("older")
+def test_an_engine_that_makes_no_hashes_says_so_at_the_rule(problem: Callable[..., Diagnostic]) -> None:
+    """A hash id is a mistake there, with a way out, and not a failure of the compiler."""
+    found = problem({"mappings/person.yaml": OLDER.replace("{id: [p.id]}", "{id: [p.id], strategy: hash}")})
+    assert (found.code, found.help) == ("unsupported", "use `strategy: registry`")
+    assert "its provider says nothing about it" in found.message

@@ -35,3 +35,4 @@ class Support:
 
 
 FULL = Support("full")
+UNDECLARED = Support("not_yet", "its provider says nothing about it")

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from sqlglot import ErrorLevel, exp
 
-from omopcloudetl.core.capabilities import Capability, Support
+from omopcloudetl.core.capabilities import UNDECLARED, Capability, Support
 from omopcloudetl.core.merge_sql import delete_and_insert, merge_into
 
 TableName = tuple[str, ...]
@@ -27,6 +27,14 @@ class BaseSQLGenerator(ABC):
     types: ClassVar[Mapping[str, str]]
     """Specification type (`integer`, `float`, `datetime`, `varchar`, `text` …) → the engine's type."""
     capabilities: ClassVar[Mapping[Capability, Support]]
+
+    def support(self, capability: Capability) -> Support:
+        """How the engine has a capability; what an older provider does not declare yet, it has not."""
+        return self.capabilities.get(capability, UNDECLARED)
+
+    def has(self, capability: Capability) -> bool:
+        """Whether the engine has a capability in full."""
+        return self.support(capability).level == "full"
 
     def data_type(self, type_: str) -> exp.DataType:
         """The engine's type for a specification type such as `varchar(50)` or `datetime`."""
@@ -70,7 +78,7 @@ class BaseSQLGenerator(ABC):
         `key` among them, NULL in neither; the statements run in one transaction. Without `Capability.MERGE`,
         rows that differ are deleted and inserted again.
         """
-        if self.capabilities[Capability.MERGE].level == "full":
+        if self.has(Capability.MERGE):
             return [merge_into(table, key, columns, query)]
         return delete_and_insert(table, key, columns, query)
 

@@ -12,7 +12,7 @@ from sqlglot.errors import UnsupportedError
 from omopcloudetl.core.capabilities import Capability
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.ddl import create_table
-from omopcloudetl.core.compiler.foreign_keys import KeyPlan, plan_foreign_keys, schema_of, supports
+from omopcloudetl.core.compiler.foreign_keys import KeyPlan, plan_foreign_keys, schema_of
 from omopcloudetl.core.errors import SpecificationError
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.specification.models import CdmSpecification, CdmTable
@@ -86,7 +86,7 @@ class _Script:
 
     def _table(self, table: CdmTable, plans: Sequence[KeyPlan]) -> DdlStatement:
         foreign_keys = [_foreign_key(plan) for plan in plans if plan.form == "constraint"]
-        primary = self.keys != "none" and supports(self.generator, Capability.PRIMARY_KEYS)
+        primary = self.keys != "none" and self.generator.has(Capability.PRIMARY_KEYS)
         tree = create_table(self.generator, schema_of(table), table, primary_keys=primary, foreign_keys=foreign_keys)
         return self._statement("", tree)
 
@@ -98,7 +98,7 @@ class _Script:
     def _record(self, plan: KeyPlan) -> DdlStatement:
         """A key that is no constraint, in the catalogue where the engine keeps comments there."""
         reason = f"no constraint: {plan.reason}"
-        if not supports(self.generator, Capability.COMMENT_ON_COLUMN):
+        if not self.generator.has(Capability.COMMENT_ON_COLUMN):
             return DdlStatement(f"{self._field(plan)} {self._reference(plan)}: {reason}")
         *catalog, schema = self.schemas[schema_of(plan.table)].split(".")
         column = exp.Column(

@@ -56,16 +56,10 @@ def plan_foreign_keys(
         if field.foreign_key is not None
     ]
     ordered, closing = _order(tables, [plan for plan in plans if plan.form == "constraint"])
-    can_add = supports(generator, Capability.ADD_FOREIGN_KEY)
+    can_add = generator.has(Capability.ADD_FOREIGN_KEY)
     form: Form = "added" if can_add else "recorded"
     closed = [replace(plan, form=form, reason="it closes a cycle") if plan in closing else plan for plan in plans]
     return ordered, closed
-
-
-def supports(generator: BaseSQLGenerator, capability: Capability) -> bool:
-    """Whether an engine has a capability in full."""
-    support = generator.capabilities.get(capability)
-    return support is not None and support.level == "full"
 
 
 def _plan(
@@ -89,9 +83,9 @@ def _plan(
 def _obstacle(plan: KeyPlan, generator: BaseSQLGenerator, schemas: Mapping[str, str]) -> str:
     """Why the engine cannot take a key as a constraint; empty if it can."""
     here, there = schemas[schema_of(plan.table)], schemas[schema_of(plan.target)]
-    if not supports(generator, Capability.FOREIGN_KEYS):
+    if not generator.has(Capability.FOREIGN_KEYS):
         return "the engine has no foreign keys"
-    if here != there and not supports(generator, Capability.FOREIGN_KEYS_ACROSS_SCHEMAS):
+    if here != there and not generator.has(Capability.FOREIGN_KEYS_ACROSS_SCHEMAS):
         return "the engine has none across schemas"
     if plan.target.primary_key is not plan.target_field:
         return "its target is no primary key"

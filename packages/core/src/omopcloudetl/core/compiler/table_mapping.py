@@ -96,9 +96,9 @@ def _check_options(loaded: LoadedMapping, model: TableMapping, own_id: IdValue |
         scope.compilation.problem(
             "two-keys", "the key differs from the key of the id", scope.at("key"), help="leave out `key:`"
         )
-    support = scope.compilation.generator.capabilities[Capability.HASH_IDS]
-    if own_id is not None and own_id.strategy == "hash" and support.level != "full":
-        message = f"{scope.compilation.generator.dialect} makes no ids by hash: {support.reason}"
+    generator = scope.compilation.generator
+    if own_id is not None and own_id.strategy == "hash" and not generator.has(Capability.HASH_IDS):
+        message = f"{generator.dialect} makes no ids by hash: {generator.support(Capability.HASH_IDS).reason}"
         scope.compilation.problem("unsupported", message, scope.at("columns"), help="use `strategy: registry`")
     if own_id is not None and own_id.strategy == "ordinal" and "on_duplicate_key" in model.model_fields_set:
         message = "with ordinal ids every row is kept, also those of the same key"

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from omopcloudetl.core.capabilities import FULL, Capability
+from omopcloudetl.core.capabilities import Capability
 from omopcloudetl.core.errors import DatabaseError, OmopCloudEtlError
 from omopcloudetl.core.findings import Diagnosis, Finding
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
@@ -109,8 +109,7 @@ class _Scratch:
 
     def __init__(self, generator: BaseSQLGenerator, connection: BaseConnection, schema: str) -> None:
         self.transactional = all(
-            generator.capabilities.get(capability) == FULL
-            for capability in (Capability.TRANSACTIONS, Capability.TRANSACTIONAL_DDL)
+            generator.has(capability) for capability in (Capability.TRANSACTIONS, Capability.TRANSACTIONAL_DDL)
         )
         self._generator = generator
         self._connection = connection

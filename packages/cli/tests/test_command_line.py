@@ -23,6 +23,7 @@ COMMANDS = [
     "plugins",
     "spec",
     "ddl",
+    "vocab",
     "schema",
 ]
 
@@ -88,11 +89,11 @@ def test_help_lists_every_command(call) -> None:
     assert [line.split()[0] for line in lines if line] == COMMANDS
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "runs show", "spec list", "spec show"])
+@pytest.mark.parametrize("command", [*COMMANDS, "runs show", "spec list", "spec show", "vocab usagi"])
 def test_every_command_has_a_format(call, command: str) -> None:
     """All commands that show something show it as text or as JSON."""
     text = call(*command.split(), "--help").output
-    assert "--format [text|json]" in text or command in {"spec", "schema"}  # a schema is JSON
+    assert "--format [text|json]" in text or command in {"spec", "vocab", "schema"}  # a schema is JSON
 
 
 def test_the_version_is_that_of_the_distribution(call) -> None:

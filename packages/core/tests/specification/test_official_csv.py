@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omopcloudetl.core.errors import Diagnostic, ProjectError
+from omopcloudetl.core.files.csv_rows import CsvFile
 from omopcloudetl.core.specification.documents import format_document, parse_document
 from omopcloudetl.core.specification.models import CdmField, CdmSpecification, CdmTable, ForeignKey
-from omopcloudetl.core.specification.official_csv import CsvFile, OfficialFiles, read_official
+from omopcloudetl.core.specification.official_csv import OfficialFiles, read_official
 
 Rows = list[list[str]]
 FIELD_LEVEL = """\

@@ -23,12 +23,28 @@ from omopcloudetl.cli.commands.schema import schema
 from omopcloudetl.cli.commands.spec import spec
 from omopcloudetl.cli.commands.targets import targets
 from omopcloudetl.cli.commands.validate import validate
+from omopcloudetl.cli.commands.vocab import vocab
 from omopcloudetl.cli.options import State
 from omopcloudetl.cli.output import tolerate_any_encoding
 from omopcloudetl.core.errors import OmopCloudEtlError, PluginError
 from omopcloudetl.core.plugins import load_plugins
 
-COMMANDS = (demo, init, validate, compile_command, explain, run, runs, doctor, targets, plugins, spec, ddl, schema)
+COMMANDS = (
+    demo,
+    init,
+    validate,
+    compile_command,
+    explain,
+    run,
+    runs,
+    doctor,
+    targets,
+    plugins,
+    spec,
+    ddl,
+    vocab,
+    schema,
+)
 
 
 class CommandLine(click.Group):

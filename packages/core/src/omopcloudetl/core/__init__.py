@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         list_specifications,
         make_ddl,
     )
+    from omopcloudetl.core.vocabulary.own_map import OwnMap, import_usagi
 
 __all__ = [
     "Checked",
@@ -56,6 +57,7 @@ __all__ = [
     "LedgerEntry",
     "LedgerRow",
     "OmopCloudEtlError",
+    "OwnMap",
     "PlanError",
     "PluginError",
     "ProjectError",
@@ -79,6 +81,7 @@ __all__ = [
     "fetch_specification",
     "file_schema",
     "find_specification",
+    "import_usagi",
     "list_plugins",
     "list_runs",
     "list_specifications",
@@ -121,6 +124,7 @@ _MODULES = {
     "json_schema": ("file_schema",),
     "specification.fetch": ("fetch_specification",),
     "specifications": ("compare_specifications", "find_specification", "list_specifications", "make_ddl"),
+    "vocabulary.own_map": ("OwnMap", "import_usagi"),
 }
 _OWNERS = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -131,10 +131,11 @@ CODES: Mapping[str, Code] = {
     "unknown-schema": Code(
         "A table in SQL is not of a logical schema.", "write the table as schema.table, over source, vocab, cdm or work"
     ),
+    # CSV files of specifications, and those of Usagi
+    "not-csv": Code("A file is not CSV in UTF-8.", "save or fetch the file again"),
+    "ragged-row": Code("A row of a CSV file has more or fewer cells than its header.", "save or fetch the file again"),
+    "missing-column": Code("A CSV file lacks a column.", "use the file as Usagi saves it, or as OHDSI publishes it"),
     # Specifications and overlays
-    "not-csv": Code("A file of a specification is not CSV in UTF-8.", "fetch the file again"),
-    "ragged-row": Code("A row of a specification has more or fewer cells than its header.", "fetch the file again"),
-    "missing-column": Code("A file of a specification lacks a column.", "use the official CSV files"),
     "no-primary-key": Code("A specification names no primary key.", "use the official CSV files of a CDM version"),
     "no-fields": Code("A table of a specification has no fields.", "add its fields to the field-level file"),
     "duplicate-table": Code("A specification has a table twice.", "leave one of them out"),

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from omopcloudetl.core.errors import Diagnostic, OmopCloudEtlError, SpecificationError
+from omopcloudetl.core.files.csv_rows import CsvFile
 from omopcloudetl.core.specification.models import VERSION_PATTERN, CdmSpecification, version_key
-from omopcloudetl.core.specification.official_csv import CsvFile, OfficialFiles, read_official
+from omopcloudetl.core.specification.official_csv import OfficialFiles, read_official
 
 FOLDER_VARIABLE = "OMOPCLOUDETL_CACHE_DIR"
 LEVELS = ("Field", "Table")

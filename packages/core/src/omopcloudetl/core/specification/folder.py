@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from omopcloudetl.core.errors import Diagnostic, SpecificationError
+from omopcloudetl.core.files.csv_rows import CsvFile
 from omopcloudetl.core.specification.documents import parse_document
 from omopcloudetl.core.specification.models import VERSION_PATTERN, CdmSpecification, version_key
-from omopcloudetl.core.specification.official_csv import FILE_NAME, CsvFile, OfficialFiles, file_name, read_official
+from omopcloudetl.core.specification.official_csv import FILE_NAME, OfficialFiles, file_name, read_official
 
 LEVELS = ("Field", "Table")
 

@@ -6,13 +6,12 @@ published files is read as a note says; what cannot be trusted is refused, all o
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from omopcloudetl.core.errors import Diagnostic, Position, ProjectError
+from omopcloudetl.core.files.csv_rows import CsvFile, CsvRow, csv_rows
 from omopcloudetl.core.files.validation import close_match
 from omopcloudetl.core.specification.models import (
     TYPE_NAMES,
@@ -39,14 +38,6 @@ _FIELDS_ONLY: Mapping[str, Mapping[str, str | None]] = {
     "5.5": dict.fromkeys(("pack_content", "concept_metadata", "concept_relationship_metadata"), "vocab"),
 }
 """Tables that OHDSI publishes in the field-level file only, and their schema; None for one the version gave up."""
-
-
-@dataclass(frozen=True)
-class CsvFile:
-    """One of the two files: the name that messages use, and its content."""
-
-    name: str
-    content: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -78,41 +69,14 @@ def read_official(version: str, files: OfficialFiles) -> tuple[CdmSpecification,
     return CdmSpecification(version=version, tables=tuple(tables.values())), tuple(reader.notes)
 
 
-@dataclass(frozen=True)
-class _Row:
-    """One record and the place it came from."""
-
-    where: Position
-    cells: Mapping[str, str]
-
-    def text(self, column: str) -> str | None:
-        """The trimmed cell, None where it is empty or `NA`."""
-        value = self.cells[column].strip()
-        return None if value in ("", "NA") else value
+def _rows(file: CsvFile, columns: tuple[str, ...]) -> Iterator[CsvRow]:
+    return csv_rows(file, columns, help=_HELP)
 
 
-def _rows(file: CsvFile, columns: tuple[str, ...]) -> Iterator[_Row]:
-    """The records of one file after checking its columns; raises where it is no such CSV file."""
-    try:
-        text = file.content.decode("utf-8-sig")
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        header = [name.strip() for name in next(reader, [])]
-        missing = [name for name in columns if name not in header]
-        if missing:
-            found = ", ".join(header)[:200] or "an empty file"
-            message = f"missing column {', '.join(missing)}"
-            raise ProjectError([Diagnostic("missing-column", message, Position(file.name), found=found, help=_HELP)])
-        line = reader.line_num + 1
-        for cells in reader:
-            where, line = Position(file.name, line), reader.line_num + 1
-            if len(cells) not in (0, len(header)):
-                message = f"the row has {len(cells)} cells, the header {len(header)}"
-                raise ProjectError([Diagnostic("ragged-row", message, where, help=_HELP)])
-            if cells:
-                yield _Row(where, dict(zip(header, cells, strict=True)))
-    except (UnicodeDecodeError, csv.Error) as error:
-        message = f"this is not a CSV file in UTF-8: {error}"
-        raise ProjectError([Diagnostic("not-csv", message, Position(file.name), help=_HELP)]) from None
+def _text(row: CsvRow, column: str) -> str | None:
+    """The trimmed cell, None where it is empty or `NA`."""
+    value = row.cells[column].strip()
+    return None if value in ("", "NA") else value
 
 
 class _Reader:
@@ -149,7 +113,7 @@ class _Reader:
         named: set[str] = set()
         for row in _rows(file, _TABLE_COLUMNS):
             name = self._name(row, "cdmTableName")
-            schema = (row.text("schema") or "").lower()
+            schema = (_text(row, "schema") or "").lower()
             if schema not in SCHEMAS:
                 self._refuse_cell(row, "schema", tuple(map(str.upper, SCHEMAS)))
             elif name in named:
@@ -201,9 +165,9 @@ class _Reader:
         if schema is not None:
             tables[name] = CdmTable(name=name, schema=schema, fields=fields)
 
-    def _name(self, row: _Row, column: str) -> str:
+    def _name(self, row: CsvRow, column: str) -> str:
         """A table or field name in lower case, without the quotes some files put around it."""
-        text = row.text(column) or ""
+        text = _text(row, column) or ""
         name = text.strip('\\"').lower()
         if not _IDENTIFIER.fullmatch(name):
             self._refuse_cell(row, column, ("a name of letters, digits and underscores",))
@@ -211,16 +175,16 @@ class _Reader:
             self._note(row, f"{column} {text} is quoted; read as {name}")
         return name
 
-    def _type(self, row: _Row) -> str:
+    def _type(self, row: CsvRow) -> str:
         """A data type in lower case and without blanks."""
         name = re.sub(r"\s+", "", row.cells["cdmDatatype"]).lower()
         if not re.fullmatch(TYPE_PATTERN, name):
             self._refuse_cell(row, "cdmDatatype", TYPE_NAMES)
         return name
 
-    def _flag(self, row: _Row, column: str) -> bool:
+    def _flag(self, row: CsvRow, column: str) -> bool:
         """Yes/No or TRUE/FALSE in any case; an empty flag is No."""
-        text = row.text(column)
+        text = _text(row, column)
         if text is None:
             self._note(row, f"{column} is empty; read as No")
             return False
@@ -228,15 +192,15 @@ class _Reader:
             self._refuse_cell(row, column, ("Yes", "No", "TRUE", "FALSE", "NA"))
         return FLAGS.get(text.lower(), False)
 
-    def _foreign_key(self, row: _Row, table: str, name: str) -> ForeignKey | None:
+    def _foreign_key(self, row: CsvRow, table: str, name: str) -> ForeignKey | None:
         """The named target counts, even where isForeignKey denies it."""
-        target_table, target_field = row.text("fkTableName"), row.text("fkFieldName")
+        target_table, target_field = _text(row, "fkTableName"), _text(row, "fkFieldName")
         declared = self._flag(row, "isForeignKey")
         if target_table is None or target_field is None:
             if declared or target_table or target_field:
                 self._note(row, f"{table}.{name} names no complete foreign-key target; key left out")
             return None
-        limits = {"domain": row.text("fkDomain"), "class": row.text("fkClass")}
+        limits = {"domain": _text(row, "fkDomain"), "class": _text(row, "fkClass")}
         key = ForeignKey.model_validate({"table": target_table.lower(), "field": target_field.lower(), **limits})
         if not declared:
             self._note(row, f"{table}.{name} names {key.table}.{key.field} but isForeignKey is not Yes; key kept")
@@ -245,13 +209,13 @@ class _Reader:
         self.targets[table, name] = row.where
         return key
 
-    def _note(self, row: _Row, message: str) -> None:
+    def _note(self, row: CsvRow, message: str) -> None:
         self.notes.append(Diagnostic("odd-specification", message, row.where, severity="warning", help=_NO_NEED))
 
-    def _refuse(self, row: _Row, code: str, message: str) -> None:
+    def _refuse(self, row: CsvRow, code: str, message: str) -> None:
         self.problems.append(Diagnostic(code, message, row.where, help=_HELP))
 
-    def _refuse_cell(self, row: _Row, column: str, allowed: tuple[str, ...]) -> None:
+    def _refuse_cell(self, row: CsvRow, column: str, allowed: tuple[str, ...]) -> None:
         found = row.cells[column]
         message = f"{column} is '{found}'"
         near = close_match(found, allowed)

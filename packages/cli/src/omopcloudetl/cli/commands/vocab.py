@@ -1,0 +1,97 @@
+"""`omopcloudetl vocab`: loads vocabularies, imports mappings of codes, and says which codes are mapped."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from omopcloudetl.cli.options import format_option
+from omopcloudetl.cli.output import emit, plural, printable
+
+if TYPE_CHECKING:
+    from omopcloudetl.core.vocabulary.own_map import OwnMap
+
+STATUSES = ("APPROVED", "UNCHECKED", "AUTO_MAPPED", "AUTO_MAPPED_TO_1", "FLAGGED", "IGNORED", "INVALID_TARGET")
+SHOWN = 10
+
+
+@click.group
+def vocab() -> None:
+    """Load vocabularies, import mappings of codes, see which codes are mapped."""
+
+
+@vocab.command
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--vocabulary",
+    metavar="NAME",
+    help="The vocabulary of the codes, as mappings name it; without it, the column ADD_INFO:vocabulary says it.",
+)
+@click.option(
+    "--status",
+    "statuses",
+    type=click.Choice(STATUSES, case_sensitive=False),
+    multiple=True,
+    default=["APPROVED"],
+    show_default=True,
+    help="Take rows of this status; may be given several times.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="CSV",
+    help="Write the rows to this file, not to stdout.",
+)
+@format_option
+def usagi(file: Path, vocabulary: str | None, statuses: tuple[str, ...], output: Path | None, as_json: bool) -> None:
+    """Turn what Usagi saved into rows of source_to_concept_map.
+
+    Only what a person approved is taken; the other rows are counted with their reasons, on stderr.
+    """
+    from omopcloudetl.core.vocabulary.own_map import LONGEST_VOCABULARY, import_usagi, without_vocabulary
+    from omopcloudetl.core.vocabulary.usagi import STATUSES as KNOWN
+
+    if vocabulary is not None and not 0 < len(vocabulary) <= LONGEST_VOCABULARY:
+        message = f"the name of a vocabulary has 1 to {LONGEST_VOCABULARY} characters"
+        raise click.BadParameter(message, param_hint="--vocabulary")
+    found = import_usagi(file, vocabulary=vocabulary, statuses=[name for name in KNOWN if name in statuses])
+    if without_vocabulary(found.left_out):
+        message = "the file does not say the vocabulary of its codes in a column ADD_INFO:vocabulary; say --vocabulary"
+        raise click.UsageError(message)
+    if output is not None:
+        _write(output, found.to_csv())
+    emit(as_json, lambda: _document(found, output), lambda: _show(found, output))
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a text; what the file system refuses is a message."""
+    try:
+        file.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise click.FileError(str(file), error.strerror) from None
+
+
+def _document(found: OwnMap, output: Path | None) -> dict[str, object]:
+    return {
+        "rows": [asdict(row) for row in found.rows],
+        "left_out": [asdict(row) for row in found.left_out],
+        "output": str(output) if output else None,
+    }
+
+
+def _show(found: OwnMap, output: Path | None) -> None:
+    """The rows, or where they are; then, on stderr, what is left out."""
+    if output is None:
+        click.echo(found.to_csv().encode(), nl=False)
+    codes = len({(row.source_vocabulary_id, row.source_code) for row in found.rows})
+    where = f" in {output}" if output else ""
+    click.echo(f"{plural(len(found.rows), 'row')} of {plural(codes, 'code')}{where}", err=True)
+    for reason, count in found.reasons().items():
+        places = [row for row in found.left_out if row.reason == reason]
+        lines = ", ".join(f"{row.code} (line {row.line})" for row in places[:SHOWN])
+        more = f" and {len(places) - SHOWN:,} more" if len(places) > SHOWN else ""
+        click.echo(printable(f"left out: {plural(count, 'row')}, {reason}: {lines}{more}"), err=True)

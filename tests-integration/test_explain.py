@@ -52,7 +52,7 @@ def check_rules(root: Path, filling: Filling) -> None:
 def check_column(session: Session, column: ReadColumn) -> None:
     """A column that a value is read from is one that the workflow declares, the specification has or a file makes."""
     schema, _, table = column.table.partition(".")
-    if schema == "vocab":
+    if schema in {"vocab", "cdm"}:
         assert column.column in session.specification().by_name[table].by_name
     elif schema == "work":
         assert (column.table, column.made_by) == ("work.death_certificates", ("death_certificates",))

@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from omopcloudetl.core.models.base import MappingBase
+from omopcloudetl.core.models.derived import ConditionEraMapping, DrugEraMapping, EraPolicy
 from omopcloudetl.core.models.loads import Column, LoadOptions, LoadTable
 from omopcloudetl.core.models.mapping import (
     CodeLookup,
@@ -15,7 +17,7 @@ from omopcloudetl.core.models.mapping import (
     EventMapping,
     EventValue,
     Join,
-    MappingBase,
+    SourceRows,
     TableMapping,
 )
 from omopcloudetl.core.models.project import ProjectConfig, SpecificationSource, Target
@@ -75,9 +77,19 @@ MAPPINGS = Page(
     f"One mapping a file. [Mappings](../mappings.md) explains what they mean. {WHERE_SQL}",
     [
         Section("Every mapping", MappingBase, reader=DMLDefinition),
+        Section(
+            "Source rows",
+            SourceRows,
+            without=MappingBase,
+            note="What mappings of source rows have:",
+            reader=DMLDefinition,
+        ),
         Section("Joins", Join, ("joins", "e"), level=3),
-        Section("Table mappings", TableMapping, without=MappingBase, note="Besides the keys of every mapping:"),
-        Section("Event mappings", EventMapping, without=MappingBase, note="Besides the keys of every mapping:"),
+        Section("Table mappings", TableMapping, without=SourceRows, note="Besides the keys of every mapping:"),
+        Section("Event mappings", EventMapping, without=SourceRows, note="Besides the keys of every mapping:"),
+        Section("Derived: condition_era", ConditionEraMapping, without=MappingBase),
+        Section("Derived: drug_era", DrugEraMapping, without=MappingBase),
+        Section("Era policy", EraPolicy, ("policy",), level=3),
         Section("Codes", CodeLookup, ("concept",), level=3),
         Section("Values", EventValue, ("value",), level=3, note="A bare text is the `text`."),
     ],

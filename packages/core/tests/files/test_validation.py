@@ -146,7 +146,10 @@ def test_an_unknown_kind_is_shown_with_the_kinds_there_are(
     """A mapping or step of no kind that exists gets one report, which lists the kinds."""
     found = mistake(kind, text)
     assert (found.code, place(found), found.found, found.suggestion) == ("unknown-kind", where, given, near)
-    assert found.allowed == {"mapping": ("table", "event"), "workflow": ("ddl", "bulk_load", "dml", "sql")}[kind]
+    assert (
+        found.allowed
+        == {"mapping": ("table", "event", "derived"), "workflow": ("ddl", "bulk_load", "dml", "sql")}[kind]
+    )
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ _BARE: Mapping[str, list[JsonSchemaValue]] = {
     "_vocabularies": [_TEXT],
 }
 """Function that reads a short form → what may stand there instead of the long one."""
-_NOTHING_ELSE = {"with_kind", "_plain"}
+_NOTHING_ELSE = {"with_kind", "with_builder", "_plain"}
 
 
 class UnknownFormError(Exception):

@@ -9,7 +9,7 @@ from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.event_mapping import event_fields
 from omopcloudetl.core.compiler.stage import AnyColumnValue
 from omopcloudetl.core.errors import Position
-from omopcloudetl.core.models.mapping import EventMapping, TableMapping
+from omopcloudetl.core.models.mapping import EventMapping, Mapping, TableMapping
 from omopcloudetl.core.models.values import ConstantValue, Scalar, ValueMap
 from omopcloudetl.core.specification.concepts import KnownConcept
 from omopcloudetl.core.specification.models import CdmField, ForeignKey
@@ -28,15 +28,15 @@ def check_constant_concepts(compilation: Compilation) -> None:
                     _check(compilation, field, field.foreign_key, concept, loaded.document.at(*place))
 
 
-def _columns(
-    compilation: Compilation, model: TableMapping | EventMapping
-) -> Iterator[tuple[CdmField, AnyColumnValue, Path]]:
+def _columns(compilation: Compilation, model: Mapping) -> Iterator[tuple[CdmField, AnyColumnValue, Path]]:
     """The mapping's columns whose fields take concepts of some domain or class, each with its place."""
     match model:
         case TableMapping():
             yield from _columns_of_table(compilation, model)
         case EventMapping():
             yield from _columns_of_event(compilation, model)
+        case _:
+            return  # a builder's policy says which concepts it takes
 
 
 def _columns_of_table(compilation: Compilation, model: TableMapping) -> Iterator[tuple[CdmField, AnyColumnValue, Path]]:

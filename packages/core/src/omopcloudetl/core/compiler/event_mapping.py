@@ -72,7 +72,7 @@ def _event_fields(table: str, names: tuple[str, ...]) -> Mapping[str, str]:
 
 def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventMapping) -> StagedMapping:
     """Add the mapping's stage step, with one contribution for each table its rows can be routed to."""
-    scope = Scope(compilation, loaded)
+    scope = Scope(compilation, loaded, model)
     builder = StageBuilder(compilation, scope, model.name)
     tables = _tables(compilation, loaded, model)
     code = scope.parse(model.concept.code, "concept", "code", as_delivered=True)

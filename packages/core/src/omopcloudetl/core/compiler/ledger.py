@@ -9,6 +9,7 @@ does not hold the rows that the ledger says were written to it; where it is writ
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from sqlglot import exp, parse_one
 
@@ -18,7 +19,7 @@ from omopcloudetl.core.compiler.entity_keys import owned_keys
 from omopcloudetl.core.compiler.merge_ledger import kept_rows_check, table_entries, written_rows
 from omopcloudetl.core.compiler.merging import CHANGE
 from omopcloudetl.core.compiler.stage import MERGED, QUARANTINED, WRITTEN
-from omopcloudetl.core.compiler.staged import KEYED, Contribution, StagedMapping
+from omopcloudetl.core.compiler.staged import KEYED, CompiledMapping, Contribution, DerivedRows, StagedMapping
 from omopcloudetl.core.compiler.too_long import too_long_counts
 from omopcloudetl.core.plan import Statement
 from omopcloudetl.core.specification.models import CdmTable
@@ -41,7 +42,7 @@ HAVING SUM(CASE WHEN entry IN ('source', 'fan_out') THEN row_count
 """
 
 
-def ledger_step(compilation: Compilation, staged: Sequence[StagedMapping]) -> None:
+def ledger_step(compilation: Compilation, staged: Sequence[CompiledMapping]) -> None:
     """Add the step that fills `work.ledger` and `work.quarantine`, and checks that they balance."""
     place = origin(compilation.project.workflow_document.at("steps"))
     statements: list[DraftStatement | Statement] = [
@@ -50,24 +51,18 @@ def ledger_step(compilation: Compilation, staged: Sequence[StagedMapping]) -> No
     ]
     numbers = _numbers(staged)
     for mapping in staged:
-        write = compilation.dml_steps[mapping.loaded.step].write
-        entries = trees.union(_entries(mapping, numbers.get(mapping.name), write))
-        inserts = [
-            _insert(LEDGER, LEDGER_COLUMNS, entries, f"ledger of {mapping.name}"),
-            _insert(QUARANTINE, QUARANTINE_COLUMNS, _quarantined(mapping), f"quarantine of {mapping.name}"),
-        ]
-        statements += compilation.render(inserts, place)
+        statements += compilation.render(_inserts(compilation, mapping, numbers.get(mapping.name)), place)
     tables: dict[str, list[Contribution]] = {}
     for contribution in sorted((c for mapping in staged for c in mapping.contributions), key=lambda c: c.table):
         tables.setdefault(contribution.table, []).append(contribution)
     for name, contributions in tables.items():
-        anew = compilation.dml_steps[contributions[0].workflow_step].write == "full"
+        anew = contributions[0].writing(compilation).write == "full"
         table = compilation.specification.by_name[name]
         statements += [_table_check(name)] if anew else _rewritten(table, contributions)
     statements.append(DraftStatement(parse_one(_UNBALANCED), "every mapping balances", "the ledger does not balance"))
     reads = {contribution.stage for mapping in staged for contribution in mapping.contributions}
     reads |= {f"cdm.{table}" for table in tables}
-    reads |= {table for mapping in staged for table in mapping.scope.reads}
+    reads |= {table for mapping in staged for table in mapping.reads}
     compilation.steps.append(
         DraftStep(
             name="ledger",
@@ -79,6 +74,32 @@ def ledger_step(compilation: Compilation, staged: Sequence[StagedMapping]) -> No
             writes={LEDGER, QUARANTINE},
         )
     )
+
+
+def _inserts(compilation: Compilation, mapping: CompiledMapping, number: int | None) -> list[DraftStatement]:
+    """What fills the ledger and the quarantine for one mapping."""
+    purpose = f"ledger of {mapping.name}"
+    match mapping:
+        case DerivedRows():
+            entries = trees.union([_of_mapping(mapping.name, entry) for entry in mapping.entries])
+            return [_insert(LEDGER, LEDGER_COLUMNS, entries, purpose)]
+        case StagedMapping():
+            write = compilation.dml_steps[mapping.loaded.step].write
+            entries = trees.union(_entries(mapping, number, write))
+            quarantined = _quarantined(mapping)
+            return [
+                _insert(LEDGER, LEDGER_COLUMNS, entries, purpose),
+                _insert(QUARANTINE, QUARANTINE_COLUMNS, quarantined, f"quarantine of {mapping.name}"),
+            ]
+        case _:
+            assert_never(mapping)
+
+
+def _of_mapping(name: str, entry: exp.Query) -> exp.Select:
+    """An entry that a builder counts, with the mapping's name before it."""
+    columns = (trees.named(trees.column(column, "entry"), column) for column in LEDGER_COLUMNS[1:])
+    query = trees.select(trees.named(trees.text(name), "mapping"), *columns)
+    return trees.from_(query, trees.subquery(entry.copy(), "entry"))
 
 
 def _rewritten(table: CdmTable, contributions: Sequence[Contribution]) -> list[DraftStatement]:
@@ -126,7 +147,7 @@ def _entry(
     )
 
 
-def _numbers(staged: Sequence[StagedMapping]) -> dict[str, int]:
+def _numbers(staged: Sequence[CompiledMapping]) -> dict[str, int]:
     """Mapping → its number among those that write the same table with ids by natural key, where there are several."""
     tables: dict[str, list[str]] = {}
     for mapping in staged:
@@ -174,7 +195,7 @@ def _entries_of_source(mapping: StagedMapping) -> list[exp.Query]:
     found: list[exp.Query] = [
         scope.from_clause(_entry(name, "source", trees.count_rows(), target=None, reason=None), base)
     ]
-    many = [alias for alias, join in mapping.loaded.model.joins.items() if join.cardinality == "many"]
+    many = [alias for alias, join in scope.rows.joins.items() if join.cardinality == "many"]
     if many:
         alone = scope.from_clause(trees.select(trees.count_rows()), base)
         extra = exp.Sub(this=trees.count_rows(), expression=exp.Subquery(this=alone))

@@ -10,7 +10,6 @@ from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.models.loads import Column
-from omopcloudetl.core.models.mapping import EventMapping, TableMapping
 from omopcloudetl.core.models.workflow import BulkLoadStep
 
 _GENERATED = ("work.stage_", "work.codes_", "work.key_", "work.registry_", "work.ledger", "work.quarantine")
@@ -94,10 +93,10 @@ def check_columns(compilation: Compilation) -> None:
                 compilation.problem("duplicate-name", message, where, found=column, help="leave one of them out")
 
 
-def check_joins(scope: Scope, model: TableMapping | EventMapping) -> None:
+def check_joins(scope: Scope) -> None:
     """A join that says `one` has a condition on its own table, and is there for some rule if all could be read."""
     needed = scope.needed(set(scope.used))
-    for alias, join in model.joins.items():
+    for alias, join in scope.rows.joins.items():
         if join.cardinality == "many":
             continue  # it may be there to multiply rows
         on = scope.joins[alias]
@@ -110,5 +109,5 @@ def check_joins(scope: Scope, model: TableMapping | EventMapping) -> None:
             )
         elif alias not in needed and scope.knows_rules:
             message = f"no rule reads a column of the join '{alias}'"
-            where = scope.document.at_key("joins", alias)
+            where = scope.at_key("joins", alias)
             scope.compilation.problem("unused-name", message, where, help="leave it out", severity="warning")

@@ -15,6 +15,7 @@ from omopcloudetl.core.compiler.types import Family, TypeReader
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
+from omopcloudetl.core.models.mapping import SourceRows
 
 TEMPLATE_PROBLEM = "there are no text templates"
 TEMPLATE_HELP = "write a variable as :name"
@@ -30,17 +31,22 @@ _BEFORE_WINDOWS = frozenset({"where", "joins", "key", "id", "concept", "unit"})
 class Scope:
     """The tables one mapping reads, under their aliases."""
 
-    def __init__(self, compilation: Compilation, mapping: LoadedMapping) -> None:
+    def __init__(
+        self, compilation: Compilation, mapping: LoadedMapping, rows: SourceRows, below: tuple[str | int, ...] = ()
+    ) -> None:
         self.compilation = compilation
         self.document = mapping.document
+        self.rows = rows
+        """The tables as the author declares them."""
+        self.below = below
+        """The keys of the mapping's file below which they stand."""
         self.step = mapping.step
         """The workflow's step that runs the mapping."""
-        model = mapping.model
-        self.base = next(iter(model.from_.items()), None)
+        self.base = next(iter(rows.from_.items()), None)
         """(alias, table) of the rows the mapping accounts for."""
-        self.tables: dict[str, str] = dict(model.from_)
+        self.tables: dict[str, str] = dict(rows.from_)
         self.columns = SourceColumns(compilation, self.tables)
-        self.reads: set[str] = set(model.from_.values())
+        self.reads: set[str] = set(rows.from_.values())
         self._fresh: set[str] = set()
         self.knows_rules = mapping.is_whole
         """Whether every rule of the mapping could be read."""
@@ -48,16 +54,16 @@ class Scope:
         """The aliases whose columns some rule reads, other than the condition of a join."""
         if self.base is not None:
             compilation.read_at.setdefault(self.base[1], self.at("from", self.base[0]))
-        for alias, join in model.joins.items():
+        for alias, join in rows.joins.items():
             if alias in self.tables:
-                message, where = f"the alias '{alias}' is used twice", self.document.at_key("joins", alias)
+                message, where = f"the alias '{alias}' is used twice", self.at_key("joins", alias)
                 compilation.problem("duplicate-alias", message, where, help="give the joined table another one")
             self.tables[alias] = join.table
             self.reads.add(join.table)
             compilation.read_at.setdefault(join.table, self.at("joins", alias, "table"))
         self._check_tables()
         self.joins = {
-            alias: self.parse(join.on, "joins", alias, "on", condition=True).node for alias, join in model.joins.items()
+            alias: self.parse(join.on, "joins", alias, "on", condition=True).node for alias, join in rows.joins.items()
         }
         self.used.clear()
         self._check_joins()
@@ -65,8 +71,8 @@ class Scope:
         """Which rows are not left out: those for which `where` is true, or cannot be told."""
         self.undecided: exp.Expr | None = None
         """When `where` cannot be told, because a column of a declared type cannot be read."""
-        if model.where:
-            self._set_condition(self.parse(model.where, "where", condition=True))
+        if rows.where:
+            self._set_condition(self.parse(rows.where, "where", condition=True))
 
     def _set_condition(self, where: Parsed) -> None:
         self.condition = trees.any_of([where.node, *(condition.copy() for condition in where.unreadable)])
@@ -75,7 +81,11 @@ class Scope:
 
     def at(self, *path: str | int) -> Position:
         """Where a part of the mapping stands."""
-        return self.document.at(*path)
+        return self.document.at(*self.below, *path)
+
+    def at_key(self, *path: str | int) -> Position:
+        """Where the key of a part of the mapping stands."""
+        return self.document.at_key(*self.below, *path)
 
     def fresh(self, name: str) -> str:
         """An alias for a table the compiler joins, different from the author's and from earlier ones."""

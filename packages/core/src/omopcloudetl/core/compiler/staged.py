@@ -16,6 +16,7 @@ from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import StageBuilder
 from omopcloudetl.core.compiler.text_lengths import TextLimit
 from omopcloudetl.core.files.project_loader import LoadedMapping
+from omopcloudetl.core.models.workflow import DmlStep
 from omopcloudetl.core.specification.models import CdmTable
 
 IdStrategy = Literal["registry", "ordinal", "hash"] | None
@@ -44,11 +45,18 @@ class Contribution:
     """The table of the natural keys that `where` leaves out, where a merge must know them."""
     concept: exp.Expr | None = None
     """The standard concept, which tells the rows of one event apart."""
+    derived: bool = False
+    """Whether the rows are derived from all that there is, so that they are written anew at each run."""
 
     def limited(self, limits: Sequence[TextLimit]) -> Contribution:
         """The same rows, with the texts of some fields cut to what the fields hold."""
         shorter = {x.field: exp.Left(this=self.columns[x.field], expression=trees.number(x.length)) for x in limits}
         return replace(self, columns=self.columns | shorter, cut=tuple(limits))
+
+    def writing(self, compilation: Compilation) -> DmlStep:
+        """How the rows are written: as the workflow's step says, and derived rows always anew."""
+        step = compilation.dml_steps[self.workflow_step]
+        return step.model_copy(update={"write": "full"}) if self.derived else step
 
     def key_names(self) -> list[str]:
         """The names of the key columns."""
@@ -73,6 +81,31 @@ class StagedMapping:
         """The mapping's name."""
         return self.loaded.model.name
 
+    @property
+    def reads(self) -> set[str]:
+        """The tables whose rows the ledger counts."""
+        return self.scope.reads
+
+
+@dataclass(frozen=True)
+class DerivedRows:
+    """A derived mapping whose rows are compiled: its contributions, and how the ledger counts what they came from."""
+
+    loaded: LoadedMapping
+    contributions: tuple[Contribution, ...]
+    entries: tuple[exp.Query, ...]
+    """Queries of the ledger's columns `entry`, `target_table`, `reason` and `row_count`; they balance."""
+    reads: frozenset[str]
+    """The tables that `entries` read."""
+
+    @property
+    def name(self) -> str:
+        """The mapping's name."""
+        return self.loaded.model.name
+
+
+CompiledMapping = StagedMapping | DerivedRows
+
 
 def stage_step(
     compilation: Compilation,
@@ -84,8 +117,8 @@ def stage_step(
 ) -> DraftStep:
     """The step that makes a mapping's codes table and stage, after checking its joins, and then checks the stage."""
     generator, model = compilation.generator, loaded.model
-    check_joins(builder.scope, model)
-    statements = join_checks(builder.scope, model.name, loaded)
+    check_joins(builder.scope)
+    statements = join_checks(builder.scope, model.name)
     writes = {builder.table}
     if builder.lookups:
         codes = codes_query(compilation, builder.scope, builder.lookups, routes)
@@ -126,10 +159,10 @@ def _excluded_keys(builder: StageBuilder) -> exp.Select:
     return trees.where(query, exp.Not(this=trees.coalesce(exp.Paren(this=scope.condition.copy()), exp.false())))
 
 
-def join_checks(scope: Scope, name: str, loaded: LoadedMapping) -> list[DraftStatement]:
+def join_checks(scope: Scope, name: str) -> list[DraftStatement]:
     """For every join that says `one`: a query that returns a row if the join multiplied rows."""
     checks = []
-    for alias, join in loaded.model.joins.items():
+    for alias, join in scope.rows.joins.items():
         if join.cardinality != "one":
             continue
         others = scope.aliases_in(scope.joins[alias]) - {alias}
@@ -140,7 +173,7 @@ def join_checks(scope: Scope, name: str, loaded: LoadedMapping) -> list[DraftSta
         query.append("joins", exp.Join(this=trees.subquery(without, "alone"), kind="CROSS"))
         different = exp.NEQ(this=trees.column("row_count", "joined"), expression=trees.column("row_count", "alone"))
         trees.where(query, different)
-        where = loaded.document.at("joins", alias)
+        where = scope.at("joins", alias)
         message = (
             f"the mapping {name} says that at most one row of {join.table} joins as '{alias}' "
             f"({where.file}:{where.line}), but the join makes more rows; extra rows"

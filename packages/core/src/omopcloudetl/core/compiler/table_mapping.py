@@ -36,7 +36,7 @@ def table_mapping(compilation: Compilation, loaded: LoadedMapping, model: TableM
     target = _target(compilation, loaded, model)
     if target is None:
         return None
-    scope = Scope(compilation, loaded)
+    scope = Scope(compilation, loaded, model)
     builder = StageBuilder(compilation, scope, model.name)
     own_id = _own_id(compilation, loaded, model, target)
     values = _values(compilation, loaded, model, target, builder)

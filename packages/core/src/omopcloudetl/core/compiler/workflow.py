@@ -16,6 +16,7 @@ from omopcloudetl.core.compiler.compilation import (
 )
 from omopcloudetl.core.compiler.constants import check_constant_concepts
 from omopcloudetl.core.compiler.ddl import ddl_step, rejected_rows_step, schemas_step
+from omopcloudetl.core.compiler.derived.builders import derived_mapping
 from omopcloudetl.core.compiler.event_mapping import event_mapping
 from omopcloudetl.core.compiler.graph import step_order
 from omopcloudetl.core.compiler.ledger import LEDGER_QUERY, ledger_step
@@ -23,7 +24,7 @@ from omopcloudetl.core.compiler.load_options import reject_options, table_format
 from omopcloudetl.core.compiler.loads import bulk_load_steps, load_columns, load_uri
 from omopcloudetl.core.compiler.names import check_columns
 from omopcloudetl.core.compiler.sql_files import sql_step
-from omopcloudetl.core.compiler.staged import StagedMapping
+from omopcloudetl.core.compiler.staged import CompiledMapping
 from omopcloudetl.core.compiler.table_mapping import entity_of, table_mapping
 from omopcloudetl.core.compiler.writes import write_tables
 from omopcloudetl.core.errors import in_order
@@ -160,7 +161,7 @@ def collect_entities(compilation: Compilation) -> None:
 
 def compile_mappings(compilation: Compilation) -> None:
     """Stages, writes and the ledger of all mappings."""
-    staged: list[StagedMapping] = []
+    staged: list[CompiledMapping] = []
     for loaded in compilation.project.mappings:
         match loaded.model:
             case TableMapping() as model:
@@ -168,6 +169,8 @@ def compile_mappings(compilation: Compilation) -> None:
                 staged.extend([found] if found else [])
             case EventMapping() as model:
                 staged.append(event_mapping(compilation, loaded, model))
+            case model:
+                staged.append(derived_mapping(compilation, loaded, model))
         if not compilation.has_errors:
             stage = compilation.steps[-1]
             stage.statements = compilation.render(stage.statements, stage.origin)

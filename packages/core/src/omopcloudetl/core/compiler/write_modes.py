@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from omopcloudetl.core.compiler.compilation import Compilation
-from omopcloudetl.core.compiler.staged import Contribution, StagedMapping
+from omopcloudetl.core.compiler.staged import CompiledMapping, Contribution, DerivedRows
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.models.workflow import DmlStep
 from omopcloudetl.core.specification.models import CdmTable
@@ -15,15 +15,15 @@ def can_be_written(
     compilation: Compilation,
     table: CdmTable,
     contributions: Sequence[Contribution],
-    staged: Sequence[StagedMapping],
+    staged: Sequence[CompiledMapping],
 ) -> bool:
     """Whether all contributions to the table are written and numbered alike, and a merge can find their rows."""
     before = len(compilation.problems)
     by_name = {mapping.name: mapping for mapping in staged}
     first = contributions[0]
-    step = compilation.dml_steps[first.workflow_step]
+    step = first.writing(compilation)
     for other in contributions[1:]:
-        _same_writing(compilation, table, step, compilation.dml_steps[other.workflow_step])
+        _same_writing(compilation, table, step, other.writing(compilation))
         if other.strategy != first.strategy:
             _different_ids(compilation, first, other, by_name[other.mapping], step)
             break
@@ -46,7 +46,7 @@ def _same_writing(compilation: Compilation, table: CdmTable, first: DmlStep, oth
 
 
 def _different_ids(
-    compilation: Compilation, first: Contribution, other: Contribution, mapping: StagedMapping, step: DmlStep
+    compilation: Compilation, first: Contribution, other: Contribution, mapping: CompiledMapping, step: DmlStep
 ) -> None:
     advice = "give all of them the same strategy"
     if "ordinal" in {first.strategy, other.strategy}:
@@ -63,7 +63,7 @@ def _different_ids(
 
 
 def _can_find_rows(
-    compilation: Compilation, table: CdmTable, contribution: Contribution, mapping: StagedMapping, step: DmlStep
+    compilation: Compilation, table: CdmTable, contribution: Contribution, mapping: CompiledMapping, step: DmlStep
 ) -> None:
     """A row that is not written anew must be found again by an id that stays."""
     document = mapping.loaded.document
@@ -85,12 +85,12 @@ def _can_find_rows(
         )
 
 
-def check_kept_references(compilation: Compilation, staged: Sequence[StagedMapping]) -> None:
+def check_kept_references(compilation: Compilation, staged: Sequence[CompiledMapping]) -> None:
     """A row that stays when its source is gone must not refer to a table whose rows do not."""
-    steps = {c.table: compilation.dml_steps[c.workflow_step] for mapping in staged for c in mapping.contributions}
+    steps = {c.table: c.writing(compilation) for mapping in staged for c in mapping.contributions}
     for mapping in staged:
         step = compilation.dml_steps[mapping.loaded.step]
-        if step.forgets:
+        if step.forgets or isinstance(mapping, DerivedRows):
             continue
         for entity in dict.fromkeys(reference.entity for reference in mapping.builder.references.values()):
             other = steps.get(entity)

@@ -15,8 +15,8 @@ from omopcloudetl.core.compiler.merge_rows import CARRIED, row_statements
 from omopcloudetl.core.compiler.merging import Rewrite, full_write_mark
 from omopcloudetl.core.compiler.staged import (
     KEYED,
+    CompiledMapping,
     Contribution,
-    StagedMapping,
     columns_of,
     filled_fields,
     from_stage,
@@ -27,7 +27,7 @@ from omopcloudetl.core.models.workflow import DmlStep
 from omopcloudetl.core.specification.models import CdmTable
 
 
-def write_tables(compilation: Compilation, staged: Sequence[StagedMapping]) -> None:
+def write_tables(compilation: Compilation, staged: Sequence[CompiledMapping]) -> None:
     """Add one step for each CDM table that any mapping contributes to."""
     by_table: dict[str, list[Contribution]] = {}
     for mapping in staged:
@@ -45,7 +45,7 @@ def write_tables(compilation: Compilation, staged: Sequence[StagedMapping]) -> N
 
 
 def _write_step(compilation: Compilation, table: CdmTable, contributions: list[Contribution]) -> DraftStep:
-    step = compilation.dml_steps[contributions[0].workflow_step]
+    step = contributions[0].writing(compilation)
     if step.write == "full":
         statements, made = _full(compilation, table, contributions)
     else:

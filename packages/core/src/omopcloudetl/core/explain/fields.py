@@ -125,7 +125,7 @@ def _with_sql(
     stage = context.stage_step(head.by)
     columns = context.sql.stage_columns(stage, f"work.{stage.name}")
     keys = [part for part in columns if part.startswith("key_") and part.removeprefix("key_").isdigit()]
-    made = _made_of(context, columns, keys if parts is None else parts)
+    made = _made_of(context, columns, (keys or columns) if parts is None else parts)
     return replace(
         head,
         rows=rows_of(loaded.model, table),

@@ -14,7 +14,7 @@ from omopcloudetl.core.compiler.lookups import DOMAIN_TABLES, OTHER_DOMAINS
 from omopcloudetl.core.explain.model import Rule
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.files.yaml_document import YamlDocument
-from omopcloudetl.core.models.mapping import EventMapping, TableMapping
+from omopcloudetl.core.models.mapping import EventMapping, Mapping, SourceRows, TableMapping
 
 KeyPath = tuple[str, ...]
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
@@ -44,7 +44,7 @@ _EVENT_KEYS: dict[str, KeyPath] = {
 """Column of an event's stage → the key of the mapping that makes it."""
 
 
-def rule_path(model: TableMapping | EventMapping, column: str) -> KeyPath:
+def rule_path(model: Mapping, column: str) -> KeyPath:
     """The keys of the rule that makes a column of the mapping's stage."""
     match model:
         case TableMapping():
@@ -52,14 +52,18 @@ def rule_path(model: TableMapping | EventMapping, column: str) -> KeyPath:
         case EventMapping():
             table, is_extra, name = column.partition("__")
             return ("columns", table, name) if is_extra else _EVENT_KEYS.get(column, (column,))
+        case _:
+            return ("policy",) if "policy" in model.model_fields_set else ("builder",)
 
 
-def id_path(model: TableMapping | EventMapping, field: str) -> KeyPath:
+def id_path(model: Mapping, field: str) -> KeyPath:
     """The keys of what the rows of a mapping are numbered by."""
-    return ("columns", field) if isinstance(model, TableMapping) and field in model.columns else ("key",)
+    if isinstance(model, TableMapping) and field in model.columns:
+        return ("columns", field)
+    return ("key",) if isinstance(model, TableMapping | EventMapping) else ("builder",)
 
 
-def rows_of(model: TableMapping | EventMapping, table: str) -> tuple[str, ...]:
+def rows_of(model: Mapping, table: str) -> tuple[str, ...]:
     """Which rows of a mapping reach a table, in words."""
     found: list[str] = []
     if isinstance(model, EventMapping):
@@ -71,7 +75,7 @@ def rows_of(model: TableMapping | EventMapping, table: str) -> tuple[str, ...]:
             found.append("rows whose concept is of a domain that has no table of its own")
         if table == model.default_table:
             found.append("rows whose code has no concept")
-    if model.where is not None:
+    if isinstance(model, SourceRows) and model.where is not None:
         found.append(f"only where {model.where}")
     return tuple(found)
 

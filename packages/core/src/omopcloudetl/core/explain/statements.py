@@ -52,9 +52,10 @@ class PlanSql:
         """Column of a stage → its expression over the mapping's aliases."""
         for statement, tree in self.trees(step, stage):
             if statement.counted and isinstance(tree, exp.Create | exp.Insert) and target_of(tree) == stage:
-                rows = tree.expression.find(exp.Subquery)
-                assert rows is not None
-                return {node.alias_or_name: node for node in rows.this.selects}
+                rows = tree.expression.args.get("from_")  # the stage of a builder has no query around its rows
+                whole = rows is not None and isinstance(rows.this, exp.Subquery) and rows.this.alias == "rows"
+                query = rows.this.this if whole else tree.expression
+                return {node.alias_or_name: node for node in query.selects}
         return {}
 
     def contribution(self, step: SqlStep, stage: str, field: str) -> exp.Expr | None:

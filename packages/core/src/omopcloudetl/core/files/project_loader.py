@@ -17,7 +17,8 @@ from omopcloudetl.core.files.targets import choose_target, resolve_targets
 from omopcloudetl.core.files.validation import close_match, salvage_document, validate_document
 from omopcloudetl.core.files.variables import Literals, project_variables, read_variables
 from omopcloudetl.core.files.yaml_document import YamlDocument, parse_yaml
-from omopcloudetl.core.models.mapping import DMLDefinition, EventMapping, TableMapping
+from omopcloudetl.core.models.mapping import DMLDefinition
+from omopcloudetl.core.models.mapping import Mapping as MappingModel
 from omopcloudetl.core.models.project import ProjectConfig, ResolvedTarget
 from omopcloudetl.core.models.workflow import DmlStep, SqlStep, WorkflowConfig
 
@@ -27,14 +28,14 @@ T = TypeVar("T")
 K = TypeVar("K", bound=str)
 _PROJECT: TypeAdapter[ProjectConfig] = TypeAdapter(ProjectConfig)
 _WORKFLOW: TypeAdapter[WorkflowConfig] = TypeAdapter(WorkflowConfig)
-_MAPPING: TypeAdapter[TableMapping | EventMapping] = TypeAdapter(DMLDefinition)
+_MAPPING: TypeAdapter[MappingModel] = TypeAdapter(DMLDefinition)
 
 
 @dataclass(frozen=True)
 class LoadedMapping:
     """A mapping, the file it stands in, and the workflow step that runs it."""
 
-    model: TableMapping | EventMapping
+    model: MappingModel
     document: YamlDocument = field(repr=False)
     step: str = ""
     is_whole: bool = True

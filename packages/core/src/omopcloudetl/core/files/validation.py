@@ -240,14 +240,16 @@ def _kind_diagnostic(document: YamlDocument, path: Path, detail: ErrorDetails) -
         where = document.at(*path)
         return Diagnostic("unknown-kind", message, where, found=_shown(value), allowed=allowed, suggestion=near)
     allowed = tuple(part.strip(" '") for part in str(context.get("expected_tags", "")).split(","))
-    found = str(context.get("tag") or "") or None
+    found, key = str(context.get("tag") or "") or None, str(context["discriminator"]).strip("'")
     owner = _label(document, path) or "the file"
     if found is None:
-        return Diagnostic("unknown-kind", f"{owner} needs the key 'kind'", document.at(*path), allowed=allowed)
+        message = f"{owner} needs the key '{key}'"
+        return Diagnostic("unknown-kind", message, document.at(*path), allowed=allowed, help=f"add `{key}:`")
+    what = "is of a kind that does not exist" if key == "kind" else f"has a {key} that does not exist"
     return Diagnostic(
         "unknown-kind",
-        f"{owner} is of a kind that does not exist",
-        document.at(*path, "kind"),
+        f"{owner} {what}",
+        document.at(*path, key),
         found=found,
         allowed=allowed,
         suggestion=close_match(found, allowed),
@@ -298,10 +300,10 @@ def _as_name(text: str) -> str | None:
 def _path_in(data: Any, loc: tuple[int | str, ...]) -> Path:
     """The part of a Pydantic location that exists in the document; tags of unions are left out."""
     path: list[str | int] = []
-    current, tag = data, _tag_of(data)
+    current, tags = data, _tags_of(data)
     for part in loc:
-        if part == tag:
-            tag = None  # a key of the same name comes after it
+        if tags and part == tags[0]:
+            del tags[0]  # a key of the same name comes after it
             continue
         if isinstance(current, dict):
             exists = part in current
@@ -309,14 +311,14 @@ def _path_in(data: Any, loc: tuple[int | str, ...]) -> Path:
             exists = isinstance(current, list) and isinstance(part, int) and part < len(current)
         if exists:
             current = current[part]
-            tag = _tag_of(current)
+            tags = _tags_of(current)
             path.append(part)
     return tuple(path)
 
 
-def _tag_of(value: Any) -> Any:
-    """`kind: table` makes 'table' a part of every location below, though it is no key."""
-    return value.get("kind") if isinstance(value, dict) else None
+def _tags_of(value: Any) -> list[Any]:
+    """`kind: table` makes 'table' a part of every location below, though it is no key; a builder likewise."""
+    return [value[key] for key in ("kind", "builder") if key in value] if isinstance(value, dict) else []
 
 
 def _value_at(data: Any, path: Path) -> Any:

@@ -7,7 +7,17 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from omopcloudetl.core.models.base import HELP, LogicalTable, Name, Sql, StrictModel, TooLong, with_kind
+from omopcloudetl.core.models.base import (
+    HELP,
+    LogicalTable,
+    MappingBase,
+    Name,
+    Sql,
+    StrictModel,
+    TooLong,
+    with_kind,
+)
+from omopcloudetl.core.models.derived import DerivedDefinition, DerivedMapping
 from omopcloudetl.core.models.values import ColumnValue, Key, Vocabulary
 
 
@@ -28,13 +38,9 @@ def _one_table(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
-class MappingBase(StrictModel):
-    """What every kind of mapping has."""
+class SourceRows(MappingBase):
+    """The rows of the source that a mapping accounts for."""
 
-    name: Name
-    """Unique in the project; it names the mapping in the ledger and its tables in `work`."""
-    description: str | None = None
-    """What the mapping does, shown by `omopcloudetl compile`."""
     from_: Annotated[dict[Name, LogicalTable], Field(alias="from"), AfterValidator(_one_table)] = {}
     """One alias and the table whose rows this mapping accounts for; without it the mapping makes one row."""
     joins: dict[Name, Join] = {}
@@ -45,7 +51,7 @@ class MappingBase(StrictModel):
     """A text that is longer than its field is cut, quarantines its row, or stops the run; else as the project says."""
 
 
-class TableMapping(MappingBase):
+class TableMapping(SourceRows):
     """`kind: table`: one SELECT into one CDM table."""
 
     kind: Literal["table"]
@@ -93,7 +99,7 @@ def _bare_value(value: object) -> object:
     return {"text": value} if isinstance(value, str) else value
 
 
-class EventMapping(MappingBase):
+class EventMapping(SourceRows):
     """`kind: event`: a coded source record, routed to the CDM table of its standard concept's domain."""
 
     kind: Literal["event"]
@@ -127,4 +133,9 @@ class EventMapping(MappingBase):
     """CDM table → further columns of the rows that are routed to it."""
 
 
-DMLDefinition = Annotated[TableMapping | EventMapping, Field(discriminator="kind"), BeforeValidator(with_kind)]
+Mapping = TableMapping | EventMapping | DerivedMapping
+"""A mapping of any kind."""
+
+DMLDefinition = Annotated[
+    TableMapping | EventMapping | DerivedDefinition, Field(discriminator="kind"), BeforeValidator(with_kind)
+]

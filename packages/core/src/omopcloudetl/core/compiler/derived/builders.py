@@ -1,0 +1,23 @@
+"""Compiles `kind: derived`: calls the builder that the mapping names."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from omopcloudetl.core.compiler.compilation import Compilation
+from omopcloudetl.core.compiler.derived.condition_era import condition_era
+from omopcloudetl.core.compiler.derived.drug_era import drug_era
+from omopcloudetl.core.compiler.staged import CompiledMapping
+from omopcloudetl.core.files.project_loader import LoadedMapping
+from omopcloudetl.core.models.derived import ConditionEraMapping, DerivedMapping, DrugEraMapping
+
+
+def derived_mapping(compilation: Compilation, loaded: LoadedMapping, model: DerivedMapping) -> CompiledMapping:
+    """Add the steps of a derived mapping up to its stage; its last step is the stage."""
+    match model:
+        case ConditionEraMapping():
+            return condition_era(compilation, loaded, model)
+        case DrugEraMapping():
+            return drug_era(compilation, loaded, model)
+        case _:
+            assert_never(model)

@@ -1,0 +1,95 @@
+"""Turns a builder's SQL into syntax trees over logical names, and its result into a stage and a contribution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+from sqlglot import exp, parse_one
+
+from omopcloudetl.core.compiler import trees
+from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
+from omopcloudetl.core.compiler.staged import Contribution, DerivedRows
+from omopcloudetl.core.files.project_loader import LoadedMapping
+
+
+def template(sql: str, values: Mapping[str, int | str | exp.Expr] | None = None) -> exp.Query:
+    """A builder's query, written in DuckDB's dialect over logical names; `:name` becomes a literal or a tree."""
+    tree = _parsed(sql).copy()
+    for node in list(tree.find_all(exp.Placeholder)):
+        value = (values or {})[node.name]
+        node.replace(value.copy() if isinstance(value, exp.Expr) else trees.literal(value))
+    return tree
+
+
+@lru_cache(maxsize=64)
+def _parsed(sql: str) -> exp.Query:
+    tree = trees.without_places(parse_one(sql, read="duckdb"))
+    assert isinstance(tree, exp.Query)
+    for name in tree.find_all(exp.Identifier):
+        name.set("quoted", True)
+    return tree
+
+
+def over_stage(sql: str, stage: str) -> exp.Query:
+    """A query that counts; the table `stage` in it is the mapping's stage."""
+    tree = template(sql)
+    for table in list(tree.find_all(exp.Table)):
+        if not table.db and table.name == "stage":
+            table.replace(trees.table(stage, table.alias_or_name))
+    return tree
+
+
+def tables_of(*queries: exp.Query) -> frozenset[str]:
+    """The logical tables that queries read."""
+    return frozenset(f"{t.db}.{t.name}" for query in queries for t in query.find_all(exp.Table) if t.db)
+
+
+def derived_rows(
+    compilation: Compilation,
+    loaded: LoadedMapping,
+    table: str,
+    rows: exp.Query,
+    entries: Iterable[str],
+) -> DerivedRows:
+    """Add the step that makes `work.stage_<mapping>` from a query of CDM rows, and contribute them to a table.
+
+    Args:
+        compilation: What is being compiled.
+        loaded: The mapping.
+        table: The CDM table that is filled; its id is numbered by the order of the other columns.
+        rows: A query of exactly the rows to write. Columns that are no fields of the table stay in the stage, for
+            the ledger to count.
+        entries: The ledger's entries, see `DerivedRows`, with the stage as the table `stage`.
+    """
+    name = loaded.model.name
+    stage = f"work.stage_{name}"
+    rows.set("expressions", [trees.named(node.unalias(), node.alias_or_name) for node in rows.selects])
+    counted = tuple(over_stage(entry, stage) for entry in entries)
+    step = DraftStep(
+        name=f"stage_{name}",
+        summary=loaded.model.description or f"derive the rows of cdm.{table}",
+        origin=origin(loaded.document.at("name")),
+        workflow_steps=(loaded.step,),
+        statements=[
+            DraftStatement(tree, f"rows of cdm.{table}, derived from what is there")
+            for tree in compilation.generator.create_table_as(trees.table(stage), rows)
+        ],
+        reads=set(tables_of(rows)),
+        writes={stage},
+    )
+    compilation.steps.append(step)
+    fields = compilation.specification.by_name[table].by_name
+    given = [selected.alias_or_name for selected in rows.selects if selected.alias_or_name in fields]
+    contribution = Contribution(
+        mapping=name,
+        stage=stage,
+        table=table,
+        columns={field: trees.column(field, "stage") for field in given},
+        condition=exp.true(),
+        keys=0,
+        strategy="ordinal",
+        workflow_step=loaded.step,
+        derived=True,
+    )
+    return DerivedRows(loaded, (contribution,), counted, tables_of(*counted))

@@ -98,6 +98,28 @@ def matches(expected: str, actual: str) -> bool:
     return re.fullmatch(pattern, alike(actual) + "\n") is not None
 
 
+def abridged(shown: list[str], found: str) -> list[str]:
+    """An output as it came out, without the lines that a page leaves out, as far as the others are found again."""
+    actual = found.strip("\n").split("\n")
+    if "…" not in (line.strip() for line in shown):
+        return actual
+    kept, after = [], 0
+    for line in shown:
+        alone = line.strip() == "…"
+        same = [i for i in range(after, len(actual)) if _is_like(line, actual[i])]
+        if not alone and not same:
+            return actual
+        kept.append(line if alone or "…" in line else actual[same[0]])
+        after = after if alone else same[0] + 1
+    return kept if matches("\n".join(kept), found) else actual
+
+
+def _is_like(shown: str, found: str) -> bool:
+    """Whether a line that came out is the one that a page shows, apart from its numbers."""
+    same = (re.sub(r"[\d,.\s]+", " ", line) for line in (shown, found))
+    return matches(shown, found) or len(set(same)) == 1
+
+
 def split_commands(block: Block) -> Iterator[tuple[int, str, list[str]]]:
     """The commands of a console block: the line after each, the command, the output that is shown."""
     starts = [i for i, line in enumerate(block.lines) if line.startswith("$ ")]
@@ -164,7 +186,7 @@ class Follower:
             difference = "\n".join(difflib.unified_diff(wanted, got, "the page", "what came out", lineterm="", n=99))
             self._fail(line, f"{what.strip()}\n{difference}")
         gap = [""] if shown[-1] == "" else []  # before the next command
-        self.changes.append((line, len(shown), [*found.strip("\n").split("\n"), *gap]))
+        self.changes.append((line, len(shown), [*abridged(shown, found), *gap]))
 
     def _edit(self, block: Block, path: Path) -> None:
         old = "".join(f"{line[1:]}\n" for line in block.lines if line[:1] != "+")

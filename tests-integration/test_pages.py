@@ -101,3 +101,19 @@ def test_links_of_the_pages_outside_the_site_lead_somewhere(name: str) -> None:
     here = [link for link in links if "://" not in link]
     assert here
     assert [link for link in here if not (ROOT / link).exists()] == []
+
+
+def test_an_update_keeps_what_a_page_leaves_out(tmp_path: Path) -> None:
+    """Numbers are the new ones, `…` stays, and an output with other words is written whole."""
+    follower = page(
+        tmp_path,
+        "```console\n$ printf 'a 12\\nb 3\\nc 4\\n'\na 7\n…\nc 5\n"
+        "$ printf 'a 1\\nb 2\\n'\n…\nx 1\n"
+        "$ printf 'a 1\\nb 2\\nc 3\\n'\na 2\nc 3\n…\n```\n",
+    )
+    follower.update = True
+    follower.follow()
+    updated = follower.page.read_text(encoding="utf-8")
+    assert "a 12\n…\nc 4\n$" in updated
+    assert "\na 1\nb 2\n$" in updated
+    assert updated.endswith("\na 1\nb 2\nc 3\n```\n")

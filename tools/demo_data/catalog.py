@@ -144,6 +144,8 @@ DULOXETINE = Drug("596926", "duloxetine 20 MG Delayed Release Oral Capsule", 411
 MEDROXYPROGESTERONE = Drug("1000126", "1 ML medroxyPROGESTERone acetate 150 MG/ML Injection", 5690, 90)
 # Mapped nowhere: the code is in no vocabulary of the stub.
 HERBAL_TEA = Drug("demo-rx-001", "Chamomile tea blend (local formulary)", 350, 30)
+# A local concept of the stub that maps to two standard drugs.
+TWO_DRUG_KIT = Drug("demo-rx-002", "Amoxicillin and acetaminophen kit (local formulary)", 2150, 10)
 
 # --- numeric observations -----------------------------------------------------------------------
 HEIGHT = Measure("vital-signs", "8302-2", "Body Height", 1500, 1950, "cm")

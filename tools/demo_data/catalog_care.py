@@ -39,6 +39,8 @@ PREGNANCY_TEST = Code("252160004", "Standard pregnancy test")
 CHILDBIRTH = Code("66348005", "Childbirth")
 INJECTION = Code("76601001", "Intramuscular injection")
 IMMUNOTHERAPY = Code("180256009", "Subcutaneous immunotherapy")
+# A local concept of the stub that maps to two standard concepts.
+SCOPE_AND_REMOVE = Code("demo-0003", "Colonoscopy with rectal polypectomy")
 # In no vocabulary of the stub.
 CERTIFICATION = Code("310417005", "Certification procedure (procedure)")
 

@@ -122,10 +122,11 @@ class Chart:
         end = iso(stop) if start <= stop <= self.person.end else ""
         self.rows["conditions"].append(f"{iso(start)},{end},{self.person.id},{seen.id},{what.code},{what.text}")
 
-    def procedure(self, what: Code, seen: Encounter, reason: Code = NO_REASON) -> None:
-        """Record a procedure during an encounter."""
+    def procedure(self, what: Code, seen: Encounter, reason: Code = NO_REASON, *, cents: int | None = None) -> None:
+        """Record a procedure during an encounter, with its price or one by chance."""
         start = seen.start + self.dice.between(0, 8) * 60
-        cents = self.dice.between(20_000, 240_000)
+        price = self.dice.between(20_000, 240_000)
+        cents = price if cents is None else cents
         self.expenses += cents
         self.rows["procedures"].append(
             f"{stamp(start)},{stamp(start + 900)},{self.person.id},{seen.id},{what.code},"
@@ -180,12 +181,15 @@ class Chart:
             f"{stamp(seen.start)},{self.person.id},{seen.id},{what.code},{what.text},140.52"
         )
 
-    def device(self, what: Code, seen: Encounter) -> None:
-        """Record an implanted device with a made-up UDI."""
+    def device(self, what: Code, seen: Encounter, *, days: int = 0, known: bool = True) -> None:
+        """Record an implanted device with a made-up UDI, if it is known; without days it stays."""
         dice = self.dice
         number, lot, serial = dice.bits(46), dice.bits(32), dice.bits(32)
-        udi = f"(01){number:014d}(11){iso(seen.day)[2:].replace('-', '')}(10){lot}(21){serial}"
-        self.rows["devices"].append(f"{stamp(seen.start)},,{self.person.id},{seen.id},{what.code},{what.text},{udi}")
+        udi = f"(01){number:014d}(11){iso(seen.day)[2:].replace('-', '')}(10){lot}(21){serial}" if known else ""
+        stop = stamp(seen.start + days * DAY) if days else ""
+        self.rows["devices"].append(
+            f"{stamp(seen.start)},{stop},{self.person.id},{seen.id},{what.code},{what.text},{udi}"
+        )
 
     def supply(self, what: Code, seen: Encounter, quantity: int) -> None:
         """Record supplies that were used."""
@@ -211,12 +215,15 @@ class Chart:
             f"{what.text},{reason.code},{reason.text}"
         )
 
-    def chest_image(self, seen: Encounter, procedure: Code) -> None:
-        """Record the imaging study of a chest X-ray."""
+    def chest_image(self, seen: Encounter, procedure: Code, images: tuple[int, ...] = (1,)) -> None:
+        """Record the imaging study of a chest X-ray: a row for each image of each series."""
         series, instance = self.dice.bits(40), self.dice.bits(40)
-        self.rows["imaging_studies"].append(
-            f"{self.dice.uuid()},{stamp(seen.start)},{self.person.id},{seen.id},"
-            f"1.2.840.99999999.1.{series},51185008,Chest,DX,Digital Radiography,"
-            f"1.2.840.99999999.1.1.{instance},1.2.840.10008.5.1.4.1.1.1.1,"
-            f"Digital X-Ray Image Storage,{procedure.code}"
-        )
+        id_ = self.dice.uuid()
+        for number, count in enumerate(images):
+            for image in range(count):
+                self.rows["imaging_studies"].append(
+                    f"{id_},{stamp(seen.start)},{self.person.id},{seen.id},"
+                    f"1.2.840.99999999.1.{series + number},51185008,Chest,DX,Digital Radiography,"
+                    f"1.2.840.99999999.1.{number + 1}.{instance + image},1.2.840.10008.5.1.4.1.1.1.1,"
+                    f"Digital X-Ray Image Storage,{procedure.code}"
+                )

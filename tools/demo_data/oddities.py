@@ -14,6 +14,7 @@ from tools.demo_data import hospital
 from tools.demo_data.catalog import Answer, Code, Kind
 from tools.demo_data.chart import NO_ENCOUNTER, Chart, Encounter
 from tools.demo_data.dice import DAY, iso, stamp
+from tools.demo_data.episodes import EPISODES
 
 Oddity = Callable[[Chart], None]
 
@@ -31,6 +32,7 @@ TRAITS: dict[int, dict[str, str]] = {
 }
 NO_EVENTS = 13
 NO_PAYER = 14
+SECOND_PAYER, LAPSE = 15, 16
 HOUSEHOLD = 17  # lives at the address of the patient before
 LATE, UNMAPPED_CAUSE = 77, 79
 DEAD = frozenset({LATE, UNMAPPED_CAUSE})
@@ -283,4 +285,5 @@ ODDITIES: dict[int, Oddity] = {
     85: _answered(c.SMOKING, "Never smoker"),
     86: _answered(c.URINE_COLOR, "Amber"),
     87: _answered(c.SAFE, "LA33-6"),
+    **EPISODES,
 }

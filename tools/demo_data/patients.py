@@ -6,10 +6,11 @@ from tools.demo_data import places
 from tools.demo_data.chart import Chart, Coverage, Person
 from tools.demo_data.dice import DAY, LAST_DAY, Dice, iso, money, stamp
 from tools.demo_data.facilities import Facilities, Payer
-from tools.demo_data.oddities import DEAD, HOUSEHOLD, TRAITS, is_adult, without_payer
+from tools.demo_data.oddities import DEAD, HOUSEHOLD, LAPSE, SECOND_PAYER, TRAITS, is_adult, without_payer
 
 RACES = ("white",) * 13 + ("black",) * 3 + ("asian",) * 2 + ("native", "other")
 YEAR = 365
+LAPSE_DAYS = 90
 
 
 def make_person(index: int, dice: Dice, facilities: Facilities) -> Person:
@@ -53,21 +54,25 @@ def _coverage(dice: Dice, birth: int, end: int, payers: tuple[Payer, ...]) -> tu
 
 
 def write_transitions(chart: Chart) -> None:
-    """Write the insurance history; a period starts at the moment at which the last one ended."""
+    """Write the insurance history; a period starts at the moment at which the last one ended, but for a lapse."""
     person, dice = chart.person, chart.dice
     if without_payer(person.index):
         return
     noon = 12 * 3600 + person.second
     start = person.birth
+    lapse = LAPSE_DAYS if person.index % 100 == LAPSE else 0
+    second = chart.facilities.payers[1].id if person.index % 100 == SECOND_PAYER else ""
     for until, payer in person.coverage:
+        if start >= until:
+            continue
         age = (start - person.birth) // YEAR
         owner = "Guardian" if age < 18 else dice.pick(("Self", "Self", "Spouse"))
         name = f"{places.first_name(dice, female=dice.chance(50))} {places.family_name(dice)}"
         chart.rows["payer_transitions"].append(
             f"{person.id},{dice.uuid()},{stamp(start * DAY + noon)},{stamp(until * DAY + noon)},"
-            f"{payer.id},,{owner},{name}"
+            f"{payer.id},{second},{owner},{name}"
         )
-        start = until
+        start = until + lapse
     for id_ in {payer.id for _, payer in person.coverage}:
         chart.facilities.use[id_].customers += 1
 

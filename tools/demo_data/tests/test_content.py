@@ -79,6 +79,36 @@ def same_day(source: Source, klass: str, then: str) -> bool:
     return any(n + second[key] > 1 and second[key] for key, n in first.items())
 
 
+def nights(encounter: dict[str, str]) -> int:
+    """Return how many midnights an encounter spans."""
+    return (day(encounter["STOP"]) - day(encounter["START"])).days
+
+
+def overnight(source: Source, then: str) -> int:
+    """Count the emergencies over midnight on whose last day an encounter of a class starts."""
+    starts = {(e["PATIENT"], e["START"][:10]) for e in of_class(source, then)}
+    return sum(nights(e) == 1 and (e["PATIENT"], e["STOP"][:10]) in starts for e in of_class(source, "emergency"))
+
+
+def prescribed_at_once(source: Source) -> set[str]:
+    """Return the codes of drugs that a patient got at one moment, of the patient and moment with amlodipine twice."""
+    groups: dict[tuple[str, str], set[str]] = {}
+    for row in source["medications"]:
+        groups.setdefault((row["PATIENT"], row["START"]), set()).add(row["CODE"])
+    return next(codes for codes in groups.values() if {"197361", "308136"} <= codes)
+
+
+def priced(rows: Table, code: str, column: str) -> bool:
+    """Say whether the rows of a code have a price."""
+    return all(float(row[column]) > 0 for row in [r for r in rows if r["CODE"] == code])
+
+
+def lapses(source: Source) -> int:
+    """Count the pairs of insurance periods of a patient with a time between them."""
+    pairs = itertools.pairwise(source["payer_transitions"])
+    return sum(a["PATIENT"] == b["PATIENT"] and a["END_YEAR"] < b["START_YEAR"] for a, b in pairs)
+
+
 def texts(source: Source) -> set[str]:
     """Return the values of text observations."""
     return {row["VALUE"] for row in source["observations"] if row["TYPE"] == "text"}
@@ -115,9 +145,26 @@ CASES: dict[str, Callable[[Source], bool]] = {
     "two emergencies": lambda s: same_day(s, "emergency", "emergency"),
     "long outpatient": lambda s: any(e["START"][:10] < e["STOP"][:10] for e in of_class(s, "outpatient")),
     "nursing home": lambda s: any(e["START"][:10] < e["STOP"][:10] for e in of_class(s, "snf")),
+    "overnight": lambda s: overnight(s, "inpatient") == 1,
+    "no stay after the night": lambda s: any(nights(e) == 1 for e in of_class(s, "emergency")),
+    "stay in a stay": lambda s: any(
+        a[0] == b[0] and a[1] < b[1] and b[2] < a[2] for a, b in itertools.pairwise(stays(s))
+    ),
     "no length": lambda s: any(e["START"] == e["STOP"] for e in s["encounters"]),
     "drug gap": lambda s: {30, 31} <= gaps(s, "medications", "197361"),
     "condition gap": lambda s: {30, 31} <= gaps(s, "conditions", "195662009"),
+    "courses overlap": lambda s: min(gaps(s, "medications", "197361")) < 0,
+    "two strengths": lambda s: {"197361", "308136"} <= prescribed_at_once(s),
+    "illness in an illness": lambda s: min(gaps(s, "conditions", "10509002")) < 0,
+    "one price for two": lambda s: (
+        priced(s["procedures"], "demo-0003", "BASE_COST") and priced(s["medications"], "demo-rx-002", "TOTALCOST")
+    ),
+    "no price": lambda s: all(any(r["BASE_COST"] == "0.00" for r in s[name]) for name in ("procedures", "medications")),
+    "lapse of insurance": lambda s: lapses(s) == 1,
+    "second payer": lambda s: any(t["SECONDARY_PAYER"] for t in s["payer_transitions"]),
+    "study of several images": lambda s: max(Counter(r["Id"] for r in s["imaging_studies"]).values()) == 3,
+    "device removed": lambda s: any(r["STOP"] for r in s["devices"]),
+    "device without UDI": lambda s: any(not r["UDI"] for r in s["devices"]),
     "open medication": lambda s: {bool(r["STOP"]) for r in s["medications"]} == {True, False},
     "allergy systems": lambda s: {r["SYSTEM"] for r in s["allergies"]} == {"SNOMED-CT", "RxNorm"},
     "one to many": lambda s: any(r["CODE"] == "demo-0001" for r in s["conditions"]),
@@ -167,6 +214,7 @@ def test_few_rows_are_twins(source: Source) -> None:
 def test_ids_are_unique_and_found(source: Source) -> None:
     """Encounters, patients, providers, organizations and payers have ids, and others find them."""
     ids = {n: [r["Id"] for r in rows] for n, rows in source.items() if rows and "Id" in rows[0]}
+    del ids["imaging_studies"]  # one for all images of a study
     assert all(len(set(values)) == len(values) for values in ids.values())
     for column, name in (
         ("PATIENT", "patients"),
@@ -189,10 +237,10 @@ def test_the_dead_have_a_certificate(source: Source) -> None:
 
 
 def test_rates_are_plausible(tmp_path: Path) -> None:
-    """Of 1,000 patients about 8 % are dead, half are women, each has 20 to 60 events."""
+    """Of 1,000 patients about 6 % are dead, half are women, each has 20 to 60 events."""
     make_source(1000, 3, tmp_path)
     people = read(tmp_path / "patients.csv")
-    assert 50 <= sum(bool(p["DEATHDATE"]) for p in people) <= 110
+    assert 40 <= sum(bool(p["DEATHDATE"]) for p in people) <= 110
     assert 450 <= sum(p["GENDER"] == "F" for p in people) <= 550
     events = sum(len(read(tmp_path / f"{name}.csv")) for name in EVENTS)
     assert 20 <= events / 1000 <= 60

@@ -141,17 +141,19 @@ def test_standard_concepts_map_to_themselves(stub: Stub) -> None:
 
 
 def test_local_concepts_say_so(stub: Stub) -> None:
-    """The two made-up concepts have local ids and names that say that they are made up."""
+    """The made-up concepts have local ids and names that say that they are made up."""
     local = [c for c in stub["CONCEPT"] if c["concept_code"].startswith("demo-")]
-    assert [c["concept_code"] for c in local] == ["demo-0001", "demo-0002"]
+    assert [c["concept_code"] for c in local] == ["demo-0001", "demo-0002", "demo-0003", "demo-rx-002"]
     assert all("(local demo concept)" in c["concept_name"] for c in local)
     assert [c["concept_id"] for c in stub["CONCEPT"] if int(c["concept_id"]) >= LOCAL] == [
         c["concept_id"] for c in local
     ]
 
 
-def test_one_code_maps_to_two_and_one_to_a_value(stub: Stub) -> None:
-    """demo-0001 maps to diabetes and hypertension, demo-0002 to a history of a cancer."""
+def test_codes_that_map_to_two_concepts_and_one_to_a_value(stub: Stub) -> None:
+    """A condition, a procedure and a drug map to two concepts, a history of a cancer to one and a value."""
+    assert targets(stub)["SNOMED", "demo-0003"] == ["4166761", "4249893"]
+    assert targets(stub)["RxNorm", "demo-rx-002"] == ["1127433", "19073183"]
     assert targets(stub)["SNOMED", "demo-0001"] == ["201826", "320128"]
     assert targets(stub)["SNOMED", "demo-0002"] == ["4214956"]
     assert targets(stub, "Maps to value")["SNOMED", "demo-0002"] == ["4112853"]

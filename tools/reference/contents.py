@@ -16,11 +16,10 @@ from omopcloudetl.core.models.mapping import (
     DMLDefinition,
     EventMapping,
     EventValue,
-    Join,
-    SourceRows,
     TableMapping,
 )
 from omopcloudetl.core.models.project import ProjectConfig, SpecificationSource, Target
+from omopcloudetl.core.models.source_rows import Join, SourceRows
 from omopcloudetl.core.models.values import (
     ConceptValue,
     ConstantValue,

@@ -15,7 +15,7 @@ from omopcloudetl.core.compiler.types import Family, TypeReader
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
-from omopcloudetl.core.models.mapping import SourceRows
+from omopcloudetl.core.models.source_rows import SourceRows
 
 TEMPLATE_PROBLEM = "there are no text templates"
 TEMPLATE_HELP = "write a variable as :name"

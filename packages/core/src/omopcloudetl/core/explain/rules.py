@@ -14,7 +14,8 @@ from omopcloudetl.core.compiler.lookups import DOMAIN_TABLES, OTHER_DOMAINS
 from omopcloudetl.core.explain.model import Rule
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.files.yaml_document import YamlDocument
-from omopcloudetl.core.models.mapping import EventMapping, Mapping, SourceRows, TableMapping
+from omopcloudetl.core.models.mapping import EventMapping, Mapping, TableMapping
+from omopcloudetl.core.models.source_rows import SourceRows
 
 KeyPath = tuple[str, ...]
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")

@@ -8,7 +8,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from omopcloudetl.core.models.base import MappingBase
 from omopcloudetl.core.models.derived import ConditionEraMapping, DrugEraMapping, EraPolicy
 from omopcloudetl.core.models.loads import Column, LoadOptions, LoadTable
 from omopcloudetl.core.models.mapping import (
@@ -18,7 +17,9 @@ from omopcloudetl.core.models.mapping import (
     EventValue,
     TableMapping,
 )
+from omopcloudetl.core.models.mapping_base import MappingBase
 from omopcloudetl.core.models.project import ProjectConfig, SpecificationSource, Target
+from omopcloudetl.core.models.rule_test import ConceptStub, QuarantinedRow, RuleTest
 from omopcloudetl.core.models.source_rows import Join, SourceRows
 from omopcloudetl.core.models.values import (
     ConceptValue,
@@ -91,6 +92,9 @@ MAPPINGS = Page(
         Section("Era policy", EraPolicy, ("policy",), level=3),
         Section("Codes", CodeLookup, ("concept",), level=3),
         Section("Values", EventValue, ("value",), level=3, note="A bare text is the `text`."),
+        Section("Rule tests", RuleTest, ("tests", 0), note="[Rule tests](../rule-tests.md) explains them."),
+        Section("Concepts of a test", ConceptStub, ("concepts", 1), level=3),
+        Section("Rows that are set aside", QuarantinedRow, ("quarantined", 0), level=3),
     ],
 )
 

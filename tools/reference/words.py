@@ -10,7 +10,7 @@ from annotated_types import Ge, Le, MinLen
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from omopcloudetl.core.models import base, project, values, workflow
+from omopcloudetl.core.models import base, project, rule_test, values, workflow
 
 NAMED: tuple[tuple[object, str], ...] = (
     (base.Name, "name"),
@@ -18,6 +18,9 @@ NAMED: tuple[tuple[object, str], ...] = (
     (base.LogicalSchema, "`source`, `vocab`, `cdm` or `work`"),
     (base.Sql, "SQL expression"),
     (values.Key, "SQL expression, or a list of them"),
+    (rule_test.Row, "field → value"),
+    (rule_test.RowKey, "value, or a list of them"),
+    (rule_test.RowKeys, "natural key, or a list of them"),
     (project.PhysicalSchema, "`schema` or `catalog.schema`"),
     (values.ColumnValue, "[column value](column-values.md)"),
     (values.Vocabulary, "[vocabulary](column-values.md#vocabulary)"),
@@ -38,6 +41,7 @@ SHORT_FORMS: Mapping[str, str] = {
     "_bare_type": "type",
     "_bare_file": "file",
     "bare_file": "file",
+    "as_text": "number",
     "_bare_source": "`bundled` or `ohdsi`",
 }
 """Validators that let something short stand for keys, and what it is."""

@@ -22,6 +22,7 @@ from omopcloudetl.cli.commands.runs import runs
 from omopcloudetl.cli.commands.schema import schema
 from omopcloudetl.cli.commands.spec import spec
 from omopcloudetl.cli.commands.targets import targets
+from omopcloudetl.cli.commands.test import test
 from omopcloudetl.cli.commands.validate import validate
 from omopcloudetl.cli.commands.vocab import vocab
 from omopcloudetl.cli.options import State
@@ -34,6 +35,7 @@ COMMANDS = (
     init,
     validate,
     compile_command,
+    test,
     explain,
     run,
     runs,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from omopcloudetl.core.plan import CompiledWorkflowPlan
     from omopcloudetl.core.projects import (
         check_project,
+        check_rules,
         create_demo,
         create_project,
         examine_project,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         open_project,
         read_run,
     )
+    from omopcloudetl.core.rule_tests.report import RuleTestReport, RuleTestResult
     from omopcloudetl.core.run_events import RunEvent, RunFinished, RunStarted, StepFinished, StepStarted
     from omopcloudetl.core.runs import RunRecord, StepRecord
     from omopcloudetl.core.session import Session
@@ -62,6 +64,8 @@ __all__ = [
     "PluginError",
     "ProjectError",
     "Report",
+    "RuleTestReport",
+    "RuleTestResult",
     "RunError",
     "RunEvent",
     "RunFinished",
@@ -74,6 +78,7 @@ __all__ = [
     "StepStarted",
     "UnknownNameError",
     "check_project",
+    "check_rules",
     "compare_specifications",
     "create_demo",
     "create_project",
@@ -109,6 +114,7 @@ _MODULES = {
     "plan": ("CompiledWorkflowPlan",),
     "projects": (
         "check_project",
+        "check_rules",
         "create_demo",
         "create_project",
         "examine_project",
@@ -118,6 +124,7 @@ _MODULES = {
         "open_project",
         "read_run",
     ),
+    "rule_tests.report": ("RuleTestReport", "RuleTestResult"),
     "run_events": ("RunEvent", "RunFinished", "RunStarted", "StepFinished", "StepStarted"),
     "runs": ("RunRecord", "StepRecord"),
     "session": ("Session",),

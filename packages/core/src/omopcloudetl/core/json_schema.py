@@ -31,6 +31,7 @@ _BARE: Mapping[str, list[JsonSchemaValue]] = {
     "_bare_source": [_TEXT],
     "_bare_target": [_TEXT],
     "_bare_value": [_TEXT],
+    "as_text": [{"type": "number"}],
     "bare_file": [_TEXT],
     "bare_type": [{"enum": list(get_args(LogicalType))}],
     "_spelled_out": [_TEXT, {"type": "number"}, {"type": "boolean"}, {"type": "null"}],

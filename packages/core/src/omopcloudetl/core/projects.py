@@ -15,6 +15,7 @@ from omopcloudetl.core.plugins import Plugins, load_plugins
 if TYPE_CHECKING:
     from omopcloudetl.core.findings import Report
     from omopcloudetl.core.models.project import ResolvedTarget
+    from omopcloudetl.core.rule_tests.report import RuleTestReport
     from omopcloudetl.core.runs import RunRecord
     from omopcloudetl.core.templates import NewProject
 
@@ -105,6 +106,23 @@ def examine_project(
 
     values = _as_text(Path(root), variables)
     return examine(Path(root), target=target, all_targets=all_targets, variables=values)
+
+
+def check_rules(
+    root: str | Path = ".", *mappings: str, target: str | None = None, variables: Variables | None = None
+) -> RuleTestReport:
+    """Run the rule tests of some mappings of a project, or of all, as `omopcloudetl test` does.
+
+    They run on an embedded DuckDB in memory; the project's own target, and its provider, are not needed. The other
+    arguments are those of `open_project`.
+
+    Raises:
+        ProjectError: The project's files are wrong, or one of these mappings, or of their tests.
+        UnknownNameError: The project has no mapping of this name.
+        PluginError: DuckDB is not installed.
+    """
+    values = _as_text(Path(root), variables)
+    return session.check_rules(Path(root), mappings, target=target, variables=values)
 
 
 def list_runs(root: str | Path = ".") -> list[RunRecord]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from omopcloudetl.core.models.project import ResolvedTarget
     from omopcloudetl.core.plan import CompiledWorkflowPlan
     from omopcloudetl.core.registrations import Provider
+    from omopcloudetl.core.rule_tests.report import RuleTestReport
     from omopcloudetl.core.run_events import OnEvent
     from omopcloudetl.core.runs import RunRecord
     from omopcloudetl.core.specification.models import CdmSpecification
@@ -98,6 +99,57 @@ def check_project(root: Path, *, target: str | None = None, variables: Mapping[s
         return Checked(None, error.diagnostics)
 
 
+def check_rules(
+    root: Path, mappings: Sequence[str], *, target: str | None = None, variables: Mapping[str, str] | None = None
+) -> RuleTestReport:
+    """Run rule tests as `Session.test` does; the provider of the target need not be installed.
+
+    Raises:
+        ProjectError: The project's files are wrong, or one of these mappings, or of their tests.
+        PluginError: DuckDB is not installed, or a plugin is broken.
+        UnknownNameError: The project has no mapping of this name.
+    """
+    project, plugins, problems = _read(root, target, variables)
+    if problems:
+        raise ProjectError(_told(root, problems))
+    return _report(project, plugins, mappings)
+
+
+def _report(project: LoadedProject, plugins: Plugins, mappings: Sequence[str]) -> RuleTestReport:
+    from omopcloudetl.core.rule_tests.testing import try_rules
+
+    report, found = try_rules(project, plugins, _specification(project, plugins), mappings)
+    told = _told(project.root, found)
+    if any(diagnostic.severity == "error" for diagnostic in told):
+        raise ProjectError(tuple(diagnostic for diagnostic in told if diagnostic.severity == "error"))
+    return replace(report, warnings=told)
+
+
+def _specification(project: LoadedProject, plugins: Plugins) -> CdmSpecification:
+    from omopcloudetl.core.specification.manager import SpecificationManager
+    from omopcloudetl.core.specification.of_project import project_specification
+
+    manager = SpecificationManager(plugins.resources())
+    return project_specification(project.root, project.config, project.config_document, manager)
+
+
+def _read(
+    root: Path, target: str | None, variables: Mapping[str, str] | None
+) -> tuple[LoadedProject, Plugins, list[Diagnostic]]:
+    """A project, its plugins, and its mistakes so far; raises `ProjectError` where there is nothing to go on with."""
+    from omopcloudetl.core.files.project_loader import read_project
+
+    with collections_paused():
+        reading = read_project(root, target=target, variables=variables)
+    if reading.config is None or reading.config_document is None:
+        raise ProjectError(_told(root, reading.problems))
+    plugins, problems = _load_plugins(reading.config.plugins, reading.config_document)
+    problems += reading.problems
+    if reading.project is None:
+        raise ProjectError(_told(root, problems))
+    return reading.project, plugins, problems
+
+
 @dataclass(frozen=True, repr=False)
 class Session:
     """A project that was read for one target, and the plugins it uses."""
@@ -119,17 +171,7 @@ class Session:
             ProjectError: The project's files are wrong.
             PluginError: Two plugins bring the same thing.
         """
-        from omopcloudetl.core.files.project_loader import read_project
-
-        with collections_paused():
-            reading = read_project(root, target=target, variables=variables)
-        if reading.config is None or reading.config_document is None:
-            raise ProjectError(_told(root, reading.problems))
-        plugins, problems = _load_plugins(reading.config.plugins, reading.config_document)
-        problems += reading.problems
-        project = reading.project
-        if project is None:
-            raise ProjectError(_told(root, problems))
+        project, plugins, problems = _read(root, target, variables)
         provider, found = _provider_of(project, plugins)
         problems += found
         if provider is None:
@@ -168,11 +210,7 @@ class Session:
 
     def specification(self) -> CdmSpecification:
         """The CDM as the project's version, source and overlays make it; raises `ProjectError`."""
-        from omopcloudetl.core.specification.manager import SpecificationManager
-        from omopcloudetl.core.specification.of_project import project_specification
-
-        manager = SpecificationManager(self.plugins.resources())
-        return project_specification(self.root, self.project.config, self.project.config_document, manager)
+        return _specification(self.project, self.plugins)
 
     def compile(self) -> CompiledWorkflowPlan:
         """The project's plan; raises `ProjectError` with every mistake there is."""
@@ -192,6 +230,19 @@ class Session:
         from omopcloudetl.core.explain.explanation import explain
 
         return explain(self.project, plan or self.compile(), self.specification(), name)
+
+    def test(self, *mappings: str) -> RuleTestReport:
+        """Run the rule tests of some mappings, or of all, on an embedded DuckDB in memory, whatever the target is.
+
+        Args:
+            mappings: Names of mappings, or their files.
+
+        Raises:
+            ProjectError: One of these mappings, or of their tests, is wrong; the others are not looked at.
+            UnknownNameError: The project has no mapping of this name.
+            PluginError: DuckDB is not installed.
+        """
+        return _report(self.project, self.plugins, mappings)
 
     def runs(self) -> list[RunRecord]:
         """The records of earlier runs, of all targets, the newest first."""

@@ -23,12 +23,13 @@ from omopcloudetl.core.compiler.ledger import LEDGER_QUERY, ledger_step
 from omopcloudetl.core.compiler.load_options import reject_options, table_format, text_options
 from omopcloudetl.core.compiler.loads import bulk_load_steps, load_columns, load_uri
 from omopcloudetl.core.compiler.names import check_columns
+from omopcloudetl.core.compiler.rule_tests import check_expected_tables, check_rule_tests
 from omopcloudetl.core.compiler.sql_files import sql_step
 from omopcloudetl.core.compiler.staged import CompiledMapping
 from omopcloudetl.core.compiler.table_mapping import entity_of, table_mapping
 from omopcloudetl.core.compiler.writes import write_tables
 from omopcloudetl.core.errors import in_order
-from omopcloudetl.core.files.project_loader import LoadedProject
+from omopcloudetl.core.files.project_loader import LoadedMapping, LoadedProject
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.memory import collections_paused
 from omopcloudetl.core.models.mapping import EventMapping, TableMapping
@@ -163,14 +164,10 @@ def compile_mappings(compilation: Compilation) -> None:
     """Stages, writes and the ledger of all mappings."""
     staged: list[CompiledMapping] = []
     for loaded in compilation.project.mappings:
-        match loaded.model:
-            case TableMapping() as model:
-                found = table_mapping(compilation, loaded, model)
-                staged.extend([found] if found else [])
-            case EventMapping() as model:
-                staged.append(event_mapping(compilation, loaded, model))
-            case model:
-                staged.append(derived_mapping(compilation, loaded, model))
+        found = compile_mapping(compilation, loaded)
+        if found is not None:
+            staged.append(found)
+            check_expected_tables(compilation, found)
         if not compilation.has_errors:
             stage = compilation.steps[-1]
             stage.statements = compilation.render(stage.statements, stage.origin)
@@ -182,10 +179,22 @@ def compile_mappings(compilation: Compilation) -> None:
         ledger_step(compilation, staged)
 
 
+def compile_mapping(compilation: Compilation, loaded: LoadedMapping) -> CompiledMapping | None:
+    """Add the steps of one mapping up to its stage; None when its target is no table of the CDM."""
+    match loaded.model:
+        case TableMapping() as model:
+            return table_mapping(compilation, loaded, model)
+        case EventMapping() as model:
+            return event_mapping(compilation, loaded, model)
+        case model:
+            return derived_mapping(compilation, loaded, model)
+
+
 PASSES: tuple[Callable[[Compilation], None], ...] = (
     compile_workflow_steps,
     collect_entities,
     check_constant_concepts,
+    check_rule_tests,
     compile_mappings,
 )
 

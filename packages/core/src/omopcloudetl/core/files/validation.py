@@ -81,7 +81,7 @@ _KEY_HELP: Mapping[str, str] = {
     "format": "`json` is one array, or objects one after the other; `ndjson` one object a line",
 }
 """Help for keys that take one of some words, where the words alone are not enough."""
-_COLLECTIONS = {"steps", "variables", "targets", "sources", "schemas", "plugins", "overlays"}
+_COLLECTIONS = {"steps", "variables", "targets", "sources", "schemas", "plugins", "overlays", "tests"}
 """Keys whose entries stand for themselves: one that is wrong can be left out."""
 _CONNECTION = "connection"
 _KINDS = {"union_tag_invalid", "union_tag_not_found", "column_value_kind", "vocabulary_kind"}

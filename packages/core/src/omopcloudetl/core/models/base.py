@@ -68,12 +68,3 @@ def with_kind(value: object) -> object:
 def as_list(value: object) -> object:
     """Let a single value stand where a list is expected."""
     return value if isinstance(value, list | tuple) or value is None else [value]
-
-
-class MappingBase(StrictModel):
-    """What every kind of mapping has."""
-
-    name: Name
-    """Unique in the project; it names the mapping in the ledger and its tables in `work`."""
-    description: str | None = None
-    """What the mapping does, shown by `omopcloudetl compile`."""

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from omopcloudetl.core.models.base import MappingBase, StrictModel
+from omopcloudetl.core.models.base import StrictModel
+from omopcloudetl.core.models.mapping_base import MappingBase
 
 Days = Annotated[int, Field(ge=0, le=36_525)]
 """A number of days."""

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from omopcloudetl.core.models.base import HELP, LogicalTable, MappingBase, Name, Sql, StrictModel, TooLong
+from omopcloudetl.core.models.base import HELP, LogicalTable, Name, Sql, StrictModel, TooLong
+from omopcloudetl.core.models.mapping_base import MappingBase
 
 
 class Join(StrictModel):

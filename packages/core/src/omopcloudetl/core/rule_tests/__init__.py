@@ -1,0 +1,1 @@
+"""Runs the rule tests of mappings on an embedded engine, each mapping alone."""

@@ -38,6 +38,7 @@ from omopcloudetl.core.models.workflow import (
     SqlStep,
     StepBase,
     Variable,
+    VocabularyStep,
     WorkflowConfig,
     WorkflowStep,
 )
@@ -146,6 +147,7 @@ WORKFLOW = Page(
             note="A bare text is the `file`. A table may have every optional key of its step, too, and goes first.",
         ),
         Section("Columns of a file", Column, ("columns", "birthdate"), level=4, note="A bare text is the `type`."),
+        Section("vocabulary", VocabularyStep, ("steps", 0), StepBase, level=3),
         Section("dml", DmlStep, ("steps", 0), StepBase, level=3),
         Section("sql", SqlStep, ("steps", 0), StepBase, level=3),
     ],

@@ -10,9 +10,9 @@ import pytest
 
 from omopcloudetl.core import hookspecs
 from omopcloudetl.core.errors import DatabaseConnectionError, RunError
-from omopcloudetl.core.plan import BulkLoadStep, Origin, SqlStep
+from omopcloudetl.core.plan import BulkLoadStep, Origin, SqlStep, Statement
 from omopcloudetl.core.plugins import load_plugins
-from omopcloudetl.core.run_store import list_runs
+from omopcloudetl.core.run_store import list_runs, read_run
 from omopcloudetl.core.runs import RunRecord
 from omopcloudetl.orchestrator_local.worker import rows_written
 
@@ -401,3 +401,15 @@ def test_record_says_where_a_step_comes_from(lab: Lab, step: Make) -> None:
     run = lab.run([step("a", "SELECT 1")])
 
     assert [record.origin for record in run.steps] == ["workflow.yaml:1"]
+
+
+def test_queries_that_tell_something_are_kept_in_the_record(lab: Lab, step: Make) -> None:
+    """Each row is a text; a warning is one of the run's, a note is not, and neither fails the step."""
+    told = [
+        Statement(sql="SELECT 'version 7' UNION ALL SELECT NULL", purpose="say the version", reports="note"),
+        Statement(sql="SELECT 'no names' WHERE 1 = 1", purpose="look for names", reports="warning"),
+        Statement(sql="SELECT 'never' WHERE 1 = 0", purpose="look for nothing", reports="warning"),
+    ]
+    run = lab.run([step("look").model_copy(update={"statements": tuple(told)})])
+    assert (run.state, run.notes(), run.warnings()) == ("done", ["version 7"], ["no names"])
+    assert read_run(lab.state).steps[0].warnings == ["no names"]

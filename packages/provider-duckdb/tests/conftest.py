@@ -1,6 +1,6 @@
 """Real databases and real files for the tests of the DuckDB provider."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -63,6 +63,7 @@ def load(db: DuckDBConnection, tmp_path: Path) -> Load:
         table: tuple[str, ...] = ("main", "t"),
         max_rejected: int = 0,
         keep_text: bool = False,
+        places: Mapping[str, object] | None = None,
         **text: object,
     ) -> LoadMetrics:
         format = format or uri.rpartition(".")[2]
@@ -81,6 +82,7 @@ def load(db: DuckDBConnection, tmp_path: Path) -> Load:
                 "columns": columns,
                 "rejects": rejects if max_rejected else None,
             }
+            | dict(places or {})
         )
         return db.bulk_load(step, base=tmp_path)
 

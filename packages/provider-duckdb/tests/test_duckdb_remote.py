@@ -294,3 +294,36 @@ def test_settings_are_checked_before_anything_runs(settings: dict[str, bool | st
     ((key, words),) = config.check({"path": "x", **settings})
     assert key == problem[0]
     assert words.startswith(problem[1])
+
+
+def test_a_remote_file_that_may_be_missing(connect: Connect, s3: S3, bucket: str) -> None:
+    """The service is asked: no file leaves an empty table, another spelling is found, no access is an error."""
+    db = connect()
+    db.execute("CREATE TABLE t (i INTEGER)")
+    s3.put(f"{bucket}/b.csv", b"i\n1\n2\n")
+    more = {"mode": "replace_rows", "optional": True}
+    assert load(db, f"s3://{bucket}/A.csv", "csv", others=[f"s3://{bucket}/b.csv"], **more).rows_loaded == 2
+    assert load(db, f"s3://{bucket}/a.csv", "csv", **more).files == 0
+    assert db.fetch("FROM t") == []
+    with pytest.raises(LoadError, match=r"a file is missing in s3://.*:\n  a.csv$"):
+        load(db, f"s3://{bucket}/a.csv", "csv", beside=[{"uris": [f"s3://{bucket}/b.csv"]}])
+
+
+def test_a_web_server_is_asked_for_a_file_that_may_be_missing(open_database: Open, web: Web, tmp_path: Path) -> None:
+    """Only a server that says there is none has none: one that refuses is an error."""
+    (tmp_path / "ca.pem").write_bytes(web.certificates)
+    db = open_database(ca_cert_file="ca.pem")
+    db.execute("CREATE TABLE t (i INTEGER)")
+    web.files["/there.csv"] = b"i\n1\n"
+    web.statuses["/refused.csv"] = 403
+    more = {"mode": "replace_rows", "optional": True}
+    assert load(db, web.uri("/none.csv"), "csv", others=[web.uri("/there.csv")], **more).rows_loaded == 1
+    assert load(db, web.uri("/none.csv"), "csv", **more).files == 0
+    with pytest.raises(LoadError, match=r"cannot read .*/refused\.csv"):
+        load(db, web.uri("/refused.csv"), "csv", **more)
+
+
+def test_an_archive_on_another_machine_is_refused(connect: Connect, bucket: str) -> None:
+    """The engine cannot unpack it, and it may be large: the error says what to do."""
+    with pytest.raises(LoadError, match="a zip on another machine is not unpacked; bring it here, or unpack it there"):
+        load(connect(), f"s3://{bucket}/v.zip/CONCEPT.csv", "athena")

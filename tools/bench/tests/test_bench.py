@@ -74,7 +74,7 @@ def test_the_workflow_reads_parquet_where_it_is_told_to(tmp_path: Path) -> None:
     root = make_project(tmp_path / "project", Source(demo.files, demo.vocabulary, "parquet"))
     steps = YAML(typ="safe").load((root / "workflow.yaml").read_text("utf-8"))["steps"]
     formats = {step["name"]: step["format"] for step in steps if step["kind"] == "bulk_load"}
-    assert formats == {"vocabulary": "athena", "seed": "csv", "seed_source": "csv", "source": "parquet"}
+    assert formats == {"seed": "csv", "seed_source": "csv", "source": "parquet"}
     source = next(step for step in steps if step["name"] == "source")
     assert {Path(table["file"]).suffix for table in source["tables"].values()} == {".parquet"}
 

@@ -169,6 +169,12 @@ def show_failures(record: RunRecord) -> None:
         console.print(Text(printable(f"\n{record.error}"), style="bold red"))
 
 
+def show_notes(record: RunRecord) -> None:
+    """What the steps found that is good to know, a line each."""
+    for text in record.notes():
+        click.echo(printable(f"note: {one_line(text)}"))
+
+
 def show_steps(steps: Sequence[StepRecord]) -> None:
     """What happened to each step."""
     rows = [(step.name, step.state, step.rows, step.seconds, one_line(step.error or "")) for step in steps]

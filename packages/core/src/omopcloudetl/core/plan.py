@@ -17,6 +17,8 @@ from omopcloudetl.core.text import one_line, plural
 PLAN_VERSION: Literal[1] = 1
 
 Transaction = Literal["step", "none"]
+Reports = Literal["note", "warning"]
+"""What a text of a query is: something to know, or something that deserves a look."""
 
 
 class PlanModel(BaseModel):
@@ -42,6 +44,8 @@ class Statement(PlanModel):
     """Set for a check: the statement is a query, and any row it returns fails the step with this message."""
     counted: bool = True
     """Whether the rows it writes are the step's result; not for keys and intermediate tables."""
+    reports: Reports | None = None
+    """Set for a query that tells something: the first value of each row is a text for the run's record."""
 
 
 class LoadColumn(PlanModel):
@@ -111,6 +115,15 @@ class SqlStep(StepBase):
     __str__ = __repr__
 
 
+class NeededFile(PlanModel):
+    """A file without which a load must not begin."""
+
+    uris: tuple[str, ...]
+    """Where it may be: one of these places is enough."""
+    needed_by: str | None = None
+    """The first rule that reads it, as `file:line`."""
+
+
 class BulkLoadStep(StepBase):
     """Files into one table, by the database's own means."""
 
@@ -126,6 +139,12 @@ class BulkLoadStep(StepBase):
     columns: tuple[LoadColumn, ...] = ()
     rejects: RejectOptions | None = None
     """None where a malformed record fails the load."""
+    others: tuple[str, ...] = ()
+    """Where else the files may be, in this order, if there is none at `uri`."""
+    optional: bool = False
+    """Whether there may be no file; the table is empty then."""
+    beside: tuple[NeededFile, ...] = ()
+    """Files of other loads that must be there, too, before this one changes anything."""
 
     def sql(self) -> str:
         """What it loads, as comments: only the provider knows the statement."""
@@ -234,6 +253,8 @@ def _statement(statement: Statement) -> Iterator[str]:
     yield f"-- {one_line(statement.purpose)}"
     if statement.check is not None:
         yield f"-- a check: the step fails if a row comes back: {one_line(statement.check)}"
+    if statement.reports is not None:
+        yield f"-- each row is a {statement.reports} in the run's record"
     yield f"{statement.sql.rstrip().removesuffix(';')};"
 
 

@@ -38,6 +38,10 @@ class StepRecord(RecordModel):
     rows_rejected: int | None = None
     bytes_read: int | None = None
     files: int | None = None
+    notes: list[str] = []
+    """What the step found that is good to know."""
+    warnings: list[str] = []
+    """What it found that deserves a look, although it went well."""
     error: str | None = None
     """Why it failed, or which failed step it was waiting for; a step that `resume` passed over has none."""
 
@@ -87,7 +91,12 @@ class RunRecord(RecordModel):
             for step in self.steps
             if step.rows_rejected
         ]
-        return [*rejected, *ledger_warnings(self.ledger)]
+        found = [text for step in self.steps for text in step.warnings]
+        return [*rejected, *found, *ledger_warnings(self.ledger)]
+
+    def notes(self) -> list[str]:
+        """What the steps found that is good to know."""
+        return [text for step in self.steps for text in step.notes]
 
     def __repr__(self) -> str:
         done = sum(step.state == "done" for step in self.steps)

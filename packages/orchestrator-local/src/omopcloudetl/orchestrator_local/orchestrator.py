@@ -148,7 +148,7 @@ class _Execution:
             raise
         record = self._records[step.name]
         for name, value in asdict(outcome).items():
-            setattr(record, name, value)
+            setattr(record, name, list(value) if isinstance(value, tuple) else value)
         self._finish(step, "done")
         self._schedule.done(step.name)
 

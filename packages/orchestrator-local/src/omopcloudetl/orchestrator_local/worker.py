@@ -12,12 +12,13 @@ from typing import assert_never
 
 from omopcloudetl.core.connection import BaseConnection
 from omopcloudetl.core.errors import CheckError, DatabaseError, StatementError
-from omopcloudetl.core.plan import BulkLoadStep, SqlStep, Statement
+from omopcloudetl.core.plan import BulkLoadStep, Reports, SqlStep, Statement
 
 ATTEMPTS = 3
 INTERRUPTED = "the run was interrupted"
 FIRST_WAIT = 0.2
 ROWS_SHOWN = 5
+TEXTS_KEPT = 100
 FIRST_WORD = re.compile(r"(?:\s+|--[^\n]*\n|/\*.*?\*/)*(\w+)", re.DOTALL)
 WRITES = {"INSERT", "MERGE", "UPDATE", "WITH", "COPY"}
 
@@ -31,6 +32,8 @@ class Outcome:
     rows_rejected: int | None = None
     bytes_read: int | None = None
     files: int | None = None
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class InterruptedStepError(DatabaseError):
@@ -118,17 +121,20 @@ class Worker:
         if step.transaction == "step":
             scope = connection.transaction()
         counts: list[tuple[str, int]] = []
+        told: dict[Reports, list[str]] = {"note": [], "warning": []}
         with scope:
             for statement in step.statements:
                 if self._stop.is_set():
                     raise InterruptedStepError(INTERRUPTED)
                 if statement.check is not None:
                     _check(statement, connection)
-                    continue
-                rows = connection.execute(statement.sql).rows_affected
-                if rows is not None and statement.counted:
-                    counts.append((statement.sql, rows))
-        return Outcome(rows_affected=rows_written(counts))
+                elif statement.reports is not None:
+                    told[statement.reports] += _told(statement, connection)
+                else:
+                    rows = connection.execute(statement.sql).rows_affected
+                    if rows is not None and statement.counted:
+                        counts.append((statement.sql, rows))
+        return Outcome(rows_affected=rows_written(counts), notes=tuple(told["note"]), warnings=tuple(told["warning"]))
 
 
 def rows_written(counts: Iterable[tuple[str, int]]) -> int | None:
@@ -145,6 +151,11 @@ def rows_written(counts: Iterable[tuple[str, int]]) -> int | None:
         by_word[word] = by_word.get(word, 0) + rows
     written = [rows for word, rows in by_word.items() if word in WRITES]
     return sum(written) if written else by_word.get("CREATE")
+
+
+def _told(statement: Statement, connection: BaseConnection) -> list[str]:
+    """The texts of a query, the first ones of many."""
+    return [str(row[0]) for row in connection.fetch(statement.sql, limit=TEXTS_KEPT) if row[0] is not None]
 
 
 def _check(statement: Statement, connection: BaseConnection) -> None:

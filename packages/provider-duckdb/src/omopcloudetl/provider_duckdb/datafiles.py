@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from omopcloudetl.core.connection import ExecutionMetrics, Row
@@ -27,6 +28,9 @@ class LoadSession(Session, Protocol):
 
     def execute(self, sql: str) -> ExecutionMetrics:
         """Run one statement."""
+
+    def temp_folder(self) -> Path | None:
+        """Where there is room for what is unpacked; None for the system's own folder."""
 
     def transaction(self) -> AbstractContextManager[None]:
         """Commit at the end of the block, roll back if it raises."""

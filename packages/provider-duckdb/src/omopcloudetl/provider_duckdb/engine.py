@@ -113,6 +113,11 @@ class DuckDBConnection(BaseConnection):
                 raise LoadError(f"the engine cannot read remote files: {about}") from None
         self._reads_remote = True
 
+    def temp_folder(self) -> Path | None:
+        """The target's folder for what does not fit; None if it names none."""
+        named = self._config.temp_directory
+        return None if named is None else self._base / named
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit at the end of the block; roll back if it, or the commit itself, fails."""

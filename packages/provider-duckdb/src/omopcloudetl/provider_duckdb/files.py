@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -13,23 +14,43 @@ from omopcloudetl.core.errors import LoadError, StatementError
 from omopcloudetl.core.models.loads import Encoding
 from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.provider_duckdb import documents, readers, sql, textfile
-from omopcloudetl.provider_duckdb.datafiles import DataFile, FileGroup, Session
+from omopcloudetl.provider_duckdb.archives import archive_of, unpack
+from omopcloudetl.provider_duckdb.datafiles import DataFile, FileGroup, LoadSession, Session
 from omopcloudetl.provider_duckdb.problems import explained
 from omopcloudetl.provider_duckdb.remote import public
 from omopcloudetl.provider_duckdb.sql import FileColumn
 
 REMOTE = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 LAST_OF_LATIN_1 = "\u00ff"
+PACKED = re.compile(r"\.zip(/|$)", re.IGNORECASE)
 GLOB_CHARACTERS = re.compile(r"([\[*?])")
 
 
-def find_files(session: Session, uri: str, base: Path) -> list[DataFile]:
-    """The files that a path, a glob or a URI names, in alphabetical order; raises `LoadError`."""
-    if REMOTE.match(uri) and not uri.lower().startswith("file://"):
-        return _find_remote(session, uri)
-    path = Path(unquote(urlsplit(uri).path) if uri.lower().startswith("file://") else uri)
+def is_remote(uri: str) -> bool:
+    """Whether files lie on another machine."""
+    return REMOTE.match(uri) is not None and not uri.lower().startswith("file://")
+
+
+def local_path(uri: str) -> Path:
+    """The path that a URI of this machine means, relative or not."""
+    return Path(unquote(urlsplit(uri).path) if uri.lower().startswith("file://") else uri)
+
+
+def find_files(session: LoadSession, uri: str, base: Path, stack: ExitStack) -> list[DataFile]:
+    """The files that a path, a glob or a URI names, in alphabetical order; raises `LoadError`.
+
+    Members of a zip archive are unpacked, and removed when the stack is closed.
+    """
+    if is_remote(uri):
+        return find_remote(session, uri)
+    path = local_path(uri)
     full = base / path
+    archive = archive_of(full)
+    if archive is not None:
+        return _find_packed(session, *archive, base, stack)
     try:
+        if full.is_file() and PACKED.search(uri):
+            raise LoadError(f"{uri} is an archive; name what is in it, as in {uri}/*.csv")
         if full.is_file():
             return [_local(full, base)]
         if full.is_dir():
@@ -64,7 +85,24 @@ def _columns(session: Session, file: DataFile, load: BulkLoadStep, layout: str) 
             return _text(session, file, load)
 
 
-def _find_remote(session: Session, uri: str) -> list[DataFile]:
+def _find_packed(session: LoadSession, archive: Path, wanted: str, base: Path, stack: ExitStack) -> list[DataFile]:
+    label = str(_label(archive, base))
+    folder = session.temp_folder()
+    found = [
+        DataFile(str(path), _escaped(str(path)), f"{label}/{name}", path.stat().st_size)
+        for path, name in unpack(archive, wanted, label, folder, stack)
+    ]
+    if not found:
+        raise LoadError(f"no file in {label} matches {wanted}")
+    return found
+
+
+def find_remote(session: Session, uri: str) -> list[DataFile]:
+    """The files of another machine that a URI or a pattern names; raises `LoadError`."""
+    if PACKED.search(uri):
+        raise LoadError(
+            f"cannot load {public(uri)}: a zip on another machine is not unpacked; bring it here, or unpack it there"
+        )
     session.allow_remote(uri)
     scheme, _, place = uri.partition("://")
     uri = f"{scheme.lower()}://{place}"  # the engine knows no other spelling
@@ -85,12 +123,16 @@ def _glob(session: Session, pattern: str) -> list[str]:
 
 
 def _local(path: Path, base: Path) -> DataFile:
-    label = path.relative_to(base) if path.is_relative_to(base) else path
+    label = _label(path, base)
     try:
         size = path.stat().st_size
     except OSError as error:
         raise LoadError(f"cannot read {label}: {error.strerror}") from error
     return DataFile(str(path), _escaped(str(path)), str(label), size)
+
+
+def _label(path: Path, base: Path) -> Path:
+    return path.relative_to(base) if path.is_relative_to(base) else path
 
 
 def _escaped(path: str) -> str:

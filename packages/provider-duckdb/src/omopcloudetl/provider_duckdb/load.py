@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from omopcloudetl.core.connection import LoadMetrics
@@ -11,9 +12,10 @@ from omopcloudetl.core.errors import LoadError, StatementError
 from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.provider_duckdb import contract, files, readers, sql
 from omopcloudetl.provider_duckdb.casts import unreadable, value_of
-from omopcloudetl.provider_duckdb.datafiles import FileGroup, LoadSession
+from omopcloudetl.provider_duckdb.datafiles import DataFile, FileGroup, LoadSession
 from omopcloudetl.provider_duckdb.engine_rejects import count_lines
 from omopcloudetl.provider_duckdb.packed import refuse_damaged
+from omopcloudetl.provider_duckdb.places import find_load
 from omopcloudetl.provider_duckdb.problems import explained, is_about_csv
 from omopcloudetl.provider_duckdb.rejects import forget_rejects, load_with_rejects
 from omopcloudetl.provider_duckdb.sql import FileColumn, TableColumn
@@ -29,16 +31,9 @@ def load_files(session: LoadSession, load: BulkLoadStep, base: Path) -> LoadMetr
     delimiter at the very end of a line, with nothing behind it, is no value.
     """
     start = time.perf_counter()
-    found = files.find_files(session, load.uri, base)
-    for file in found:
-        if file.size is not None and load.format != "parquet":
-            refuse_damaged(file.path, file.label)
-    groups = files.group_by_columns(session, found, load)
-    table = session.table_columns(load.table) if load.mode == "replace_rows" else []
-    if load.mode == "replace_rows":
-        contract.refuse_other_table(load, groups, table)
-    contract.refuse_broken_contract(load, groups, table)
-    rows, rejected = _write(session, load, groups, table)
+    with ExitStack() as stack:
+        found = find_load(session, load, base, stack)
+        rows, rejected = _load(session, load, found) if found else _empty(session, load)
     sizes = [file.size for file in found if file.size is not None]
     return LoadMetrics(
         seconds=time.perf_counter() - start,
@@ -47,6 +42,27 @@ def load_files(session: LoadSession, load: BulkLoadStep, base: Path) -> LoadMetr
         files=len(found),
         bytes_read=sum(sizes) if len(sizes) == len(found) else None,
     )
+
+
+def _empty(session: LoadSession, load: BulkLoadStep) -> tuple[int, int]:
+    """What a load without files leaves of its table."""
+    with session.transaction():
+        forget_rejects(session, load)
+        session.execute(f"DELETE FROM {sql.qualified(load.table)}")
+    return 0, 0
+
+
+def _load(session: LoadSession, load: BulkLoadStep, found: Sequence[DataFile]) -> tuple[int, int]:
+    """Check the files and fill the table; returns how many rows were loaded and how many rejected."""
+    for file in found:
+        if file.size is not None and load.format != "parquet":
+            refuse_damaged(file.path, file.label)
+    groups = files.group_by_columns(session, found, load)
+    table = session.table_columns(load.table) if load.mode == "replace_rows" else []
+    if load.mode == "replace_rows":
+        contract.refuse_other_table(load, groups, table)
+    contract.refuse_broken_contract(load, groups, table)
+    return _write(session, load, groups, table)
 
 
 def _write(

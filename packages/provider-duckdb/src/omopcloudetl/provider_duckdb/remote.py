@@ -153,6 +153,12 @@ def is_transient_status(words: str) -> bool:
     return code == 429 or code >= 500 or any(text in words for text in TRANSIENT)
 
 
+def is_missing(words: str) -> bool:
+    """Whether a server says that it has no such file."""
+    status = STATUS.search(words)
+    return status is not None and int(status[1] or status[2]) == 404
+
+
 def _certificate_help(cause: str) -> str:
     if "SSL" not in cause:
         return ""

@@ -102,13 +102,14 @@ def show_how_to_go_on(options: ProjectOptions) -> None:
 
 
 def _show(record: RunRecord, plan: CompiledWorkflowPlan, options: ProjectOptions) -> None:
-    from omopcloudetl.cli.tables import show_plan, show_result, summary
+    from omopcloudetl.cli.tables import show_notes, show_plan, show_result, summary
 
     if record.state == "dry_run":
         click.echo(f"dry run on target {record.target} ({record.provider}): these steps would run, none of them does\n")
         show_plan(plan)
     show_result(record)
     click.echo(f"\n{summary(record)}")
+    show_notes(record)
     warn(record.warnings())
     if record.state == "failed":
         show_how_to_go_on(options)

@@ -75,11 +75,12 @@ def _head(record: RunRecord) -> dict[str, object]:
 
 
 def _show(record: RunRecord) -> None:
-    from omopcloudetl.cli.tables import show_result, show_steps, summary
+    from omopcloudetl.cli.tables import show_notes, show_result, show_steps, summary
 
     click.echo(f"{record.name} on {record.target} ({record.provider}), CDM {record.cdm_version}")
     click.echo(f"started {record.started_at:%Y-%m-%d %H:%M:%S %Z}, plan {record.plan_hash[:12]}")
     show_steps(record.steps)
     show_result(record)
     click.echo(f"\n{summary(record)}")
+    show_notes(record)
     warn(record.warnings())

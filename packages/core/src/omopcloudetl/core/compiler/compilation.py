@@ -18,8 +18,8 @@ from omopcloudetl.core.files.project_loader import LoadedProject
 from omopcloudetl.core.files.validation import close_match
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.models.loads import Column
-from omopcloudetl.core.models.workflow import BulkLoadStep, DmlStep, SqlStep
-from omopcloudetl.core.plan import Origin, Statement, Transaction
+from omopcloudetl.core.models.workflow import BulkLoadStep, DmlStep, SqlStep, VocabularyStep
+from omopcloudetl.core.plan import Origin, Reports, Statement, Transaction
 from omopcloudetl.core.specification.concepts import KnownConcepts
 from omopcloudetl.core.specification.models import CdmSpecification
 
@@ -38,6 +38,8 @@ class DraftStatement:
     check: str | None = None
     counted: bool = True
     """Whether its rows are the step's result."""
+    reports: Reports | None = None
+    """Whether its rows are texts for the run's record."""
 
 
 @dataclass
@@ -60,6 +62,12 @@ class DraftStep:
     writes: set[str] = field(default_factory=set)
     creates: set[str] = field(default_factory=set)
     """Tables this step makes, empty, for others to fill."""
+    after: set[str] = field(default_factory=set)
+    """Steps to wait for beyond those that its tables tell."""
+    guards: set[str] = field(default_factory=set)
+    """Tables that others may read only when this step has looked at them."""
+    vocabulary: VocabularyStep | None = None
+    """The step whose table `load_table` is, for tables of a vocabulary."""
     transaction: Transaction = "step"
 
 
@@ -233,7 +241,11 @@ class Compilation:
                 help_ = "write it in another way, or choose another target"
                 self.problem("unsupported", message, Position(place.file, place.line), help=help_)
                 continue
-            rendered.append(Statement(sql=sql, purpose=draft.purpose, check=draft.check, counted=draft.counted))
+            rendered.append(
+                Statement(
+                    sql=sql, purpose=draft.purpose, check=draft.check, counted=draft.counted, reports=draft.reports
+                )
+            )
         self._give_memory_back(len(rendered))
         return rendered
 

@@ -29,6 +29,7 @@ def infer_dependencies(compilation: Compilation) -> dict[str, set[str]]:
     """Step → the steps it must wait for."""
     steps = compilation.steps
     creators, writers = _by_table(steps, "creates"), _by_table(steps, "writes")
+    guards = _by_table(steps, "guards")
     is_whole = compilation.is_whole
     if compilation.knows_made_tables:
         check_tables(compilation, creators.keys() | writers.keys())
@@ -40,7 +41,9 @@ def infer_dependencies(compilation: Compilation) -> dict[str, set[str]]:
     for step in steps:
         needed = {name for table in step.reads for name in (*creators.get(table, ()), *writers.get(table, ()))}
         needed |= {name for table in step.writes for name in creators.get(table, ())}
-        needed |= explicit.get(step.name, set())
+        # Who writes a table comes before who looks at it.
+        needed |= {name for table in step.reads - step.writes for name in guards.get(table, ())}
+        needed |= explicit.get(step.name, set()) | step.after
         needed.discard(step.name)
         depends[step.name] = needed or ({SCHEMAS_STEP} - {step.name})
     if is_whole:

@@ -27,6 +27,7 @@ from omopcloudetl.core.compiler.rule_tests import check_expected_tables, check_r
 from omopcloudetl.core.compiler.sql_files import sql_step
 from omopcloudetl.core.compiler.staged import CompiledMapping
 from omopcloudetl.core.compiler.table_mapping import entity_of, table_mapping
+from omopcloudetl.core.compiler.vocabulary import files_of, vocabulary_steps
 from omopcloudetl.core.compiler.writes import write_tables
 from omopcloudetl.core.errors import in_order
 from omopcloudetl.core.files.project_loader import LoadedMapping, LoadedProject
@@ -34,7 +35,7 @@ from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.memory import collections_paused
 from omopcloudetl.core.models.mapping import EventMapping, TableMapping
 from omopcloudetl.core.models.workflow import BulkLoadStep as BulkLoadConfig
-from omopcloudetl.core.models.workflow import DdlStep, DmlStep, SqlStep
+from omopcloudetl.core.models.workflow import DdlStep, DmlStep, SqlStep, VocabularyStep
 from omopcloudetl.core.plan import (
     BulkLoadStep,
     CompiledWorkflowPlan,
@@ -118,8 +119,9 @@ NOT_WHAT_IT_DOES: dict[str, Any] = {
     "fingerprint": True,
     "origin": True,
     "summary": True,
-    "statements": {"__all__": {"purpose", "check", "counted"}},
+    "statements": {"__all__": {"purpose", "check", "counted", "reports"}},
     "columns": {"__all__": {"needed_by"}},
+    "beside": True,
 }
 """What a fingerprint leaves out: a comment above a rule moves lines, but changes nothing that is done."""
 
@@ -133,6 +135,8 @@ def compile_workflow_steps(compilation: Compilation) -> None:
                 ddl_step(compilation, step, index)
             case BulkLoadConfig():
                 bulk_load_steps(compilation, step, index)
+            case VocabularyStep():
+                vocabulary_steps(compilation, step, index)
             case SqlStep():
                 sql_step(compilation, step, index)
             case DmlStep():
@@ -244,6 +248,7 @@ def _planned_load(
     table: str,
     depends_on: list[str],
 ) -> BulkLoadStep:
+    uri = load_uri(compilation, load, table, draft.load_number)
     return BulkLoadStep(
         name=draft.name,
         summary=draft.summary,
@@ -251,11 +256,12 @@ def _planned_load(
         depends_on=tuple(depends_on),
         transaction=draft.transaction,
         origin=draft.origin,
-        uri=load_uri(compilation, load, table, draft.load_number),
+        uri=uri,
         format=table_format(load, table),
         text=text_options(load, table),
         table=(*compilation.schemas[load.schema_].split("."), table),
         mode="replace_rows" if load.schema_ == "vocab" else "create",
         columns=load_columns(compilation, load, table),
         rejects=reject_options(load, table, compilation.schemas["work"]),
+        **files_of(compilation, draft, uri),
     )

@@ -7,7 +7,9 @@ import os
 import re
 import shutil
 import warnings
+import zipfile
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -61,6 +63,7 @@ def check_runs(state: Path) -> Iterator[Finding]:
 def check_inputs(plan: CompiledWorkflowPlan, root: Path, sizes: list[int]) -> Iterator[Finding]:
     """Whether the files that the plan loads are there; those of other machines are not looked at."""
     missing: list[str] = []
+    found: dict[Path, None] = {}
     remote = 0
     for step in plan.steps:
         if not isinstance(step, BulkLoadStep):
@@ -68,15 +71,16 @@ def check_inputs(plan: CompiledWorkflowPlan, root: Path, sizes: list[int]) -> It
         if _REMOTE.match(step.uri) and not step.uri.lower().startswith("file://"):
             remote += 1
             continue
-        files = _files(step.uri, root)
-        sizes += [file.stat().st_size for file in files]
-        if not files:
+        files = next(filter(None, (_files(uri, root) for uri in (step.uri, *step.others))), [])
+        if not files and not step.optional:
             missing.append(f"{step.uri} ({step.origin.file}:{step.origin.line})")
-        missing += [f"{file} cannot be read" for file in files if not os.access(file, os.R_OK)]
+        found |= dict.fromkeys(files)
+    sizes += [file.stat().st_size for file in found]
+    missing += [f"{file} cannot be read" for file in found if not os.access(file, os.R_OK)]
     if missing:
         more = [f"and {len(missing) - SHOWN} more"] if len(missing) > SHOWN else []
-        found = "\n".join([f"{plural(len(missing), 'file')} missing", *missing[:SHOWN], *more])
-        yield Finding("input files", "problem", found, "set the variable that names their folder, or bring them there")
+        text = "\n".join([f"{plural(len(missing), 'file')} missing", *missing[:SHOWN], *more])
+        yield Finding("input files", "problem", text, "set the variable that names their folder, or bring them there")
     elif sizes:
         yield Finding("input files", "ok", f"{plural(len(sizes), 'file')}, {_size(sum(sizes))}")
     if remote:
@@ -102,9 +106,22 @@ def _files(uri: str, root: Path) -> list[Path]:
     exact = root / path
     if exact.is_file():
         return [exact]
+    archive = next((parent for parent in exact.parents if parent.suffix.lower() == ".zip" and parent.is_file()), None)
+    if archive is not None:
+        return [archive] if _has_member(archive, exact.relative_to(archive).as_posix()) else []
     pattern = path if Path(path).is_absolute() else f"{glob.escape(str(root))}/{path}"
     found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute pattern
     return [Path(name) for name in found if Path(name).is_file()]
+
+
+def _has_member(archive: Path, wanted: str) -> bool:
+    """Whether a zip archive has a member, in whichever folder."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            names = opened.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+    return any(fnmatchcase(name, wanted) or fnmatchcase(name.rpartition("/")[2], wanted) for name in names)
 
 
 def _size(count: int) -> str:

@@ -69,6 +69,18 @@ class BulkLoadStep(StepBase, LoadOptions):
     tables: Annotated[dict[Name, Annotated[LoadTable, BeforeValidator(bare_file)]], Field(min_length=1)]
 
 
+class VocabularyStep(StepBase):
+    """Loads OMOP's vocabularies as Athena delivers them, and checks what came."""
+
+    kind: Literal["vocabulary"]
+    from_: Annotated[str, Field(alias="from", min_length=1)]
+    """A folder or URI with Athena's files, a zip of them, or `:variable`."""
+    tables: Annotated[tuple[Name, ...], BeforeValidator(as_list)] = ()
+    """Only these tables; without it, every table that there is a file of. Tables that are named must have one."""
+    optional: Annotated[tuple[Name, ...], BeforeValidator(as_list)] = ()
+    """Tables that are empty where there is no file of them, even if they are named or a rule reads them."""
+
+
 class DmlStep(StepBase):
     """Runs mappings: files or globs below the project."""
 
@@ -113,7 +125,7 @@ class SourceTable(StrictModel):
 
 
 WorkflowStep = Annotated[
-    DdlStep | BulkLoadStep | DmlStep | SqlStep, Field(discriminator="kind"), BeforeValidator(with_kind)
+    DdlStep | BulkLoadStep | VocabularyStep | DmlStep | SqlStep, Field(discriminator="kind"), BeforeValidator(with_kind)
 ]
 
 

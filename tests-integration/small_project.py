@@ -102,13 +102,18 @@ class Vocabulary:
         name: str | None = None,
         start: str = "19700101",
         invalid: str = "",
+        class_: str = "X",
     ) -> "Vocabulary":
         """Add a concept; a standard one maps to itself, as in Athena."""
-        row = (id_, name or code, domain, vocabulary, "X", "S" if standard else "", code, start, "20991231", invalid)
+        row = (id_, name or code, domain, vocabulary, class_, "S" if standard else "", code, start, "20991231", invalid)
         self.concepts.append(row)
         if standard and not invalid:
             self.maps(id_, id_)
         return self
+
+    def field_concept(self, id_: int, field: str) -> "Vocabulary":
+        """Add the concept of a field of the CDM."""
+        return self.concept(id_, field, "Metadata", "CDM", standard=False, class_="Field")
 
     def maps(self, from_: int, to: int, relationship: str = "Maps to", *, invalid: str = "") -> "Vocabulary":
         """Add a relationship."""

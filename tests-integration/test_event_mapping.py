@@ -226,3 +226,15 @@ def test_further_columns_belong_to_their_table(etl: Etl) -> None:
     ran = etl.write([PERSON, mapping], one_day("A", "U"), vocabulary=VOCABULARY).run()
     assert ran.query("SELECT quantity, sig FROM cdm.drug_exposure") == [(3.0, "U")]
     assert len(ran.query("SELECT 1 FROM cdm.condition_occurrence")) == 1
+
+
+def test_a_further_concept_without_a_code_is_null(etl: Etl) -> None:
+    """An optional concept among `columns` is NULL where the source gives no code, 0 where the code has none."""
+    further = "columns: {condition_occurrence: {condition_status_concept_id: {concept: e.status, vocabulary: SNOMED}}}"
+    rows = [
+        row | {"status": status} for row, status in zip(one_day("A", "A", "A")["events"], ("", "A", "?"), strict=True)
+    ]
+    source = {"patients": patients("p1"), "events": rows}
+    ran = etl.write([PERSON, EVENT + further], source, vocabulary=VOCABULARY).run()
+    found = ran.query("SELECT condition_status_concept_id FROM cdm.condition_occurrence ORDER BY 1")
+    assert found == [(0,), (101,), (None,)]

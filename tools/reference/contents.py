@@ -25,6 +25,7 @@ from omopcloudetl.core.models.values import (
     ConceptValue,
     ConstantValue,
     DirectValue,
+    EventReferenceValue,
     ExpressionValue,
     IdValue,
     ReferenceValue,
@@ -112,6 +113,7 @@ COLUMN_VALUES = Page(
         Section("Concept", ConceptValue, ("columns", "specialty_concept_id")),
         Section("Id", IdValue, ("columns", "person_id")),
         Section("Reference", ReferenceValue, ("columns", "care_site_id")),
+        Section("Event", EventReferenceValue, ("columns", "cost_event_id")),
     ],
 )
 

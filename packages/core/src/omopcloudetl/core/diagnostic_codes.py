@@ -87,6 +87,13 @@ CODES: Mapping[str, Code] = {
         "No mapping gives ids by natural key to the table that is referred to.",
         "add a mapping to that table whose id is written {id: […]}",
     ),
+    "unknown-event": Code(
+        "No mapping of `kind: event` has the name that is referred to.",
+        "name such a mapping, or use {reference: TABLE}",
+    ),
+    "late-reference": Code(
+        "A reference to an event stands where it is known too late.", "see `event` in the reference of column values"
+    ),
     "key-arity": Code(
         "A natural key has another number of parts than elsewhere.", "give as many parts, in the same order"
     ),

@@ -73,7 +73,7 @@ class DraftStep:
 
 @dataclass
 class Compilation:
-    """The state of one compilation; passes add to `problems`, `needs` and `steps`, and read the rest."""
+    """The state of one compilation; passes add to what was found, and read the rest."""
 
     project: LoadedProject
     specification: CdmSpecification
@@ -89,6 +89,12 @@ class Compilation:
     """Logical table → column → the first place (`file:line`) that reads it."""
     entities: dict[str, int] = field(default_factory=dict)
     """CDM table with ids by natural key → number of parts of its natural key."""
+    events: dict[str, int] = field(default_factory=dict)
+    """Mapping of events → number of parts of its natural key."""
+    event_tables: set[str] = field(default_factory=set)
+    """CDM tables that a mapping of events may write."""
+    wanted_events: set[str] = field(default_factory=set)
+    """Mappings of events whose rows others refer to."""
     steps: list[DraftStep] = field(default_factory=list)
     read_at: dict[str, Position] = field(default_factory=dict)
     """Logical table → the first place that reads it."""

@@ -13,6 +13,7 @@ from sqlglot import exp
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement
 from omopcloudetl.core.compiler.domains import check_domain
+from omopcloudetl.core.compiler.event_joins import with_occurrences
 from omopcloudetl.core.compiler.lookups import DOMAIN_TABLES, OTHER_DOMAINS, VALUE_DOMAIN, routing
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import QUARANTINED, WRITTEN, FieldValue, StageBuilder
@@ -22,7 +23,7 @@ from omopcloudetl.core.compiler.too_long import text_limits, too_long_check, too
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.mapping import EventMapping, EventValue
 from omopcloudetl.core.models.values import IdValue
-from omopcloudetl.core.specification.models import CdmTable
+from omopcloudetl.core.specification.models import CdmSpecification, CdmTable
 
 _SAME_NAME = (
     "person_id",
@@ -70,6 +71,20 @@ def _event_fields(table: str, names: tuple[str, ...]) -> Mapping[str, str]:
     return MappingProxyType(fields)
 
 
+def event_tables(specification: CdmSpecification) -> list[str]:
+    """The tables that hold events: each row with an id, a person, a concept and a date."""
+    return [
+        table.name
+        for table in specification.in_schema("cdm")
+        if {"concept_id", "start_date", "person_id"} <= event_fields(table).keys() and table.has_own_id
+    ]
+
+
+def possible_tables(model: EventMapping) -> set[str]:
+    """The tables that a mapping's rows may be routed to."""
+    return {*{**DOMAIN_TABLES, **model.routes}.values(), OTHER_DOMAINS, model.default_table}
+
+
 def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventMapping) -> StagedMapping:
     """Add the mapping's stage step, with one contribution for each table its rows can be routed to."""
     scope = Scope(compilation, loaded, model)
@@ -88,21 +103,26 @@ def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventM
         *_unit(model, builder),
     ]
     extras = _extras(compilation, loaded, model, builder, tables, [role.name for role in roles])
+    further = list(chain(*extras.values()))
     required = [role for role in roles if role.name in {"person_id", "type_concept_id", "start_date"}]
     target = trees.coalesce(trees.column("target_table", concept.alias), trees.text(model.default_table))
     limits = {table.name: text_limits(table, _fillings(table, roles, extras.get(table.name, []))) for table in tables}
     policy = model.too_long or compilation.project.config.too_long
-    too_long = _too_long_reasons(limits, [*roles, *chain(*extras.values())], target) if policy == "quarantine" else []
+    too_long = _too_long_reasons(limits, [*roles, *further], target) if policy == "quarantine" else []
     rows = builder.rows(
         [
             *builder.key_columns(model.key, "key"),
             trees.named(target, "target_table"),
             trees.named(trees.coalesce(trees.column("fan_out", concept.alias), trees.number(1)), "fan_out"),
             *(trees.named(value.node, value.name) for value in roles),
-            *(trees.named(value.node, value.name) for values in extras.values() for value in values),
+            *(trees.named(value.node, value.name) for value in further if value.link is None),
+            *builder.link_columns(),
             trees.named(builder.reason(required, too_long), "row_reason"),
         ]
     )
+    names, keys = [role.name for role in roles], len(model.key)
+    order = [*(f"key_{i}" for i in range(1, keys + 1)), *names, *(x.name for x in further if x.link is None)]
+    rows = with_occurrences(rows, list(builder.links), order, fans_out=True)
     fate = trees.case(
         [(trees.is_null(trees.column("row_reason", "rows")), trees.text(WRITTEN))],
         trees.text(QUARANTINED),
@@ -110,7 +130,6 @@ def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventM
     routes = routing(model.routes, model.default_table)
     checks = _length_checks(builder, model, list(chain(*limits.values()))) if policy == "error" else []
     compilation.steps.append(stage_step(compilation, loaded, builder, stage_columns(rows, fate), routes, checks))
-    names, keys = [role.name for role in roles], len(model.key)
     contributions = [_contribution(loaded, keys, builder, t, names, extras.get(t.name, [])) for t in tables]
     if policy == "truncate":
         contributions = [contribution.limited(limits[contribution.table]) for contribution in contributions]
@@ -141,11 +160,7 @@ def _length_checks(builder: StageBuilder, model: EventMapping, limits: list[Text
 
 def _tables(compilation: Compilation, loaded: LoadedMapping, model: EventMapping) -> list[CdmTable]:
     """Every table a row may be routed to; names that are no event tables are reported."""
-    known = [
-        table.name
-        for table in compilation.specification.in_schema("cdm")
-        if {"concept_id", "start_date", "person_id"} <= event_fields(table).keys() and table.has_own_id
-    ]
+    known = event_tables(compilation.specification)
     named: list[tuple[str, tuple[str, ...]]] = [(model.default_table, ("default_table",))]
     named += [(name, ("routes", domain)) for domain, name in model.routes.items()]
     named += [(name, ("columns", name)) for name in model.columns]
@@ -160,8 +175,7 @@ def _tables(compilation: Compilation, loaded: LoadedMapping, model: EventMapping
                 found=name,
                 allowed=known,
             )
-    routed = {**DOMAIN_TABLES, **model.routes}
-    possible = {*routed.values(), OTHER_DOMAINS, model.default_table}
+    possible = possible_tables(model)
     for name in (name for name in model.columns if name in known and name not in possible):
         message = f"no row of {model.name} can be routed to '{name}'"
         help_ = f"take it out, or add a domain to `routes:` that goes to {name}"
@@ -261,7 +275,8 @@ def _extras(
                     help_ = "leave it out; the event's own keys fill it"
                     compilation.problem("misplaced-id", what, position, found=name, help=help_)
                 continue
-            found = builder.value(f"{table_name}__{name}", value, field.type, "columns", table_name, name)
+            path = ("columns", table_name, name)
+            found = builder.value(f"{table_name}__{name}", value, field.type, *path, required=field.required)
             extras.setdefault(table_name, []).append(found)
     return extras
 
@@ -289,7 +304,7 @@ def _contribution(
             given = [trees.column(end, "stage")] if end in roles else []
             instead = trees.column(start, "stage")
             columns[fields[end]] = trees.coalesce(given[0], instead) if given else instead
-    for value in extras:
+    for value in (value for value in extras if value.link is None):
         name, given_value = value.name.partition("__")[2], trees.column(value.name, "stage")
         # What is given for a required end date may be missing in a row; the start date stands for it then.
         columns[name] = trees.coalesce(given_value, columns[name]) if name in columns else given_value
@@ -310,4 +325,5 @@ def _contribution(
         workflow_step=loaded.step,
         excluded=builder.excluded,
         concept=trees.column("concept_id", "stage"),
+        linked={v.name.partition("__")[2]: (v.link, v.take) for v in extras if v.link is not None},
     )

@@ -11,11 +11,6 @@ from omopcloudetl.core.compiler.names import check_read_before_written, check_ta
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.plan import Origin
 
-_GENERATED = (
-    *(f"work.{kind}_" for kind in ("stage", "codes", "excluded", "key", "registry", "rows", "change", "full")),
-    *("work.ledger", "work.quarantine", "work.rejected_rows"),
-)
-
 
 def step_order(compilation: Compilation) -> tuple[dict[str, set[str]], list[DraftStep]]:
     """Step → the steps it must wait for, and the steps in an order that respects that; nothing without clear names."""

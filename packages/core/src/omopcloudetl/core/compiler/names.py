@@ -12,7 +12,15 @@ from omopcloudetl.core.errors import Position
 from omopcloudetl.core.models.loads import Column
 from omopcloudetl.core.models.workflow import BulkLoadStep
 
-_GENERATED = ("work.stage_", "work.codes_", "work.key_", "work.registry_", "work.ledger", "work.quarantine")
+_GENERATED = (
+    "work.stage_",
+    "work.codes_",
+    "work.event_",
+    "work.key_",
+    "work.registry_",
+    "work.ledger",
+    "work.quarantine",
+)
 
 
 def check_tables(compilation: Compilation, made: Set[str]) -> None:

@@ -7,7 +7,8 @@ A stage table holds every row the mapping is responsible for, also those that wi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from sqlglot import exp
 
@@ -15,6 +16,8 @@ from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.columns import Parsed
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.domains import check_domain
+from omopcloudetl.core.compiler.event_links import LONGEST, EventLink, check_event, check_late, check_taken, is_late
+from omopcloudetl.core.compiler.keys import key_text
 from omopcloudetl.core.compiler.literals import EXAMPLES, fits, is_in_range
 from omopcloudetl.core.compiler.lookups import VOCABULARY_TABLES, Lookup
 from omopcloudetl.core.compiler.scope import Scope
@@ -24,6 +27,7 @@ from omopcloudetl.core.models.values import (
     ConceptValue,
     ConstantValue,
     DirectValue,
+    EventReferenceValue,
     ExpressionValue,
     IdValue,
     ReferenceValue,
@@ -32,7 +36,16 @@ from omopcloudetl.core.models.values import (
 )
 from omopcloudetl.core.text import plural
 
-AnyColumnValue = DirectValue | ExpressionValue | ConstantValue | ValueMap | ConceptValue | IdValue | ReferenceValue
+AnyColumnValue = (
+    DirectValue
+    | ExpressionValue
+    | ConstantValue
+    | ValueMap
+    | ConceptValue
+    | IdValue
+    | ReferenceValue
+    | EventReferenceValue
+)
 _LOGICAL = {
     "integer": "integer",
     "bigint": "integer",
@@ -55,6 +68,10 @@ class FieldValue:
     """Conditions under which a NULL has a better reason than `missing`."""
     longest: int | None = None
     """How many characters the text has at most, where that can be told."""
+    link: EventLink | None = None
+    """The events that must be joined to the rows first."""
+    take: str = "id"
+    """What is taken of the event."""
 
     def quarantine_branches(self) -> list[tuple[exp.Expr, exp.Expr]]:
         """Branches of the reason's CASE for a field that must not be NULL."""
@@ -97,6 +114,10 @@ class StageBuilder:
     references: dict[tuple[str, tuple[str, ...]], Reference] = field(default_factory=dict)
     key: list[exp.Expr] = field(default_factory=list)
     """The natural key, as `key_1` and so on."""
+    links: dict[EventLink, exp.Expr] = field(default_factory=dict)
+    """The events that rows refer to, and the text of their natural key."""
+    target: str | None = None
+    """The CDM table of a mapping that has one."""
 
     @property
     def table(self) -> str:
@@ -117,6 +138,8 @@ class StageBuilder:
     def reads(self) -> set[str]:
         """Every logical table the stage reads."""
         keys = {f"work.key_{reference.entity}" for reference in self.references.values()}
+        if not is_late(self.compilation, self.target):
+            keys |= {link.table for link in self.links}
         return self.scope.reads | keys | (set(VOCABULARY_TABLES) if self.lookups else set())
 
     def text_of(self, parsed: Parsed) -> exp.Expr:
@@ -177,6 +200,8 @@ class StageBuilder:
                 return self._concept(name, value, *path, required=required)
             case ReferenceValue():
                 return self.reference(name, value.reference, value.key, *path)
+            case EventReferenceValue():
+                return self.event_reference(name, value, type_, *path, required=required)
             case IdValue():
                 self.compilation.problem(
                     "misplaced-id",
@@ -246,6 +271,31 @@ class StageBuilder:
         found = self.references[identity]
         given = trees.any_of(trees.not_null(part.copy()) for part in keys)
         return FieldValue(name, trees.column(f"{entity}_id", found.alias), True, ((given, f"unknown {entity}"),))
+
+    def event_reference(
+        self, name: str, value: EventReferenceValue, type_: str, *path: str | int, required: bool
+    ) -> FieldValue:
+        """What is taken of the row of an event; NULL when there is none, with `unknown` as the reason."""
+        step, field_name = self.compilation.dml_steps[self.scope.step], name.rpartition("__")[2]
+        check_event(self.compilation, value, partial(self.scope.at, *path))
+        check_taken(self.compilation, field_name, type_, value, self.scope.at(*path))
+        if is_late(self.compilation, self.target):
+            check_late(self.compilation, field_name, step.write, self.scope.at(*path, "event"), required=required)
+        parts = [self.text_of(self.scope.parse(part, *path, "key", as_delivered=True)) for part in value.key]
+        given = trees.any_of(trees.not_null(part.copy()) for part in parts)
+        key = trees.case([(given, key_text(parts))], None)
+        like = EventLink(value.event, "", value.pair)
+        link = next((x for x, k in self.links.items() if replace(x, alias="") == like and k == key), None)
+        if link is None:
+            link = replace(like, alias=f"event_{len(self.links) + 1}")
+            self.links[link] = key
+        self.compilation.wanted_events.add(value.event)
+        reasons = ((trees.not_null(trees.column(link.key, "rows")), f"unknown {value.event}"),)
+        return FieldValue(name, link.value(value.take), True, reasons, LONGEST, link, value.take)
+
+    def link_columns(self) -> list[exp.Expr]:
+        """The natural keys of the events that rows refer to."""
+        return [trees.named(key.copy(), link.key) for link, key in self.links.items()]
 
     def rows(self, projections: Sequence[exp.Expr]) -> exp.Select:
         """The mapping's rows with all the joins that its values need."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sqlglot import exp
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
+from omopcloudetl.core.compiler.event_links import EventLink
 from omopcloudetl.core.compiler.lookups import codes_query
 from omopcloudetl.core.compiler.names import check_joins
 from omopcloudetl.core.compiler.scope import Scope
@@ -47,6 +48,13 @@ class Contribution:
     """The standard concept, which tells the rows of one event apart."""
     derived: bool = False
     """Whether the rows are derived from all that there is, so that they are written anew at each run."""
+    linked: Mapping[str, tuple[EventLink, str]] = field(default_factory=dict)
+    """Field → the events of another mapping, and what is taken of them where the table is written."""
+
+    @property
+    def links(self) -> tuple[EventLink, ...]:
+        """What is joined to the rows where the table is written."""
+        return tuple(dict.fromkeys(link for link, _ in self.linked.values()))
 
     def limited(self, limits: Sequence[TextLimit]) -> Contribution:
         """The same rows, with the texts of some fields cut to what the fields hold."""
@@ -195,7 +203,7 @@ def columns_of(alias: str, names: Sequence[str]) -> list[exp.Expr]:
 
 def filled_fields(table: CdmTable, contributions: Sequence[Contribution]) -> list[str]:
     """The fields that any contribution fills, in the specification's order."""
-    filled = {name for contribution in contributions for name in contribution.columns}
+    filled = {name for contribution in contributions for name in (*contribution.columns, *contribution.linked)}
     return [field.name for field in table.fields if field.name in filled]
 
 

@@ -7,6 +7,8 @@ from sqlglot import exp
 from omopcloudetl.core.capabilities import Capability
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation
+from omopcloudetl.core.compiler.event_joins import with_events, with_occurrences
+from omopcloudetl.core.compiler.event_links import is_late
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import (
     MERGED,
@@ -37,15 +39,15 @@ def table_mapping(compilation: Compilation, loaded: LoadedMapping, model: TableM
     if target is None:
         return None
     scope = Scope(compilation, loaded, model)
-    builder = StageBuilder(compilation, scope, model.name)
+    builder = StageBuilder(compilation, scope, model.name, target=target.name)
     own_id = _own_id(compilation, loaded, model, target)
     values = _values(compilation, loaded, model, target, builder)
     _check_options(loaded, model, own_id, scope)
     key = own_id.id if own_id else model.key or ()
     path = ("columns", target.primary_key.name, "id") if own_id and target.primary_key else ("key",)
     key_columns = builder.key_columns(key, *path)
-    required = [value for value in values if target.by_name[value.name].required]
-    reasons = [*_key_reason(own_id, target, key_columns), *required]
+    plain, linked = [v for v in values if v.link is None], {v.name: v for v in values if v.link is not None}
+    reasons = [*_key_reason(own_id, target, key_columns), *(v for v in plain if target.by_name[v.name].required)]
     strategy: IdStrategy = own_id.strategy if own_id else None
     by_name = {value.name: value for value in values}
     limits, policy = text_limits(target, by_name), model.too_long or compilation.project.config.too_long
@@ -53,11 +55,18 @@ def table_mapping(compilation: Compilation, loaded: LoadedMapping, model: TableM
     rows = builder.rows(
         [
             *key_columns,
-            *(trees.named(value.node, value.name) for value in values),
+            *(trees.named(value.node, value.name) for value in plain),
+            *builder.link_columns(),
             trees.named(builder.reason(reasons, too_long), "row_reason"),
         ]
     )
-    query = stage_columns(rows, _fate(model, strategy, len(key), values))
+    names = [*(f"key_{i}" for i in range(1, len(key) + 1)), *(value.name for value in plain)]
+    rows = with_occurrences(rows, list(builder.links), names)
+    late = is_late(compilation, target.name)
+    if not late:
+        required = [value for value in linked.values() if target.by_name[value.name].required]
+        rows = with_events(rows, names, list(linked.values()), required)
+    query = stage_columns(rows, _fate(model, strategy, len(key), plain if late else values))
     written = trees.equal(trees.column("row_fate", "stage"), trees.text(WRITTEN))
     counts = too_long_counts(builder.table, limits, written, by_target=False) if policy == "error" else ()
     checks = too_long_check(model.name, counts, scope.at("name"))
@@ -66,12 +75,13 @@ def table_mapping(compilation: Compilation, loaded: LoadedMapping, model: TableM
         mapping=model.name,
         stage=builder.table,
         table=target.name,
-        columns={value.name: trees.column(value.name, "stage") for value in values},
+        columns={v.name: trees.column(v.name, "stage") for v in (plain if late else values)},
         condition=written,
         keys=len(key),
         strategy=strategy,
         workflow_step=loaded.step,
         excluded=builder.excluded,
+        linked={v.name: (v.link, v.take) for v in linked.values() if v.link} if late else {},
     ).limited(limits if policy == "truncate" else ())
     return StagedMapping(loaded, scope, builder, len(key), False, (contribution,))
 

@@ -17,7 +17,8 @@ from omopcloudetl.core.compiler.compilation import (
 from omopcloudetl.core.compiler.constants import check_constant_concepts
 from omopcloudetl.core.compiler.ddl import ddl_step, rejected_rows_step, schemas_step
 from omopcloudetl.core.compiler.derived.builders import derived_mapping
-from omopcloudetl.core.compiler.event_mapping import event_mapping
+from omopcloudetl.core.compiler.event_keys import event_steps
+from omopcloudetl.core.compiler.event_mapping import event_mapping, possible_tables
 from omopcloudetl.core.compiler.graph import step_order
 from omopcloudetl.core.compiler.ledger import LEDGER_QUERY, ledger_step
 from omopcloudetl.core.compiler.load_options import reject_options, table_format, text_options
@@ -146,11 +147,12 @@ def compile_workflow_steps(compilation: Compilation) -> None:
 
 
 def collect_entities(compilation: Compilation) -> None:
-    """Which tables get ids by natural key, so that other mappings can refer to their rows."""
+    """Which tables get ids by natural key, and which mappings make events, so that others can refer to their rows."""
     for loaded in compilation.project.mappings:
-        if not isinstance(loaded.model, TableMapping):
-            continue
-        entity = entity_of(compilation, loaded.model)
+        if isinstance(loaded.model, EventMapping):
+            compilation.events[loaded.model.name] = len(loaded.model.key)
+            compilation.event_tables |= possible_tables(loaded.model)
+        entity = entity_of(compilation, loaded.model) if isinstance(loaded.model, TableMapping) else None
         if entity is None:
             continue
         name, arity = entity
@@ -179,6 +181,7 @@ def compile_mappings(compilation: Compilation) -> None:
         return  # what is left of a mapping has no key, perhaps, and there will be no plan
     if not compilation.has_errors:
         write_tables(compilation, staged)
+        event_steps(compilation, staged)
     if not compilation.has_errors:
         ledger_step(compilation, staged)
 

@@ -87,18 +87,21 @@ def _can_find_rows(
 
 def check_kept_references(compilation: Compilation, staged: Sequence[CompiledMapping]) -> None:
     """A row that stays when its source is gone must not refer to a table whose rows do not."""
+    by_name = {mapping.name: mapping for mapping in staged}
     steps = {c.table: c.writing(compilation) for mapping in staged for c in mapping.contributions}
     for mapping in staged:
         step = compilation.dml_steps[mapping.loaded.step]
         if step.forgets or isinstance(mapping, DerivedRows):
             continue
-        for entity in dict.fromkeys(reference.entity for reference in mapping.builder.references.values()):
-            other = steps.get(entity)
+        entities = {f"cdm.{ref.entity}": steps.get(ref.entity) for ref in mapping.builder.references.values()}
+        for event in (by_name[link.event] for link in mapping.builder.links if link.event in by_name):
+            entities[event.name] = compilation.dml_steps[event.loaded.step]
+        for entity, other in entities.items():
             if other is not None and other.forgets:
                 compilation.problem(
                     "kept-reference",
                     f"rows of {mapping.name} stay when the source no longer has them ({_spelled(step)}), "
-                    f"but those of cdm.{entity}, which they refer to, do not ({_spelled(other)})",
+                    f"but those of {entity}, which they refer to, do not ({_spelled(other)})",
                     _place(compilation, step, "write"),
                     help=f"give '{other.name}' a `write` that keeps rows, or '{step.name}' one that does not",
                 )

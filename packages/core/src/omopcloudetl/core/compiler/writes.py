@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from sqlglot import exp
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
 from omopcloudetl.core.compiler.entity_keys import current_keys, owned_keys, primary_key_check
+from omopcloudetl.core.compiler.event_links import EventLink
 from omopcloudetl.core.compiler.keys import same_key
 from omopcloudetl.core.compiler.merge_entities import entity_statements
 from omopcloudetl.core.compiler.merge_rows import CARRIED, row_statements
@@ -57,7 +60,7 @@ def _write_step(compilation: Compilation, table: CdmTable, contributions: list[C
         origin=origin(compilation.project.workflow_document.at()),
         workflow_steps=tuple(dict.fromkeys(contribution.workflow_step for contribution in contributions)),
         statements=statements,
-        reads={name for c in contributions for name in (c.stage, c.excluded) if name},
+        reads={name for c in contributions for name in (c.stage, c.excluded, *(x.table for x in c.links)) if name},
         writes={f"cdm.{table.name}", *(f"work.{kind}_{table.name}" for kind in made)},
     )
 
@@ -130,30 +133,78 @@ def _with_key_ids(compilation: Compilation, table: CdmTable, contributions: Sequ
 # -- ids by ordinal, and ids that are given
 
 
+@dataclass(frozen=True)
+class OrdinalRows:
+    """The rows of a table whose ids are their numbers in a total order: mapping, natural key, then every column."""
+
+    compilation: Compilation
+    table: CdmTable
+    contributions: Sequence[Contribution]
+
+    @cached_property
+    def fields(self) -> list[str]:
+        """The fields that are filled."""
+        return filled_fields(self.table, self.contributions)
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """The columns of the longest natural key."""
+        return [f"key_{i}" for i in range(1, max(c.keys for c in self.contributions) + 1)]
+
+    @cached_property
+    def links(self) -> list[tuple[int, EventLink]]:
+        """Each link to events with the index of its contribution; among the rows its columns have their own names."""
+        return [(i, link) for i, contribution in enumerate(self.contributions) for link in contribution.links]
+
+    @property
+    def order(self) -> list[str]:
+        """The columns that give the order."""
+        linked = [name for index, link in self.links for name in renamed(index, link).columns]
+        return ["mapping_number", *self.keys, *linked, *self.fields]
+
+    def of(self, index: int, *more: exp.Expr) -> exp.Select:
+        """The rows of one contribution; `more` are further columns."""
+        contribution, text = self.contributions[index], self.compilation.type("text")
+        own_keys = contribution.key_names()
+        keys = [
+            trees.column(name, "stage") if name in own_keys else trees.named(trees.null_of(text), name)
+            for name in self.keys
+        ]
+        projections = [*more, trees.named(trees.number(index + 1), "mapping_number"), *keys]
+        for owner, link in self.links:
+            for name, own in zip(link.columns, renamed(owner, link).columns, strict=True):
+                type_ = self.compilation.type("bigint") if name == link.occurrence else text
+                value = trees.column(name, "stage") if owner == index else trees.null_of(type_)
+                projections.append(trees.named(value, own))
+        fields = projected(self.compilation, self.table, contribution, self.fields)
+        return from_stage(trees.select(*projections, *fields), contribution)
+
+
+def renamed(index: int, link: EventLink) -> EventLink:
+    """A contribution's link under an alias that no other contribution of the table has."""
+    return replace(link, alias=f"m{index + 1}_{link.alias}")
+
+
 def _with_ordinal_ids(compilation: Compilation, table: CdmTable, contributions: Sequence[Contribution]) -> exp.Select:
     """Number the rows by mapping, natural key and then every column, so that the order is total."""
     assert table.primary_key is not None
-    fields = filled_fields(table, contributions)
-    keys = [f"key_{i}" for i in range(1, max(c.keys for c in contributions) + 1)]
-    text = compilation.type("text")
-    queries = []
-    for number, contribution in enumerate(contributions, start=1):
-        key_columns = [
-            trees.column(name, "stage") if name in contribution.key_names() else trees.named(trees.null_of(text), name)
-            for name in keys
+    rows = OrdinalRows(compilation, table, contributions)
+    result = trees.select(trees.named(trees.row_number(columns_of("rows", rows.order)), table.primary_key.name))
+    for name in rows.fields:
+        value: exp.Expr = trees.column(name, "rows")
+        taken = [
+            renamed(index, link).value(take)
+            for index, contribution in enumerate(contributions)
+            if name in contribution.linked
+            for link, take in [contribution.linked[name]]
         ]
-        projections = [
-            trees.named(trees.number(number), "mapping_number"),
-            *key_columns,
-            *projected(compilation, table, contribution, fields),
-        ]
-        queries.append(from_stage(trees.select(*projections), contribution))
-    order = columns_of("rows", ["mapping_number", *keys, *fields])
-    result = trees.select(
-        trees.named(trees.row_number(order), table.primary_key.name),
-        *(trees.named(trees.column(name, "rows"), name) for name in fields),
-    )
-    return trees.from_(result, trees.subquery(trees.union(queries), "rows"))
+        result.append("expressions", trees.named(trees.coalesce(value, *taken) if taken else value, name))
+    every = trees.union([rows.of(index) for index in range(len(contributions))])
+    trees.from_(result, trees.subquery(every, "rows"))
+    for index, link in rows.links:
+        own = trees.equal(trees.column("mapping_number", "rows"), trees.number(index + 1))
+        renamed(index, link).join_to(result, "rows", also=[own])
+    return result
 
 
 def _with_given_ids(compilation: Compilation, table: CdmTable, contributions: Sequence[Contribution]) -> exp.Query:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -11,11 +11,11 @@ from sqlglot import exp, parse
 from omopcloudetl.core.compiler.scope import AUTHOR_DIALECT
 from omopcloudetl.core.explain.context import Context, place_of
 from omopcloudetl.core.explain.model import FieldExplanation, Filling, Id, Part, ReadColumn
-from omopcloudetl.core.explain.rules import id_path, rows_of
-from omopcloudetl.core.explain.statements import CODES, KEYS, assigned, columns_read, fills, target_of
+from omopcloudetl.core.explain.rules import extra_column, id_path, rows_of
+from omopcloudetl.core.explain.statements import CODES, EVENTS, KEYS, assigned, columns_read, fills, target_of
 from omopcloudetl.core.files.project_loader import LoadedMapping
-from omopcloudetl.core.models.mapping import TableMapping
-from omopcloudetl.core.models.values import IdValue
+from omopcloudetl.core.models.mapping import EventMapping, TableMapping
+from omopcloudetl.core.models.values import ColumnValue, EventReferenceValue, IdValue
 from omopcloudetl.core.models.workflow import SqlStep as SqlFileStep
 from omopcloudetl.core.plan import BulkLoadStep, SqlStep
 from omopcloudetl.core.specification.models import CdmField, CdmTable
@@ -104,11 +104,41 @@ def _of_mapping(
         written_as = None if taken is None or as_it_is else context.sql.text(taken)
         head = replace(head, rules=tuple(rules), written_as=written_as)
         return head if brief else _with_sql(context, head, loaded, table.name, tuple(dict.fromkeys(parts)))
+    event = _event_of(loaded, table.name, name)
+    if event is not None:
+        return _of_event(context, step, head, loaded, (table.name, name, event), brief=brief)
     key = table.primary_key
     if key is not None and key.name == name and table.has_own_id:
         head = _with_id(context, head, loaded, table.name, name)
         return head if brief else _with_sql(context, head, loaded, table.name)
     return replace(head, note=_left_out(taken))
+
+
+def _event_of(loaded: LoadedMapping, table: str, name: str) -> str | None:
+    """The mapping of events that a field refers to."""
+    model = loaded.model
+    columns: Mapping[str, ColumnValue] = {}
+    if isinstance(model, TableMapping | EventMapping):
+        columns = model.columns if isinstance(model, TableMapping) else model.columns.get(table, {})
+    value = columns.get(name)
+    return value.event if isinstance(value, EventReferenceValue) else None
+
+
+def _of_event(
+    context: Context, step: SqlStep, head: Filling, loaded: LoadedMapping, field: tuple[str, str, str], *, brief: bool
+) -> Filling:
+    """A field whose events are joined where the table is written; `field` is table, name, and mapping of events."""
+    table, name, event = field
+    head = replace(head, rules=(context.rules.of_mapping(loaded, extra_column(loaded.model, table, name)),))
+    found = context.sql.joined(step, f"{EVENTS}{event}", name)
+    key = context.sql.contribution(step, f"work.{head.stage}", found[1]) if found else None
+    if found is None or not isinstance(key, exp.Column):
+        return head
+    head = replace(head, written_as=context.sql.text(found[0]))
+    if brief:
+        return head
+    head = _with_sql(context, head, loaded, table, (key.name,))
+    return replace(head, through=(*head.through, _through(f"{EVENTS}{event}")))
 
 
 def _left_out(taken: exp.Expr | None) -> str:
@@ -159,6 +189,8 @@ def _made_of(context: Context, columns: dict[str, exp.Expr], parts: Iterable[str
 def _through(table: str) -> str:
     if table.startswith(CODES):
         return f"{table}: codes and their concepts, from vocab.concept, concept_relationship and source_to_concept_map"
+    if table.startswith(EVENTS):
+        return f"{table}: the rows of the mapping {table.removeprefix(EVENTS)} by its natural key"
     return f"{table}: ids of cdm.{table.removeprefix(KEYS)} by its natural key"
 
 

@@ -57,6 +57,11 @@ def rule_path(model: Mapping, column: str) -> KeyPath:
             return ("policy",) if "policy" in model.model_fields_set else ("builder",)
 
 
+def extra_column(model: Mapping, table: str, field: str) -> str:
+    """The column of the mapping's stage for a field that `columns` fills."""
+    return field if isinstance(model, TableMapping) else f"{table}__{field}"
+
+
 def id_path(model: Mapping, field: str) -> KeyPath:
     """The keys of what the rows of a mapping are numbered by."""
     if isinstance(model, TableMapping) and field in model.columns:

@@ -10,7 +10,7 @@ from sqlglot import exp, parse_one
 from omopcloudetl.core.compiler.columns import owner
 from omopcloudetl.core.plan import CompiledWorkflowPlan, SqlStep, Statement
 
-CODES, KEYS = "work.codes_", "work.key_"
+CODES, KEYS, EVENTS = "work.codes_", "work.key_", "work.event_"
 _WRITES = (exp.Insert, exp.Update, exp.Merge, exp.Create)
 
 
@@ -70,6 +70,18 @@ class PlanSql:
                     return found.unalias()
         return None
 
+    def joined(self, step: SqlStep, table: str, field: str) -> tuple[exp.Expr, str] | None:
+        """What a write step takes for a field of a table that it joins itself, and the column by which it does."""
+        for _, tree in self.trees(step, table):
+            for query in tree.find_all(exp.Select):
+                for value in (node.unalias() for node in query.selects if node.alias_or_name == field):
+                    aliases = {node.table for node in value.find_all(exp.Column)}
+                    for join in query.args.get("joins") or ():
+                        if join.this.alias_or_name in aliases and _name(join.this) == table:
+                            by = (node for node in join.args["on"].find_all(exp.Column) if node.name.endswith("_key"))
+                            return value, next(node.name for node in by if node.table != join.this.alias_or_name)
+        return None
+
     def trees(self, step: SqlStep, table: str) -> Iterator[tuple[Statement, exp.Expr]]:
         """The statements of a step that name a logical table."""
         name = table.partition(".")[2]
@@ -117,7 +129,7 @@ def fills(tree: exp.Expr, field: str) -> bool | None:
 
 
 def columns_read(node: exp.Expr) -> tuple[list[tuple[str, str]], list[str]]:
-    """The (logical table, column) pairs of an expression, and the tables of keys and codes it looks them up in.
+    """The (logical table, column) pairs of an expression, and the tables of keys, codes and events it looks them up in.
 
     Where a value is looked up, the columns that it is looked up by are meant.
     """
@@ -133,7 +145,7 @@ def columns_read(node: exp.Expr) -> tuple[list[tuple[str, str]], list[str]]:
         if table is None:
             todo += [inner for node in _inside(column) for inner in node.find_all(exp.Column)]
             continue
-        if not table.startswith((CODES, KEYS)):
+        if not table.startswith((CODES, KEYS, EVENTS)):
             read.setdefault((table, column.name))
         elif column.table not in seen:
             seen.add(column.table)

@@ -1,4 +1,4 @@
-"""The ways to fill a column: direct, expression, constant, value_map, concept, id and reference."""
+"""The ways to fill a column: direct, expression, constant, value_map, concept, id, reference and event."""
 
 from __future__ import annotations
 
@@ -93,7 +93,27 @@ class ReferenceValue(StrictModel):
     """The natural key that this mapping gives to `id`; a row of an unknown one gets NULL."""
 
 
-_KINDS = ("direct", "expression", "constant", "value_map", "concept", "id", "reference")
+class EventReferenceValue(StrictModel):
+    """The row that another mapping of `kind: event` made: `{event: medications, key: [m.patient, m.code, m.start]}`.
+
+    A code with several standard concepts makes several rows, perhaps in several tables; the one with the lowest
+    concept stands for them all, so that what refers to the event refers to it once.
+    """
+
+    event: Name
+    """The mapping that made the row."""
+    key: Key
+    """The natural key of its source row, in the order of that mapping's `key`; of an unknown one it is NULL."""
+    take: Literal["id", "table", "domain", "domain_concept_id", "field_concept_id"] = "id"
+    """`id` for `cost_event_id`, `measurement_event_id` and the like; `domain` for `cost_domain_id`; `field_concept_id`,
+    the concept of the table's id in the vocabulary 'CDM', for `meas_event_field_concept_id` and the like;
+    `domain_concept_id` for `fact_relationship`."""
+    pair: bool = False
+    """Where several source rows share the key: whether the rows that refer to them take one each, in the order of
+    their contents, instead of all the first."""
+
+
+_KINDS = ("direct", "expression", "constant", "value_map", "concept", "id", "reference", "event")
 
 
 def _kind_of(value: Any) -> str | None:
@@ -119,7 +139,8 @@ ColumnValue = Annotated[
     | Annotated[ValueMap, Tag("value_map()")]
     | Annotated[ConceptValue, Tag("concept()")]
     | Annotated[IdValue, Tag("id()")]
-    | Annotated[ReferenceValue, Tag("reference()")],
+    | Annotated[ReferenceValue, Tag("reference()")]
+    | Annotated[EventReferenceValue, Tag("event()")],
     Discriminator(
         _kind_of,
         custom_error_type="column_value_kind",

@@ -1,0 +1,156 @@
+"""Makes `work.event_<mapping>`, for event mappings that others refer to: natural key → id and table of a row.
+
+A code with several standard concepts makes several rows; the one with the lowest concept stands for all of them. Source
+rows that share their natural key are counted, in the order of their ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlglot import exp, parse_one
+
+from omopcloudetl.core.compiler import trees
+from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
+from omopcloudetl.core.compiler.event_links import EVENT_FIELD, EVENT_ID, EVENT_KEY, EVENT_OCCURRENCE, EVENT_TABLE
+from omopcloudetl.core.compiler.keys import key_text
+from omopcloudetl.core.compiler.merge_rows import CONCEPT, KEY, MAPPING, OCCURRENCE
+from omopcloudetl.core.compiler.staged import CompiledMapping, Contribution, StagedMapping, columns_of
+from omopcloudetl.core.compiler.writes import OrdinalRows
+from omopcloudetl.core.specification.models import CdmTable
+
+_RANK = "event_rank"
+"""What the rows of one source row are told apart by: the lowest stands for it."""
+_FIELDS = """
+SELECT LOWER(concept_name) AS field_name, MIN(concept_id) AS concept_id FROM vocab.concept
+WHERE vocabulary_id = 'CDM' AND concept_class_id = 'Field' AND invalid_reason IS NULL
+GROUP BY LOWER(concept_name)
+"""
+
+
+def event_steps(compilation: Compilation, staged: Sequence[CompiledMapping]) -> None:
+    """Add the step of each event mapping that another refers to, or whose rows some SQL reads."""
+    wanted = compilation.wanted_events | {
+        table.removeprefix("work.event_") for step in compilation.steps for table in step.reads
+    }
+    for mapping in staged:
+        if mapping.name in wanted and isinstance(mapping, StagedMapping) and mapping.fans_out:
+            step = _step(compilation, staged, mapping)
+            step.statements = compilation.render(step.statements, step.origin)
+            compilation.steps.append(step)
+
+
+def _step(compilation: Compilation, staged: Sequence[CompiledMapping], mapping: StagedMapping) -> DraftStep:
+    table = f"work.event_{mapping.name}"
+    if compilation.dml_steps[mapping.loaded.step].write == "full":
+        rows, reads = _by_ordinal(compilation, staged, mapping)
+    else:
+        rows, reads = _by_registry(compilation, mapping)
+    made = compilation.generator.create_table_as(trees.table(table), _with_fields(_standing(rows)))
+    purpose = f"the rows that stand for the events of {mapping.name}"
+    return DraftStep(
+        name=f"events_{mapping.name}",
+        summary=f"find the rows of {mapping.name} by their natural key",
+        origin=origin(mapping.loaded.document.at("name")),
+        workflow_steps=(mapping.loaded.step,),
+        statements=[DraftStatement(tree, purpose, counted=False) for tree in made],
+        reads={*reads, "vocab.concept"},
+        writes={table},
+    )
+
+
+def _by_ordinal(
+    compilation: Compilation, staged: Sequence[CompiledMapping], mapping: StagedMapping
+) -> tuple[exp.Query, set[str]]:
+    """The mapping's rows numbered as they will be when their tables are written, and what is read for that."""
+    others = _contributions(staged)
+    queries, reads = [], {mapping.builder.table}
+    for contribution in mapping.contributions:
+        table = compilation.specification.by_name[contribution.table]
+        together = others[table.name]
+        query = _numbered(compilation, table, together, together.index(contribution))
+        queries.append(query)
+        reads |= {other.stage for other in together[: together.index(contribution)]}
+    number = trees.row_number(columns_of("each", [EVENT_TABLE, EVENT_ID]), columns_of("each", [EVENT_KEY, _RANK]))
+    each = trees.select(
+        *columns_of("each", [EVENT_KEY, EVENT_ID, EVENT_TABLE, _RANK]), trees.named(number, EVENT_OCCURRENCE)
+    )
+    return trees.from_(each, trees.subquery(trees.union(queries), "each")), reads
+
+
+def _contributions(staged: Sequence[CompiledMapping]) -> Mapping[str, list[Contribution]]:
+    """CDM table → its contributions, in the order in which their rows are numbered."""
+    found: dict[str, list[Contribution]] = {}
+    for contribution in (c for mapping in staged for c in mapping.contributions):
+        found.setdefault(contribution.table, []).append(contribution)
+    return found
+
+
+def _numbered(
+    compilation: Compilation, table: CdmTable, contributions: Sequence[Contribution], index: int
+) -> exp.Select:
+    """One contribution's rows with the ids they will have: after all rows of the contributions before it."""
+    ordinal = OrdinalRows(compilation, table, contributions)
+    contribution = contributions[index]
+    key = trees.named(key_text(columns_of("stage", contribution.key_names())), EVENT_KEY)
+    rows = ordinal.of(index, key, trees.named(trees.column("fan_out", "stage"), _RANK))
+    number: exp.Expr = trees.row_number(columns_of("rows", ordinal.order))
+    for other in contributions[:index]:
+        before = trees.from_(trees.select(trees.count_rows()), trees.table(other.stage, "stage"))
+        trees.where(before, other.condition.copy())
+        number = exp.Add(this=exp.Subquery(this=before), expression=number)
+    query = trees.select(
+        trees.column(EVENT_KEY, "rows"),
+        trees.named(number, EVENT_ID),
+        trees.named(trees.text(table.name), EVENT_TABLE),
+        trees.column(_RANK, "rows"),
+    )
+    return trees.from_(query, trees.subquery(rows, "rows"))
+
+
+def _by_registry(compilation: Compilation, mapping: StagedMapping) -> tuple[exp.Query, set[str]]:
+    """The mapping's rows that are in their tables now, of this run or kept from an earlier one, and what is read."""
+    queries: list[exp.Query] = []
+    reads: set[str] = set()
+    for contribution in mapping.contributions:
+        table = compilation.specification.by_name[contribution.table]
+        assert table.primary_key is not None
+        id_name, keys, registry = table.primary_key.name, f"work.key_{table.name}", f"work.registry_{table.name}"
+        query = trees.select(
+            trees.named(trees.column(KEY, "ours"), EVENT_KEY),
+            trees.named(trees.column(id_name, "ours"), EVENT_ID),
+            trees.named(trees.text(table.name), EVENT_TABLE),
+            trees.named(trees.column(CONCEPT, "registry"), _RANK),
+            trees.named(trees.column(OCCURRENCE, "registry"), EVENT_OCCURRENCE),
+        )
+        trees.from_(query, trees.table(keys, "ours"))
+        same_id = trees.equal(trees.column(id_name, "registry"), trees.column(id_name, "ours"))
+        trees.join(query, trees.table(registry, "registry"), same_id, side="")
+        queries.append(trees.where(query, trees.equal(trees.column(MAPPING, "ours"), trees.text(mapping.name))))
+        reads |= {keys, registry}
+    return trees.union(queries), reads
+
+
+def _standing(rows: exp.Query) -> exp.Select:
+    """Of the rows of each source row, the one with the lowest rank."""
+    choice = trees.row_number(
+        columns_of("ranked", [_RANK, EVENT_TABLE, EVENT_ID]), columns_of("ranked", [EVENT_KEY, EVENT_OCCURRENCE])
+    )
+    names = [EVENT_KEY, EVENT_OCCURRENCE, EVENT_ID, EVENT_TABLE]
+    ranked = trees.select(*columns_of("ranked", names), trees.named(choice, "choice"))
+    trees.from_(ranked, trees.subquery(rows, "ranked"))
+    query = trees.from_(trees.select(*columns_of("found", names)), trees.subquery(ranked, "found"))
+    return trees.where(query, trees.equal(trees.column("choice", "found"), trees.number(1)))
+
+
+def _with_fields(query: exp.Select) -> exp.Select:
+    """Beside each event the concept of its table's id; 0 where the vocabulary 'CDM' is not loaded."""
+    fields = parse_one(_FIELDS, read="duckdb")
+    assert isinstance(fields, exp.Query)
+    trees.without_places(fields)
+    table, id_ = trees.column(EVENT_TABLE, "found"), trees.text("_id")
+    name = exp.DPipe(this=exp.DPipe(this=table, expression=trees.text(".")), expression=table.copy())
+    same_name = trees.equal(trees.column("field_name", "fields"), exp.DPipe(this=name, expression=id_))
+    concept = trees.coalesce(trees.column("concept_id", "fields"), trees.number(0))
+    query.append("expressions", trees.named(concept, EVENT_FIELD))
+    return trees.join(query, trees.subquery(fields, "fields"), same_name)

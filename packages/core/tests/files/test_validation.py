@@ -25,7 +25,7 @@ EVENT = (
 )
 WORKFLOW = "name: w\nsteps:\n  - {name: a, kind: ddl, schema: cdm}\n"
 PROJECT = "name: p\ntargets:\n  t: {provider: x}\n"
-COLUMN_KINDS = ("direct", "expression", "constant", "value_map", "concept", "id", "reference")
+COLUMN_KINDS = ("direct", "expression", "constant", "value_map", "concept", "id", "reference", "event")
 
 
 def mistakes(kind: str, text: str) -> list[Diagnostic]:
@@ -162,7 +162,7 @@ def test_an_unknown_kind_is_shown_with_the_kinds_there_are(
     ],
 )
 def test_a_column_must_be_filled_in_exactly_one_way(value: str, near: str | None) -> None:
-    """A column value that names no kind, or two, is shown the seven kinds."""
+    """A column value that names no kind, or two, is shown the kinds."""
     found = mistake("mapping", column(value))
     assert (found.code, place(found), found.suggestion) == ("unknown-kind", (7, 6), near)
     assert found.allowed == COLUMN_KINDS

@@ -62,6 +62,27 @@ steps:
   - {name: source, kind: bulk_load, schema: source, from: "s3://exports/daily", format: csv, tables: {patients: FILE}}
 """
 
+IN_PLACE_WORKFLOW = """
+name: hospital
+steps:
+  - {name: cdm_tables, kind: ddl, schema: cdm}
+  - {name: source, kind: bulk_load, schema: source, from: data, format: parquet, in_place: IN_PLACE,
+     tables: {patients: {file: patients.parquet, columns: {id: text, born: integer}}}}
+  - {name: mappings, kind: dml, mappings: mappings/*.yaml}
+"""
+IN_PLACE_PERSON = """
+name: person
+kind: table
+target: cdm.person
+from: {p: source.patients}
+columns:
+  person_id: {id: [p.id]}
+  gender_concept_id: 0
+  year_of_birth: p.born
+  race_concept_id: 0
+  ethnicity_concept_id: 0
+"""
+
 
 def _run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "omopcloudetl.cli", *(arguments or ("run",)), "--project", str(root)]
@@ -153,3 +174,35 @@ def test_credentials_of_s3_are_in_nothing_that_is_printed_or_written(
     for secret in (KEY_ID, SECRET):
         assert secret not in printed
         assert not [path.name for path in written if secret.encode() in path.read_bytes()]
+
+
+def test_parquet_in_place_makes_the_same_cdm_as_a_copy(tmp_path: Path) -> None:
+    """Also in a database where the table was a copy before; the CDM outlives the files."""
+    (tmp_path / "data").mkdir()
+    file = tmp_path / "data/patients.parquet"
+    with duckdb.connect() as connection:
+        query = "SELECT 'p' || range AS \"Id\", CAST(1950 + range AS BIGINT) AS born FROM range(40)"
+        connection.execute(f"COPY ({query}) TO '{file}' (FORMAT parquet)")
+    (tmp_path / "project.yaml").write_text(PROJECT)
+    (tmp_path / "mappings").mkdir()
+    (tmp_path / "mappings/person.yaml").write_text(IN_PLACE_PERSON)
+    found = []
+    for in_place in ("false", "true", "true"):
+        (tmp_path / "workflow.yaml").write_text(IN_PLACE_WORKFLOW.replace("IN_PLACE", in_place))
+        done = _run(tmp_path, "run", "--format", "json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        loaded = next(step for step in json.loads(done.stdout)["steps"] if step["name"] == "source_patients")
+        with duckdb.connect(str(tmp_path / "omop.duckdb"), read_only=True) as connection:
+            rows = connection.execute("SELECT * FROM cdm.person ORDER BY person_id").fetchall()
+            views = connection.execute("SELECT count(*) FROM duckdb_views() WHERE schema_name = 'source'").fetchall()
+        found.append((rows, loaded["rows_loaded"], loaded["bytes_read"]))
+        assert views == [(int(in_place == "true"),)]
+    assert len(rows) == 40
+    assert found == [found[0]] * 3
+
+    file.unlink()
+    with duckdb.connect(str(tmp_path / "omop.duckdb"), read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM cdm.person").fetchall() == [(40,)]
+    done = _run(tmp_path)
+    assert done.returncode == 1
+    assert "data/patients.parquet" in done.stdout + done.stderr

@@ -108,7 +108,7 @@ def make_project(directory: Path, source: Source) -> Path:
 
 
 def read_parquet(workflow: Path) -> None:
-    """Let the workflow load Parquet files in place of the CSV files that `source_uri` names."""
+    """Let the workflow read Parquet files, where they are, instead of the CSV files that `source_uri` names."""
     from ruamel.yaml import YAML
 
     yaml = YAML()
@@ -116,6 +116,7 @@ def read_parquet(workflow: Path) -> None:
     for step in document["steps"]:
         if step.get("from") == ":source_uri":
             step["format"] = "parquet"
+            step["in_place"] = True
             for table in step["tables"].values():
                 table["file"] = Path(table["file"]).with_suffix(".parquet").name
     with workflow.open("w", encoding="utf-8") as file:

@@ -30,10 +30,9 @@ def test_growth_is_told_in_units_of_n_log_n() -> None:
 def test_the_step_that_grows_most_is_named() -> None:
     """The worst of those that cost enough to tell, and none where all are short."""
     smaller = _size(10_000, fine=1.0, bad=1.0, short=0.001)
-    assert worst_growth(smaller, _size(100_000, fine=10.0, bad=80.0, short=LEAST_CPU / 2)) == (
-        "bad",
-        pytest.approx(6.4),
-    )
+    worst = worst_growth(smaller, _size(100_000, fine=10.0, bad=80.0, short=LEAST_CPU / 2))
+    assert worst is not None
+    assert (worst[0], round(worst[1], 3)) == ("bad", 6.4)
     assert worst_growth(smaller, _size(100_000, short=LEAST_CPU / 2)) is None
 
 

@@ -88,6 +88,43 @@ def test_loads_that_may_reject_come_after_the_table_of_rejects(compile_project: 
     assert "rejected_rows" not in [step.name for step in compile_project().steps]
 
 
+def test_a_table_in_place_is_a_view(compile_project: Compile) -> None:
+    """Of the files that are read in place the plan makes views; a table may say otherwise than its step."""
+    tables = ("  a: a.parquet", "  b: {file: b.parquet, in_place: false}", "  c: {file: c.csv, format: csv}")
+    plan = compile_project(load("format: parquet", "in_place: true", "tables:", *tables))
+    assert {table: step.mode for table, step in loads(plan).items()} == {"a": "view", "b": "create", "c": "create"}
+
+
+@pytest.mark.parametrize(
+    ("edit", "place", "words"),
+    [
+        pytest.param({"from: data": "from: s3://bucket/x"}, "10:5", "the files of source.a are remote", id="remote"),
+        pytest.param(
+            {"schema: source": "schema: vocab", "a: a": "concept: a"},
+            "10:5",
+            "vocab.concept has types of its own",
+            id="vocabulary",
+        ),
+        pytest.param(
+            {"in_place: true": "description: x", "a.parquet": "{file: a.parquet, in_place: true}", "data": "s3://b"},
+            "11:35",
+            "the files of source.a are remote",
+            id="table",
+        ),
+    ],
+)
+def test_files_that_cannot_be_read_in_place_are_copied(
+    problem: Problem, edit: dict[str, str], place: str, words: str
+) -> None:
+    """The option is refused where it stands."""
+    files = load("format: parquet", "in_place: true", "tables: {a: a.parquet}")
+    for old, new in edit.items():
+        files = {name: text.replace(old, new) for name, text in files.items()}
+    found = problem(files)
+    assert (found.code, str(found.position)) == ("unfit-option", f"workflow.yaml:{place}")
+    assert words in found.message
+
+
 @pytest.mark.parametrize(
     ("lines", "code", "place", "words"),
     [
@@ -146,6 +183,20 @@ def test_loads_that_may_reject_come_after_the_table_of_rejects(compile_project: 
             "10:15",
             "is none of the words it may be",
             id="unknown encoding",
+        ),
+        pytest.param(
+            ("format: csv", "in_place: true", "tables: {a: a.csv}"),
+            "unfit-option",
+            "10:5",
+            "'in_place' means nothing for files of the format csv",
+            id="text in place",
+        ),
+        pytest.param(
+            ("format: parquet", "tables: {a: {file: a.parquet, in_place: 1}}"),
+            "invalid-value",
+            "10:45",
+            "must be true or false",
+            id="in place and no boolean",
         ),
     ],
 )

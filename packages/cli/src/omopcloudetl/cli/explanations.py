@@ -28,6 +28,8 @@ LABEL = 14
 CODE = 4
 """Columns before rules and SQL, whose lines are not folded."""
 WITHOUT_TERMINAL = 120
+LOADS = {"create": "made from the file", "replace_rows": "its rows are replaced", "view": "a view of the file"}
+"""What becomes of a table that is loaded, by the load's mode."""
 
 
 def show_explanation(found: Explanation, *, sql: bool) -> None:
@@ -194,7 +196,7 @@ def _show_content(found: StepExplanation, *, sql: bool) -> None:
 
 
 def _show_load(load: Load) -> None:
-    how = "made from the file" if load.mode == "create" else "its rows are replaced"
+    how = LOADS[load.mode]
     _item("loads", f"{load.uri} ({load.format}) into {load.table}, {how}")
     for label, (name, value) in zip(_once("options"), load.options.items(), strict=False):
         _item(label, f"{name}: {value!r}")

@@ -24,6 +24,7 @@ class Capability(StrEnum):
     HASH_IDS = "ids of 63 bits from MD5, the same on every engine"
     LOAD_CSV = "loading delimited text by the engine"
     LOAD_PARQUET = "loading Parquet by the engine"
+    LOAD_IN_PLACE = "a view of Parquet files, which stay where they are"
 
 
 @dataclass(frozen=True)

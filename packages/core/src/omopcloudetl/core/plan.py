@@ -134,8 +134,9 @@ class BulkLoadStep(StepBase):
     text: TextOptions = TextOptions()
     table: tuple[str, ...]
     """Physical name: (schema, table) or (catalog, schema, table)."""
-    mode: Literal["create", "replace_rows"]
-    """`create`: the table is made from the file, text as delivered; `replace_rows`: it exists, with types."""
+    mode: Literal["create", "replace_rows", "view"]
+    """`create`: the table is made from the file, text as delivered; `replace_rows`: it exists, with types; `view`: the
+    table is a view of the files, which stay where they are."""
     columns: tuple[LoadColumn, ...] = ()
     rejects: RejectOptions | None = None
     """None where a malformed record fails the load."""

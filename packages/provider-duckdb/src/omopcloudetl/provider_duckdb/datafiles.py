@@ -35,6 +35,9 @@ class LoadSession(Session, Protocol):
     def transaction(self) -> AbstractContextManager[None]:
         """Commit at the end of the block, roll back if it raises."""
 
+    def is_view(self, table: Sequence[str]) -> bool | None:
+        """Whether a name is that of a view; None if there is no such table or view."""
+
     def table_columns(self, table: Sequence[str]) -> list[TableColumn]:
         """The columns of a table, in order; empty when there is no such table."""
 

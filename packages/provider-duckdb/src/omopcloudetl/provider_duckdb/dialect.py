@@ -43,6 +43,7 @@ class DuckDBGenerator(BaseSQLGenerator):
         Capability.HASH_IDS: FULL,
         Capability.LOAD_CSV: FULL,
         Capability.LOAD_PARQUET: FULL,
+        Capability.LOAD_IN_PLACE: FULL,
     }
 
     def hash_id(self, text: exp.Expr) -> exp.Expr:

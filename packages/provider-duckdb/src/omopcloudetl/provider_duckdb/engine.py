@@ -137,6 +137,12 @@ class DuckDBConnection(BaseConnection):
         query = f"SELECT 1 FROM information_schema.tables WHERE {condition}"
         return bool(self._fetch(query, values, 1))
 
+    def is_view(self, table: Sequence[str]) -> bool | None:
+        """Whether a name is that of a view; None if there is no such table or view."""
+        condition, values = _named(table)
+        rows = self._fetch(f"SELECT table_type = 'VIEW' FROM information_schema.tables WHERE {condition}", values, 1)
+        return bool(rows[0][0]) if rows else None
+
     def columns(self, table: Sequence[str]) -> list[tuple[str, str]]:
         """Name and type of each column, in order."""
         return [(column.name, column.type) for column in self.table_columns(table)]

@@ -19,7 +19,13 @@ from omopcloudetl.provider_duckdb.places import find_load
 from omopcloudetl.provider_duckdb.problems import explained, is_about_csv
 from omopcloudetl.provider_duckdb.rejects import forget_rejects, load_with_rejects
 from omopcloudetl.provider_duckdb.sql import FileColumn, TableColumn
-from omopcloudetl.provider_duckdb.statements import SourceOf, create_statement, insert_statement, reading
+from omopcloudetl.provider_duckdb.statements import (
+    SourceOf,
+    create_statement,
+    drop_statement,
+    insert_statement,
+    reading,
+)
 
 DELIMITED = {"csv", "tsv", "athena"}
 
@@ -107,14 +113,26 @@ def _run(
     table: Sequence[TableColumn],
     source_of: SourceOf,
 ) -> int:
-    if load.mode == "create" and load.rejects is None:
-        return session.execute(create_statement(load, groups, source_of)).rows_affected or 0
+    drop = drop_statement(load, session.is_view(load.table))
+    if load.mode != "replace_rows" and load.rejects is None and drop is None:
+        return _created(session, load, groups, source_of)
     with session.transaction():
+        if drop is not None:
+            session.execute(drop)
         forget_rejects(session, load)
-        if load.mode == "create":
-            return session.execute(create_statement(load, groups, source_of)).rows_affected or 0
+        if load.mode != "replace_rows":
+            return _created(session, load, groups, source_of)
         session.execute(f"DELETE FROM {sql.qualified(load.table)}")
         return session.execute(insert_statement(load, groups, table, source_of)).rows_affected or 0
+
+
+def _created(session: LoadSession, load: BulkLoadStep, groups: Sequence[FileGroup], source_of: SourceOf) -> int:
+    """Make the table or the view anew; returns how many rows it has."""
+    copied = session.execute(create_statement(load, groups, source_of)).rows_affected or 0
+    if load.mode != "view":
+        return copied
+    patterns = [pattern for group in groups for pattern in group.patterns]
+    return int(str(session.fetch(readers.parquet_rows_query(patterns))[0][0]))
 
 
 def _unreadable_value(

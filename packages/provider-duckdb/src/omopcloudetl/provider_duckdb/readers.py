@@ -87,6 +87,11 @@ def parquet_names_query(path: str) -> str:
     return f"SELECT name FROM parquet_schema({literal(path)})"
 
 
+def parquet_rows_query(paths: Sequence[str]) -> str:
+    """A query for the number of rows that Parquet files say they have; their data are not read."""
+    return f"SELECT CAST(COALESCE(sum(num_rows), 0) AS BIGINT) FROM parquet_file_metadata({literals(paths)})"
+
+
 def _parquet_arguments(paths: Sequence[str], *, with_file: bool = False) -> str:
     files = f", filename={literal(FILE_COLUMN)}" if with_file else ""
     return f"{literals(paths)}, hive_partitioning=false{files}"

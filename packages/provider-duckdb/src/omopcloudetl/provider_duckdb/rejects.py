@@ -16,7 +16,7 @@ from omopcloudetl.provider_duckdb import documents, engine_rejects, readers
 from omopcloudetl.provider_duckdb.casts import refusal, refused
 from omopcloudetl.provider_duckdb.datafiles import DataFile, FileGroup, LoadSession
 from omopcloudetl.provider_duckdb.sql import FileColumn, TableColumn, identifier, literal, qualified
-from omopcloudetl.provider_duckdb.statements import create_statement, insert_statement
+from omopcloudetl.provider_duckdb.statements import create_statement, drop_statement, insert_statement
 
 REJECTED = 'temp."omopcloudetl rejected"'
 LINES = 'temp."omopcloudetl lines"'
@@ -81,6 +81,9 @@ def _fill(session: LoadSession, load: BulkLoadStep, staged: Sequence[Staged], ta
     def source_of(group: FileGroup) -> str:
         return sources[group.files[0].path]
 
+    drop = drop_statement(load, session.is_view(load.table))
+    if drop is not None:
+        session.execute(drop)
     if load.mode == "create":
         return session.execute(create_statement(load, groups, source_of)).rows_affected or 0
     session.execute(f"DELETE FROM {qualified(load.table)}")

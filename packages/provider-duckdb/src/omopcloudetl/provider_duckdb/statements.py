@@ -26,8 +26,20 @@ def reading(load: BulkLoadStep, *, parallel: bool = True, with_file: bool = Fals
     return source
 
 
+def drop_statement(load: BulkLoadStep, is_view: bool | None) -> str | None:
+    """What makes room where a view becomes a table, or a table a view; `is_view` is of what is there, if anything."""
+    if load.mode == "replace_rows" or is_view is None or is_view == (load.mode == "view"):
+        return None
+    return f"DROP {'VIEW' if is_view else 'TABLE'} {sql.qualified(load.table)}"
+
+
 def create_statement(load: BulkLoadStep, groups: Sequence[FileGroup], source_of: SourceOf) -> str:
-    """The table with every column of the files, and NULL for what may be missing."""
+    """The table, or the view, with every column of the files, and NULL for what may be missing."""
+    kind = "VIEW" if load.mode == "view" else "TABLE"
+    return f"CREATE OR REPLACE {kind} {sql.qualified(load.table)} AS\n{_delivered_rows(load, groups, source_of)}"
+
+
+def _delivered_rows(load: BulkLoadStep, groups: Sequence[FileGroup], source_of: SourceOf) -> str:
     names = list(dict.fromkeys(column.name for group in groups for column in group.columns))
     if load.format in {"json", "ndjson"}:  # keys have no order; the declared ones come first
         declared = [column.name.lower() for column in load.columns]
@@ -40,8 +52,7 @@ def create_statement(load: BulkLoadStep, groups: Sequence[FileGroup], source_of:
         values = [_delivered(at_hand.get(name), name, load, united) for name in names]
         values += [f"CAST(NULL AS {sql.TEXT}) AS {sql.identifier(name)}" for name in dict.fromkeys(absent)]
         selects.append(f"SELECT {', '.join(values)} FROM {source_of(group)}")
-    query = "\nUNION ALL\n".join(selects)
-    return f"CREATE OR REPLACE TABLE {sql.qualified(load.table)} AS\n{query}"
+    return "\nUNION ALL\n".join(selects)
 
 
 def _delivered(column: FileColumn | None, name: str, load: BulkLoadStep, united: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from omopcloudetl.core.capabilities import Capability
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.models.loads import FileFormat, LoadOptions
 from omopcloudetl.core.models.workflow import BulkLoadStep
@@ -19,6 +20,7 @@ FITTING: dict[str, tuple[FileFormat, ...]] = {
     "header": ("csv", "tsv"),
     "max_rejected": ("csv", "tsv", "athena", "ndjson"),
     "keep_rejected_text": ("csv", "tsv", "athena", "ndjson"),
+    "in_place": ("parquet",),
 }
 """Which formats an option has a meaning for."""
 WAYS_OUT = {
@@ -44,6 +46,30 @@ def check_options(compilation: Compilation, step: BulkLoadStep, index: int) -> N
             message = f"values of {step.schema_}.{name} are quoted with what stands between them"
             help_ = "give `quote` and `delimiter` different characters"
             compilation.problem("invalid-value", message, document.at(*path), found=options.quote, help=help_)
+
+
+def check_in_place(compilation: Compilation, step: BulkLoadStep, index: int, name: str, uri: str) -> None:
+    """Report a table that is to be a view of its files and cannot be."""
+    if not is_in_place(step, name):
+        return
+    generator, code, help_ = compilation.generator, "unfit-option", "take the option away"
+    if step.schema_ != "source":
+        message = f"{step.schema_}.{name} has types of its own, so that its files are copied"
+    elif "://" in uri and not uri.lower().startswith("file://"):
+        message = f"the files of {step.schema_}.{name} are remote: every step that reads them would fetch them again"
+    elif not generator.has(Capability.LOAD_IN_PLACE):
+        reason = generator.support(Capability.LOAD_IN_PLACE).reason
+        code, message = "unsupported", f"{generator.dialect} reads no files in place: {reason}"
+    else:
+        return
+    own = ("tables", name) if step.tables[name].in_place is not None else ()
+    position = compilation.project.workflow_document.at_key("steps", index, *own, "in_place")
+    compilation.problem(code, message, position, help=help_)
+
+
+def is_in_place(step: BulkLoadStep, name: str) -> bool:
+    """Whether a table is a view of its files."""
+    return bool(table_options(step, name).in_place)
 
 
 def table_format(step: BulkLoadStep, name: str) -> FileFormat:

@@ -6,7 +6,7 @@ import posixpath
 import re
 
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStep, origin
-from omopcloudetl.core.compiler.load_options import REJECTED_ROWS, check_options, table_options
+from omopcloudetl.core.compiler.load_options import REJECTED_ROWS, check_in_place, check_options, table_options
 from omopcloudetl.core.models.loads import Column, LogicalType
 from omopcloudetl.core.models.workflow import BulkLoadStep
 from omopcloudetl.core.plan import LoadColumn
@@ -27,7 +27,8 @@ def bulk_load_steps(compilation: Compilation, step: BulkLoadStep, index: int) ->
                 found=name,
                 allowed=tuple(sorted(vocabulary)),
             )
-        load_uri(compilation, step, name, index)  # now, so that what is wrong with it is reported with the rest
+        uri = load_uri(compilation, step, name, index)  # now, so that what is wrong with it is reported with the rest
+        check_in_place(compilation, step, index, name, uri)
         compilation.steps.append(
             DraftStep(
                 name=f"{step.name}_{name}",

@@ -21,7 +21,7 @@ from omopcloudetl.core.compiler.event_keys import event_steps
 from omopcloudetl.core.compiler.event_mapping import event_mapping, possible_tables
 from omopcloudetl.core.compiler.graph import step_order
 from omopcloudetl.core.compiler.ledger import LEDGER_QUERY, ledger_step
-from omopcloudetl.core.compiler.load_options import reject_options, table_format, text_options
+from omopcloudetl.core.compiler.load_options import is_in_place, reject_options, table_format, text_options
 from omopcloudetl.core.compiler.loads import bulk_load_steps, load_columns, load_uri
 from omopcloudetl.core.compiler.names import check_columns
 from omopcloudetl.core.compiler.rule_tests import check_expected_tables, check_rule_tests
@@ -263,7 +263,7 @@ def _planned_load(
         format=table_format(load, table),
         text=text_options(load, table),
         table=(*compilation.schemas[load.schema_].split("."), table),
-        mode="replace_rows" if load.schema_ == "vocab" else "create",
+        mode="replace_rows" if load.schema_ == "vocab" else "view" if is_in_place(load, table) else "create",
         columns=load_columns(compilation, load, table),
         rejects=reject_options(load, table, compilation.schemas["work"]),
         **files_of(compilation, draft, uri),

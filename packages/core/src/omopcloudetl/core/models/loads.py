@@ -71,6 +71,8 @@ class LoadOptions(StrictModel):
     """How many malformed records of a table's files may be set aside; none by default."""
     keep_rejected_text: StrictBool | None = None
     """Whether the text of rejected records is kept in `work.rejected_rows`; it is patient data."""
+    in_place: StrictBool | None = None
+    """Whether a table of `source` is a view of its `parquet` files, which are read where they are; else a copy."""
 
 
 def bare_type(value: object) -> object:

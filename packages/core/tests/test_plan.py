@@ -35,7 +35,10 @@ PLAN = CompiledWorkflowPlan(
             format="csv",
             table=("source", "a"),
             mode="create",
-            columns=(LoadColumn(name="id", optional=False, needed_by="m.yaml:1"),),
+            columns=(
+                LoadColumn(name="id", optional=False, needed_by="m.yaml:1"),
+                LoadColumn(name="start", other_names=("date",)),
+            ),
             rejects=RejectOptions(max_rejected=3, table=("work", "rejected_rows")),
             writes=("source.a",),
             origin=HERE,
@@ -108,6 +111,12 @@ def test_any_change_by_hand_is_noticed(path: tuple[str | int, ...]) -> None:
     """Every value of a plan is part of its hash: a changed plan is refused."""
     with pytest.raises(PlanError, match=r"does not match its hash .*compile it again"):
         CompiledWorkflowPlan.from_json(changed(path, other))
+
+
+def test_a_column_without_other_names_is_written_as_before_there_were_any() -> None:
+    """Plans, hashes and fingerprints of loads that do not use them stay the same."""
+    plain, named = DOCUMENT["steps"][0]["columns"]
+    assert set(named) - set(plain) == {"other_names"}
 
 
 def test_the_layout_of_the_json_does_not_matter() -> None:

@@ -303,3 +303,44 @@ def test_failed_load_keeps_the_table_of_before(db: DuckDBConnection, write: Writ
         load("x.csv")
 
     assert db.fetch("SELECT * FROM t") == [("1", "2")]
+
+
+OTHER_NAMES = (
+    LoadColumn(name="start", optional=False, needed_by="m.yaml:3", other_names=("Start_Date", "DATE")),
+    LoadColumn(name="code", optional=False, needed_by="m.yaml:4"),
+)
+
+
+def test_a_column_is_found_by_its_other_names(db: DuckDBConnection, write: Write, load: Load) -> None:
+    """Files of several versions make one table; the column's own name goes first, then the others in their order."""
+    write("v1.csv", "DATE,code\n2020,a\n")
+    write("v2.csv", "Code,Start,date\nb,2021,x\n")
+    write("v3.csv", "date,start_date,CODE\ny,2022,c\n")
+    load("v*.csv", columns=OTHER_NAMES)
+
+    assert db.fetch("SELECT start, code FROM t ORDER BY code") == [("2020", "a"), ("2021", "b"), ("2022", "c")]
+    assert {name for name, _ in db.columns(("main", "t"))} == {"start", "code", "date"}
+
+
+def test_a_column_of_json_and_parquet_is_found_by_its_other_names(
+    db: DuckDBConnection, write: Write, load: Load, tmp_path: Path
+) -> None:
+    """The other names are names of keys, and of Parquet columns with their types."""
+    write("x.ndjson", '{"DATE": 2020, "code": "a"}\n')
+    load("x.ndjson", format="ndjson", columns=OTHER_NAMES)
+    assert db.fetch("SELECT start, code FROM t") == [("2020", "a")]
+
+    path = write("x.parquet", b"")
+    db.execute(f"COPY (SELECT DATE '2021-01-02' AS Start_Date, 'b' AS code) TO '{path}' (FORMAT parquet)")
+    load("x.parquet", format="parquet", columns=OTHER_NAMES)
+    assert [str(value) for value in db.fetch("SELECT start, code FROM t")[0]] == ["2021-01-02", "b"]
+
+
+def test_a_column_under_none_of_its_names_is_one_error(write: Write, load: Load) -> None:
+    """The error says which names would do."""
+    write("x.csv", "code,stop\na,2020\n")
+    with pytest.raises(LoadError) as caught:
+        load("x.csv", columns=OTHER_NAMES)
+
+    words = "x.csv has no column 'start' ('Start_Date' or 'DATE' would do), which m.yaml:3 needs"
+    assert str(caught.value).startswith(words)

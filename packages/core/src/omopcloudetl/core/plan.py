@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, assert_never
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from omopcloudetl.core.errors import PlanError
 from omopcloudetl.core.models.loads import Encoding, FileFormat, LogicalType
@@ -58,6 +65,16 @@ class LoadColumn(PlanModel):
     """The first rule that reads the column, as `file:line`."""
     type: LogicalType | None = None
     """What rules read the column as, where it is declared."""
+    other_names: tuple[str, ...] = ()
+    """What a file may call the column where it has none of this name; the first that is there."""
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Plans of before stay what they were, with their hashes and fingerprints."""
+        content: dict[str, Any] = handler(self)
+        if not self.other_names:
+            content.pop("other_names", None)
+        return content
 
 
 class TextOptions(PlanModel):

@@ -57,6 +57,7 @@ def _missing(group: FileGroup, load: BulkLoadStep, required: Iterable[str]) -> I
     for column in load.columns:
         if column.needed_by and not column.optional:
             readers[column.name.lower()] = column.needed_by
+    others = {column.name.lower(): column.other_names for column in load.columns}
     other = _other_delimiter(group, load)
     if other is not None and len(readers) > 1:
         yield f"has one column, whose name holds '{other}': say `delimiter: \"{other}\"` if that is between its values"
@@ -65,7 +66,8 @@ def _missing(group: FileGroup, load: BulkLoadStep, required: Iterable[str]) -> I
         if name not in names:
             near = get_close_matches(name, names - readers.keys(), n=1)
             hint = f"; it has '{near[0]}'" if near else ""
-            yield f"has no column '{name}', which {reader} needs{hint}"
+            instead = f" ({' or '.join(map(repr, others[name]))} would do)" if others.get(name) else ""
+            yield f"has no column '{name}'{instead}, which {reader} needs{hint}"
 
 
 def _other_delimiter(group: FileGroup, load: BulkLoadStep) -> str | None:

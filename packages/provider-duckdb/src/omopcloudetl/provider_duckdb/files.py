@@ -6,13 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from omopcloudetl.core.errors import LoadError, StatementError
 from omopcloudetl.core.models.loads import Encoding
-from omopcloudetl.core.plan import BulkLoadStep
+from omopcloudetl.core.plan import BulkLoadStep, LoadColumn
 from omopcloudetl.provider_duckdb import documents, readers, sql, textfile
 from omopcloudetl.provider_duckdb.archives import archive_of, unpack
 from omopcloudetl.provider_duckdb.datafiles import DataFile, FileGroup, LoadSession, Session
@@ -71,8 +72,21 @@ def group_by_columns(session: Session, files: Sequence[DataFile], load: BulkLoad
         layout = documents.layout_of(session, file, load)
         columns = _columns(session, file, load, layout)
         _refuse_names(file, columns)
+        columns = _renamed(columns, load.columns)
         groups.setdefault((columns, layout), []).append(file)
     return [FileGroup(tuple(members), columns, layout) for (columns, layout), members in groups.items()]
+
+
+def _renamed(columns: tuple[FileColumn, ...], wanted: Sequence[LoadColumn]) -> tuple[FileColumn, ...]:
+    """The columns, named as rules know them where the file has one of their other names instead."""
+    there = {column.name for column in columns}
+    names: dict[str, str] = {}
+    for column in wanted:
+        others = [other.strip().lower() for other in column.other_names]
+        found = next((other for other in others if other in there), None)
+        if found is not None and column.name.lower() not in there:
+            names[found] = column.name.lower()
+    return tuple(replace(column, name=names.get(column.name, column.name)) for column in columns)
 
 
 def _columns(session: Session, file: DataFile, load: BulkLoadStep, layout: str) -> tuple[FileColumn, ...]:

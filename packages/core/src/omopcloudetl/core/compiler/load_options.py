@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from omopcloudetl.core.capabilities import Capability
 from omopcloudetl.core.compiler.compilation import Compilation
-from omopcloudetl.core.models.loads import FileFormat, LoadOptions
+from omopcloudetl.core.models.loads import FileFormat, LoadOptions, LoadTable
 from omopcloudetl.core.models.workflow import BulkLoadStep
 from omopcloudetl.core.plan import RejectOptions, TextOptions
 
@@ -42,6 +42,8 @@ def check_options(compilation: Compilation, step: BulkLoadStep, index: int) -> N
             message = f"{step.schema_}.{name} has no header and no declared columns; nothing names its values"
             help_ = "declare every column of the file, in its order: `columns: {id: text, …}`"
             compilation.problem("missing-columns", message, document.at(*path), help=help_)
+        if options.header is False:
+            _refuse_other_names(compilation, table, path)
         if options.quote and options.quote == (options.delimiter or ","):
             message = f"values of {step.schema_}.{name} are quoted with what stands between them"
             help_ = "give `quote` and `delimiter` different characters"
@@ -70,6 +72,19 @@ def check_in_place(compilation: Compilation, step: BulkLoadStep, index: int, nam
 def is_in_place(step: BulkLoadStep, name: str) -> bool:
     """Whether a table is a view of its files."""
     return bool(table_options(step, name).in_place)
+
+
+def _refuse_other_names(compilation: Compilation, table: LoadTable, path: tuple[str | int, ...]) -> None:
+    """Report names that no file can use, because it names no columns at all."""
+    for name, column in table.columns.items():
+        if column.other_names:
+            compilation.problem(
+                "unfit-option",
+                "'other_names' means nothing for files without a header",
+                compilation.project.workflow_document.at_key(*path, "columns", name, "other_names"),
+                found="other_names",
+                help="leave it out; the declared columns name the values, in their order",
+            )
 
 
 def table_format(step: BulkLoadStep, name: str) -> FileFormat:

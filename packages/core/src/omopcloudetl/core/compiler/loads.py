@@ -90,6 +90,7 @@ def load_columns(compilation: Compilation, step: BulkLoadStep, name: str) -> tup
             optional=declared[column].optional if column in declared else False,
             needed_by=needs.get(column),
             type=_read_as(declared.get(column)),
+            other_names=declared[column].other_names if column in declared else (),
         )
         for column in names
     )

@@ -43,6 +43,8 @@ class Column(StrictModel):
     """How a date or timestamp is written, as in `%d.%m.%Y %H:%M`, or several ways; ISO 8601 without it."""
     optional: StrictBool = False
     """An optional column may be missing from the file; it is NULL then."""
+    other_names: Annotated[tuple[NonEmpty, ...], BeforeValidator(as_list)] = ()
+    """What a file may call the column instead, as other versions of its source do; the first that is there is taken."""
 
     @model_validator(mode="after")
     def _format_of_a_time(self) -> Column:
@@ -87,6 +89,19 @@ class LoadTable(LoadOptions):
     columns: dict[str, Annotated[Column, BeforeValidator(bare_type)]] = {}
     format: FileFormat | None = None
     """The format of this table's files where it is not the step's."""
+
+    @model_validator(mode="after")
+    def _one_column_a_name(self) -> LoadTable:
+        taken = {name.lower(): name for name in self.columns}
+        for name, column in self.columns.items():
+            for i, other in enumerate(column.other_names):
+                owner = taken.setdefault(other.strip().lower(), name)
+                if owner != name or other.strip().lower() == name.lower():
+                    message = "is a name of the column '{column}' already"
+                    help_ = "a name in a file is one column; leave it out here, or there"
+                    context = {AT: ("columns", name, "other_names", i), HELP: help_, "column": owner}
+                    raise PydanticCustomError("column_names", message, context)
+        return self
 
 
 def bare_file(value: object) -> object:

@@ -71,7 +71,7 @@ def leaves(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int
 
 DOCUMENT = json.loads(PLAN.to_json())
 # What may only be one of a few words.
-WORDS = {"plan_version", "content_hash", "kind", "format", "mode", "encoding", "type"}
+WORDS = {"plan_version", "content_hash", "kind", "format", "mode", "encoding", "type", "reports"}
 CONTENT = [p for p in leaves(DOCUMENT) if p[-1] not in WORDS]
 
 

@@ -4,6 +4,7 @@ import csv
 import random
 import shutil
 from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
@@ -136,6 +137,33 @@ def test_values_units_and_missing_encounters_are_kept(ran: Ran) -> None:
     assert ran.query(f"SELECT COUNT(*) FROM ({union}) WHERE v IS NULL")[0][0] == without
 
 
+def test_payer_plan_periods_are_recounted(ran: Ran) -> None:
+    """From the CSV file: a period for each run of transitions to one payer; every day is covered once."""
+    names = {row["Id"]: row["NAME"] for row in source_rows("payers")}
+    by_patient: dict[str, list[tuple[str, str, str]]] = {}
+    for row in source_rows("payer_transitions"):
+        span = (row["START_YEAR"][:10], row["END_YEAR"][:10], names[row["PAYER"]])
+        by_patient.setdefault(row["PATIENT"], []).append(span)
+    wanted, within = [], 0
+    for patient, rows in by_patient.items():
+        rows.sort(key=lambda row: (row[0], [-ord(c) for c in row[1]]))
+        outer = [row for i, row in enumerate(rows) if all(row[1] > other[1] for other in rows[:i])]
+        within += len(rows) - len(outer)
+        first = [row for i, row in enumerate(outer) if not i or outer[i - 1][2] != row[2]]
+        ends = [*(date.fromisoformat(row[0]) - timedelta(days=1) for row in first[1:]), outer[-1][1]]
+        wanted += [(patient, row[0], str(end), row[2]) for row, end in zip(first, ends, strict=True)]
+    found = ran.query("""
+        SELECT person_source_value, payer_plan_period_start_date, payer_plan_period_end_date, payer_source_value
+        FROM cdm.payer_plan_period JOIN cdm.person USING (person_id)""")
+    assert sorted((str(p), str(a), str(b), str(n)) for p, a, b, n in found) == sorted(wanted)
+    assert ran.ledger("payer_plan_period") == {
+        ("source", None): 1051,
+        ("written", "payer_plan_period"): len(wanted),
+        ("merged", "continues a period"): 1051 - within - len(wanted),
+        ("merged", "lies within another period"): within,
+    }
+
+
 def test_running_twice_changes_nothing(ran: Ran) -> None:
     """The second run leaves every CDM table the same set of rows, ids included."""
     before = tables(ran)
@@ -214,7 +242,7 @@ def test_two_deliveries_that_are_merged_make_what_one_makes(ran: Ran, tmp_path: 
 
 def test_ids_are_unique_dense_and_small(ran: Ran) -> None:
     """Every table's ids are 1 to n."""
-    for table in (*EVENT_TABLES, "person", "visit_occurrence", "visit_detail", "location"):
+    for table in (*EVENT_TABLES, "person", "visit_occurrence", "visit_detail", "location", "payer_plan_period"):
         low, high, count, distinct = ran.query(
             f"SELECT MIN({table}_id), MAX({table}_id), COUNT(*), COUNT(DISTINCT {table}_id) FROM cdm.{table}"
         )[0]
@@ -224,7 +252,7 @@ def test_ids_are_unique_dense_and_small(ran: Ran) -> None:
 
 def test_every_reference_points_to_a_row(ran: Ran) -> None:
     """No event, visit or person refers to a row that is not there."""
-    for table in (*EVENT_TABLES, "visit_occurrence", "visit_detail", "death"):
+    for table in (*EVENT_TABLES, "visit_occurrence", "visit_detail", "death", "payer_plan_period"):
         columns = {name for name, *_ in ran.query(f"DESCRIBE cdm.{table}")}
         for target in ("person", "visit_occurrence", "visit_detail", "provider", "care_site", "location"):
             if f"{target}_id" in columns and target != table:

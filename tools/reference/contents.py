@@ -18,6 +18,7 @@ from omopcloudetl.core.models.mapping import (
     TableMapping,
 )
 from omopcloudetl.core.models.mapping_base import MappingBase
+from omopcloudetl.core.models.payer_plan_period import PayerPlanPeriodMapping, PayerPlanPeriodPolicy
 from omopcloudetl.core.models.project import ProjectConfig, SpecificationSource, Target
 from omopcloudetl.core.models.rule_test import ConceptStub, QuarantinedRow, RuleTest
 from omopcloudetl.core.models.source_rows import Join, SourceRows
@@ -45,6 +46,7 @@ from omopcloudetl.core.models.workflow import (
 )
 from omopcloudetl.provider_duckdb.config import DuckDBConfig
 
+OF_SOURCE_ROWS = "It is made of source rows. Besides the keys of these and of every mapping:"
 WHERE_SQL = "SQL is written in DuckDB's dialect, whatever the target, over the mapping's aliases."
 
 
@@ -92,6 +94,8 @@ MAPPINGS = Page(
         Section("Derived: condition_era", ConditionEraMapping, without=MappingBase),
         Section("Derived: drug_era", DrugEraMapping, without=MappingBase),
         Section("Era policy", EraPolicy, ("policy",), level=3),
+        Section("Derived: payer_plan_period", PayerPlanPeriodMapping, without=SourceRows, note=OF_SOURCE_ROWS),
+        Section("Policy of payer plan periods", PayerPlanPeriodPolicy, ("policy",), level=3),
         Section("Codes", CodeLookup, ("concept",), level=3),
         Section("Values", EventValue, ("value",), level=3, note="A bare text is the `text`."),
         Section("Rule tests", RuleTest, ("tests", 0), note="[Rule tests](../rule-tests.md) explains them."),

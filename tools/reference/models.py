@@ -85,7 +85,10 @@ def default_of(field: FieldInfo) -> str:
     if default in (None, (), {}):
         return ""
     if isinstance(default, BaseModel):
-        default = next(iter(default.model_dump(exclude_none=True).values()))
+        values = list(default.model_dump(exclude_none=True).values())
+        if len(values) > 1:
+            return "as below"
+        default = values[0]
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
 
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.event_mapping import event_fields
 from omopcloudetl.core.compiler.stage import AnyColumnValue
 from omopcloudetl.core.errors import Position
-from omopcloudetl.core.models.mapping import EventMapping, Mapping, TableMapping
+from omopcloudetl.core.models.mapping import EventMapping, TableMapping
+from omopcloudetl.core.models.mapping import Mapping as AnyMapping
+from omopcloudetl.core.models.payer_plan_period import PayerPlanPeriodMapping
 from omopcloudetl.core.models.values import ConstantValue, Scalar, ValueMap
 from omopcloudetl.core.specification.concepts import KnownConcept
 from omopcloudetl.core.specification.models import CdmField, ForeignKey
@@ -28,20 +30,24 @@ def check_constant_concepts(compilation: Compilation) -> None:
                     _check(compilation, field, field.foreign_key, concept, loaded.document.at(*place))
 
 
-def _columns(compilation: Compilation, model: Mapping) -> Iterator[tuple[CdmField, AnyColumnValue, Path]]:
+def _columns(compilation: Compilation, model: AnyMapping) -> Iterator[tuple[CdmField, AnyColumnValue, Path]]:
     """The mapping's columns whose fields take concepts of some domain or class, each with its place."""
     match model:
         case TableMapping():
-            yield from _columns_of_table(compilation, model)
+            yield from _columns_of_table(compilation, model.target.partition(".")[2], model.columns)
+        case PayerPlanPeriodMapping():
+            yield from _columns_of_table(compilation, model.builder, model.columns)
         case EventMapping():
             yield from _columns_of_event(compilation, model)
         case _:
             return  # a builder's policy says which concepts it takes
 
 
-def _columns_of_table(compilation: Compilation, model: TableMapping) -> Iterator[tuple[CdmField, AnyColumnValue, Path]]:
-    table = compilation.specification.by_name.get(model.target.partition(".")[2])
-    for name, value in model.columns.items() if table else ():
+def _columns_of_table(
+    compilation: Compilation, table_name: str, columns: Mapping[str, AnyColumnValue]
+) -> Iterator[tuple[CdmField, AnyColumnValue, Path]]:
+    table = compilation.specification.by_name.get(table_name)
+    for name, value in columns.items() if table else ():
         field = table.by_name.get(name) if table else None
         if field is not None and _has_domain(field):
             yield field, value, ("columns", name)

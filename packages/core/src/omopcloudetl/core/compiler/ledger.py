@@ -18,7 +18,7 @@ from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, 
 from omopcloudetl.core.compiler.entity_keys import owned_keys
 from omopcloudetl.core.compiler.merge_ledger import kept_rows_check, table_entries, written_rows
 from omopcloudetl.core.compiler.merging import CHANGE
-from omopcloudetl.core.compiler.stage import MERGED, QUARANTINED, WRITTEN
+from omopcloudetl.core.compiler.stage import EXCLUDED, MERGED, QUARANTINED, WRITTEN
 from omopcloudetl.core.compiler.staged import KEYED, CompiledMapping, Contribution, DerivedRows, StagedMapping
 from omopcloudetl.core.compiler.too_long import too_long_counts
 from omopcloudetl.core.plan import Statement
@@ -165,9 +165,7 @@ def _entries(mapping: StagedMapping, number: int | None, write: str) -> list[exp
         by_table = _written_by_table(mapping) if write == "full" else []
         return [*found, *by_table, *_entries_of_event(mapping)]
     contribution = mapping.contributions[0]
-    table, reason = trees.text(contribution.table), trees.text(SAME_KEY)
-    merged = _entry(mapping.name, "merged", trees.count_rows(), target=table, reason=reason)
-    found += [_from_stage(merged, mapping, _fate(MERGED)), _quarantine_entry(mapping)]
+    found += [*_merged_entries(mapping, contribution.table), _quarantine_entry(mapping)]
     if write == "full":
         return [*found, *_entries_of_table(mapping, contribution, number)]
     return [*found, *(_entries_by_key(mapping, contribution, number) if contribution.strategy in KEYED else [])]
@@ -254,6 +252,19 @@ def _entries_of_event(mapping: StagedMapping) -> list[exp.Query]:
     )
     counted = trees.any_of([_fate(WRITTEN), *_by_own_reasons(mapping)])
     return [_from_stage(fan_out, mapping, counted, repeated), _quarantine_entry(mapping, _first(mapping))]
+
+
+def _merged_entries(mapping: StagedMapping, table: str) -> list[exp.Query]:
+    """Rows that became part of another's row; with why, and those left out, where the stage says it."""
+    target, reason = trees.text(table), trees.column("row_reason", "stage")
+    if not mapping.fates_have_reasons:
+        merged = _entry(mapping.name, "merged", trees.count_rows(), target=target, reason=trees.text(SAME_KEY))
+        return [_from_stage(merged, mapping, _fate(MERGED))]
+    found: list[exp.Query] = []
+    for fate, goes_to in ((MERGED, target), (EXCLUDED, None)):
+        entry = _entry(mapping.name, fate, trees.count_rows(), target=goes_to, reason=reason.copy())
+        found.append(trees.group_by(_from_stage(entry, mapping, _fate(fate)), reason.copy()))
+    return found
 
 
 def _quarantine_entry(mapping: StagedMapping, *conditions: exp.Expr) -> exp.Select:

@@ -54,7 +54,7 @@ _LOGICAL = {
     "datetime": "timestamp",
 }
 
-WRITTEN, MERGED, QUARANTINED = "written", "merged", "quarantined"
+WRITTEN, MERGED, QUARANTINED, EXCLUDED = "written", "merged", "quarantined", "excluded"
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,8 @@ class StagedMapping:
     contributions: tuple[Contribution, ...]
     own_reasons: tuple[str, ...] = ()
     """Reasons that may set aside one of the rows that a code fans out to, and not another."""
+    fates_have_reasons: bool = False
+    """Whether `row_reason` of the stage also says why a row is merged or excluded."""
 
     @property
     def name(self) -> str:

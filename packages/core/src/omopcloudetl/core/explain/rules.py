@@ -15,6 +15,7 @@ from omopcloudetl.core.explain.model import Rule
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.files.yaml_document import YamlDocument
 from omopcloudetl.core.models.mapping import EventMapping, Mapping, TableMapping
+from omopcloudetl.core.models.payer_plan_period import PayerPlanPeriodMapping
 from omopcloudetl.core.models.source_rows import SourceRows
 
 KeyPath = tuple[str, ...]
@@ -43,6 +44,12 @@ _EVENT_KEYS: dict[str, KeyPath] = {
     "unit_source_value": ("unit", "code"),
 }
 """Column of an event's stage → the key of the mapping that makes it."""
+_PERIOD_KEYS: dict[str, KeyPath] = {
+    "person_id": ("person",),
+    "payer_plan_period_start_date": ("start",),
+    "payer_plan_period_end_date": ("end",),
+}
+"""Column of the stage of payer plan periods → the key of the mapping that makes it."""
 
 
 def rule_path(model: Mapping, column: str) -> KeyPath:
@@ -53,6 +60,8 @@ def rule_path(model: Mapping, column: str) -> KeyPath:
         case EventMapping():
             table, is_extra, name = column.partition("__")
             return ("columns", table, name) if is_extra else _EVENT_KEYS.get(column, (column,))
+        case PayerPlanPeriodMapping():
+            return _PERIOD_KEYS.get(column, ("columns", column))
         case _:
             return ("policy",) if "policy" in model.model_fields_set else ("builder",)
 
@@ -66,7 +75,7 @@ def id_path(model: Mapping, field: str) -> KeyPath:
     """The keys of what the rows of a mapping are numbered by."""
     if isinstance(model, TableMapping) and field in model.columns:
         return ("columns", field)
-    return ("key",) if isinstance(model, TableMapping | EventMapping) else ("builder",)
+    return ("key",) if isinstance(model, TableMapping | EventMapping | PayerPlanPeriodMapping) else ("builder",)
 
 
 def rows_of(model: Mapping, table: str) -> tuple[str, ...]:

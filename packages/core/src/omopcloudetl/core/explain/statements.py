@@ -52,10 +52,7 @@ class PlanSql:
         """Column of a stage → its expression over the mapping's aliases."""
         for statement, tree in self.trees(step, stage):
             if statement.counted and isinstance(tree, exp.Create | exp.Insert) and target_of(tree) == stage:
-                rows = tree.expression.args.get("from_")  # the stage of a builder has no query around its rows
-                whole = rows is not None and isinstance(rows.this, exp.Subquery) and rows.this.alias == "rows"
-                query = rows.this.this if whole else tree.expression
-                return {node.alias_or_name: node for node in query.selects}
+                return {node.alias_or_name: node for node in _rows_within(tree.expression).selects}
         return {}
 
     def contribution(self, step: SqlStep, stage: str, field: str) -> exp.Expr | None:
@@ -88,6 +85,16 @@ class PlanSql:
         for statement in step.statements:
             if name in statement.sql and statement.check is None:
                 yield statement, self.tree(statement)
+
+
+def _rows_within(query: exp.Query) -> exp.Query:
+    """The query that makes a stage's rows, within those that tell their fates; they call its result `rows`."""
+    ctes = query.args["with_"].expressions if query.args.get("with_") else []
+    source = query.args.get("from_")
+    inner = [cte.this for cte in ctes if cte.alias == "rows"]
+    if source is not None and isinstance(source.this, exp.Subquery) and source.this.alias == "rows":
+        inner.append(source.this.this)
+    return _rows_within(inner[0]) if inner else query
 
 
 def target_of(tree: exp.Expr) -> str | None:

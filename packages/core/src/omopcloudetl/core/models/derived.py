@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from omopcloudetl.core.models.base import StrictModel
 from omopcloudetl.core.models.mapping_base import MappingBase
+from omopcloudetl.core.models.payer_plan_period import PayerPlanPeriodMapping
 
 Days = Annotated[int, Field(ge=0, le=36_525)]
 """A number of days."""
@@ -46,7 +47,7 @@ def with_builder(value: Any) -> Any:
     return {**value, "builder": ""} if isinstance(value, dict) and value.get("builder") is None else value
 
 
-DerivedMapping = ConditionEraMapping | DrugEraMapping
+DerivedMapping = ConditionEraMapping | DrugEraMapping | PayerPlanPeriodMapping
 """A mapping of any builder."""
 
 DerivedDefinition = Annotated[DerivedMapping, Field(discriminator="builder"), BeforeValidator(with_builder)]

@@ -7,17 +7,24 @@ from typing import assert_never
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.derived.condition_era import condition_era
 from omopcloudetl.core.compiler.derived.drug_era import drug_era
+from omopcloudetl.core.compiler.derived.payer_plan_period import payer_plan_period
 from omopcloudetl.core.compiler.staged import CompiledMapping
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.derived import ConditionEraMapping, DerivedMapping, DrugEraMapping
+from omopcloudetl.core.models.payer_plan_period import PayerPlanPeriodMapping
 
 
-def derived_mapping(compilation: Compilation, loaded: LoadedMapping, model: DerivedMapping) -> CompiledMapping:
-    """Add the steps of a derived mapping up to its stage; its last step is the stage."""
+def derived_mapping(compilation: Compilation, loaded: LoadedMapping, model: DerivedMapping) -> CompiledMapping | None:
+    """Add the steps of a derived mapping up to its stage; its last step is the stage.
+
+    None where its table is no table of the CDM.
+    """
     match model:
         case ConditionEraMapping():
             return condition_era(compilation, loaded, model)
         case DrugEraMapping():
             return drug_era(compilation, loaded, model)
+        case PayerPlanPeriodMapping():
+            return payer_plan_period(compilation, loaded, model)
         case _:
             assert_never(model)

@@ -15,6 +15,7 @@ COMMANDS = [
     "init",
     "validate",
     "compile",
+    "test",
     "explain",
     "run",
     "runs",
@@ -89,7 +90,7 @@ def test_help_lists_every_command(call) -> None:
     assert [line.split()[0] for line in lines if line] == COMMANDS
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "runs show", "spec list", "spec show", "vocab usagi"])
+@pytest.mark.parametrize("command", [*COMMANDS, "runs show", "spec list", "spec show", "vocab load", "vocab usagi"])
 def test_every_command_has_a_format(call, command: str) -> None:
     """All commands that show something show it as text or as JSON."""
     text = call(*command.split(), "--help").output

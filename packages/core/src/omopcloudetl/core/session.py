@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from omopcloudetl.core.run_events import OnEvent
     from omopcloudetl.core.runs import RunRecord
     from omopcloudetl.core.specification.models import CdmSpecification
+    from omopcloudetl.core.vocabulary.loading import VocabularyLoad
 
 STATE_FOLDER = ".omopcloudetl"
 
@@ -278,6 +279,31 @@ class Session:
             connection = self.provider.connection(settings, self.root)
         return RedactedConnection(connection, secrets) if secrets else connection
 
+    def load_vocabulary(
+        self, uri: str | Path, *, tables: Sequence[str] = (), listeners: Sequence[object] = ()
+    ) -> VocabularyLoad:
+        """Load Athena's files into the target's vocabulary tables, outside of the workflow.
+
+        Args:
+            uri: A folder or a zip; a relative path is relative to the current folder.
+            tables: Which tables; without it, all that there is a file of. Those that a rule of the project reads
+                must have one.
+            listeners: Objects that implement any of the run event hooks.
+
+        Returns:
+            What was loaded; a step that failed is in its record, not an exception.
+
+        Raises:
+            ProjectError: The place cannot be one.
+            UnknownNameError: There is no vocabulary table of a name.
+        """
+        from omopcloudetl.core.vocabulary.loading import STATE_FOLDER as FOLDER
+        from omopcloudetl.core.vocabulary.loading import VocabularyLoad, vocabulary_project
+
+        project = vocabulary_project(self.project, self.specification(), self.check().plan, str(uri), tables)
+        plan = replace(self, project=project).compile()
+        return VocabularyLoad.of(self.run(plan, listeners=listeners, state=self.state / FOLDER))
+
     def run(
         self,
         plan: CompiledWorkflowPlan,
@@ -286,6 +312,7 @@ class Session:
         resume: bool = False,
         on_event: OnEvent | None = None,
         listeners: Sequence[object] = (),
+        state: Path | None = None,
     ) -> RunRecord:
         """Execute a plan on the target; a failed step is in the record, not an exception.
 
@@ -295,6 +322,7 @@ class Session:
             resume: Skip what the newest run of this target completed unchanged.
             on_event: Called with each `RunEvent`, one at a time; an exception of it becomes a warning.
             listeners: Objects that implement any of the run event hooks, for this run only.
+            state: The folder that keeps the run's record; the project's own by default.
 
         Raises:
             PluginError: There is no such orchestrator.
@@ -311,7 +339,7 @@ class Session:
             target=self.project.target_name,
             connect=self.connection,
             base=self.root,
-            state=self.state,
+            state=state or self.state,
             events=RunEvents(self.plugins.manager),
         )
         callback = [] if on_event is None else [EventCallback(on_event)]

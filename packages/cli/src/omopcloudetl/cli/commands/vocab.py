@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from omopcloudetl.cli.options import format_option
-from omopcloudetl.cli.output import emit, plural, printable
+from omopcloudetl.cli.errors import FAILED
+from omopcloudetl.cli.options import ProjectOptions, RunOptions, format_option, project_options, run_options
+from omopcloudetl.cli.output import emit, plural, printable, warn
 
 if TYPE_CHECKING:
+    from omopcloudetl.core.vocabulary.loading import VocabularyLoad
     from omopcloudetl.core.vocabulary.own_map import OwnMap
 
 STATUSES = ("APPROVED", "UNCHECKED", "AUTO_MAPPED", "AUTO_MAPPED_TO_1", "FLAGGED", "IGNORED", "INVALID_TARGET")
@@ -21,6 +23,65 @@ SHOWN = 10
 @click.group
 def vocab() -> None:
     """Load vocabularies, import mappings of codes, see which codes are mapped."""
+
+
+@vocab.command
+@click.argument("uri")
+@click.option("--table", "tables", metavar="NAME", multiple=True, help="Only this table; may be given several times.")
+@project_options
+@run_options
+@format_option
+@click.pass_context
+def load(
+    context: click.Context,
+    uri: str,
+    tables: tuple[str, ...],
+    options: ProjectOptions,
+    watch: RunOptions,
+    as_json: bool,
+) -> None:
+    """Load Athena's files into the vocabulary tables of a project's target.
+
+    URI is a folder or a zip of files such as CONCEPT.csv, or a folder on S3 or the web. Each table then holds exactly
+    its file's rows; what the rules of the project read must be there. The exit code is 1 if a step failed.
+    """
+    from omopcloudetl.cli.progress import watching
+    from omopcloudetl.cli.projects import open_session
+    from omopcloudetl.core.errors import UnknownNameError
+
+    session = open_session(options)
+    try:
+        with watching(watch) as listeners:
+            found = session.load_vocabulary(uri, tables=tables, listeners=listeners)
+    except UnknownNameError as error:
+        raise click.BadParameter(str(error), param_hint="--table") from None
+    emit(as_json, lambda: _load_document(found), lambda: _show_load(found))
+    if found.record.state == "failed":
+        context.exit(FAILED)
+
+
+def _load_document(found: VocabularyLoad) -> dict[str, object]:
+    from omopcloudetl.cli.findings import run_document
+
+    return {
+        "version": found.version,
+        "rows": dict(found.rows),
+        "without_file": list(found.without_file),
+        **run_document(found.record),
+    }
+
+
+def _show_load(found: VocabularyLoad) -> None:
+    from omopcloudetl.cli.tables import show_failures, show_notes, show_table, summary
+
+    if found.rows:
+        show_table("Vocabulary", ("table", "rows"), list(found.rows.items()))
+    if found.without_file:
+        click.echo(f"no file of {', '.join(found.without_file)}")
+    show_failures(found.record)
+    click.echo(f"\n{summary(found.record)}")
+    show_notes(found.record)
+    warn(found.record.warnings())
 
 
 @vocab.command

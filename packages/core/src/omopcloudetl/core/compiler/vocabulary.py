@@ -113,22 +113,25 @@ def _needed_by(compilation: Compilation, step: VocabularyStep, table: str) -> st
         # Only those who read it to make something of it.
         if logical in reader.reads and not reader.guards:
             return f"{reader.origin.file}:{reader.origin.line}"
-    return "" if table in ALWAYS or table in step.tables else None
+    return "" if table in (*ALWAYS, *step.tables, *step.required) else None
 
 
 def _tables(compilation: Compilation, step: VocabularyStep, index: int) -> list[str]:
     """The tables that are loaded, the first one first; what is named and cannot be is reported."""
     document = compilation.project.workflow_document
     known = [table.name for table in compilation.specification.in_schema("vocab") if table.name not in OWN]
-    for key, names in (("tables", step.tables), ("optional", step.optional)):
+    for key, names in (("tables", step.tables), ("required", step.required), ("optional", step.optional)):
         for i, name in enumerate(names):
             if name not in known:
                 message = f"Athena has no file of a table '{name}' for the CDM {compilation.specification.version}"
                 place = document.at("steps", index, key, i)
                 help_ = "your own mappings of codes are loaded by a `bulk_load` step" if name in OWN else None
                 compilation.problem("unknown-table", message, place, found=name, allowed=known, help=help_)
-            elif key == "optional" and step.tables and name not in step.tables:
+            elif step.tables and name not in step.tables:
                 message = f"'{name}' is not among the tables that are loaded"
+                compilation.problem("no-effect", message, document.at("steps", index, key, i), found=name)
+            elif key == "optional" and name in step.required:
+                message = f"'{name}' is required, too"
                 compilation.problem("no-effect", message, document.at("steps", index, key, i), found=name)
     wanted = [name for name in known if name in step.tables] if step.tables else known
     return sorted(wanted or known, key=lambda name: name != FIRST)

@@ -77,6 +77,8 @@ class VocabularyStep(StepBase):
     """A folder or URI with Athena's files, a zip of them, or `:variable`."""
     tables: Annotated[tuple[Name, ...], BeforeValidator(as_list)] = ()
     """Only these tables; without it, every table that there is a file of. Tables that are named must have one."""
+    required: Annotated[tuple[Name, ...], BeforeValidator(as_list)] = ()
+    """Tables that must have a file, beside those that a rule reads and those without which nothing can be mapped."""
     optional: Annotated[tuple[Name, ...], BeforeValidator(as_list)] = ()
     """Tables that are empty where there is no file of them, even if they are named or a rule reads them."""
 

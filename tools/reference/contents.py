@@ -18,6 +18,7 @@ from omopcloudetl.core.models.mapping import (
     TableMapping,
 )
 from omopcloudetl.core.models.mapping_base import MappingBase
+from omopcloudetl.core.models.observation_period import ObservationPeriodMapping, ObservationPeriodPolicy
 from omopcloudetl.core.models.payer_plan_period import PayerPlanPeriodMapping, PayerPlanPeriodPolicy
 from omopcloudetl.core.models.project import ProjectConfig, SpecificationSource, Target
 from omopcloudetl.core.models.rule_test import ConceptStub, QuarantinedRow, RuleTest
@@ -91,6 +92,8 @@ MAPPINGS = Page(
         Section("Joins", Join, ("joins", "e"), level=3),
         Section("Table mappings", TableMapping, without=SourceRows, note="Besides the keys of every mapping:"),
         Section("Event mappings", EventMapping, without=SourceRows, note="Besides the keys of every mapping:"),
+        Section("Derived: observation_period", ObservationPeriodMapping, without=MappingBase),
+        Section("Observation period policy", ObservationPeriodPolicy, ("policy",), level=3),
         Section("Derived: condition_era", ConditionEraMapping, without=MappingBase),
         Section("Derived: drug_era", DrugEraMapping, without=MappingBase),
         Section("Era policy", EraPolicy, ("policy",), level=3),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import types
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -33,6 +34,7 @@ PLAIN: Mapping[object, str] = {
     int: "whole number",
     float: "number",
     bool: "`true` or `false`",
+    datetime.date: "day, as 2020-12-31",
     type(None): "nothing",
 }
 

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from omopcloudetl.core.files.yaml_document import parse_yaml
 from omopcloudetl.core.json_schema import FILE_KINDS, file_schema
 
+PERIODS = "name: p\nkind: derived\nbuilder: observation_period\npolicy: "
 MAPPING = "name: m\nkind: table\ntarget: cdm.person\ncolumns:\n"
 EVENT = """
 name: e
@@ -34,6 +35,7 @@ RIGHT = [
     ("mapping", EVENT),
     ("mapping", EVENT + "value: e.value\nunit: {code: e.u, vocabulary: {expression: e.v}}"),
     ("mapping", EVENT + "value: {number: e.n, text: e.t}\ncolumns: {drug_exposure: {refills: 1}}"),
+    ("mapping", PERIODS + "{sources: visits, gap_days: 30, days_after_death: null, not_after: 2020-12-31}"),
     (
         "workflow",
         WORKFLOW + "{name: a, kind: ddl, schema: cdm}\n  - {name: b, kind: ddl, schema: cdm, depends_on: a}",
@@ -50,6 +52,9 @@ RIGHT = [
     ("project", PROJECT + "specification: {path: spec}\noverlays: [a.yaml]"),
 ]
 WRONG = [
+    ("mapping", PERIODS + "{sources: []}"),
+    ("mapping", PERIODS + "{sources: [visit]}"),
+    ("mapping", PERIODS + "{gap_days: 0}"),
     ("mapping", "name: m"),
     ("mapping", MAPPING + "  a: []"),
     ("mapping", MAPPING + "  a: ''"),

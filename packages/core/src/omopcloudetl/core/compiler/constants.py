@@ -11,6 +11,7 @@ from omopcloudetl.core.compiler.stage import AnyColumnValue
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.models.mapping import EventMapping, TableMapping
 from omopcloudetl.core.models.mapping import Mapping as AnyMapping
+from omopcloudetl.core.models.observation_period import ObservationPeriodMapping
 from omopcloudetl.core.models.payer_plan_period import PayerPlanPeriodMapping
 from omopcloudetl.core.models.values import ConstantValue, Scalar, ValueMap
 from omopcloudetl.core.specification.concepts import KnownConcept
@@ -39,8 +40,13 @@ def _columns(compilation: Compilation, model: AnyMapping) -> Iterator[tuple[CdmF
             yield from _columns_of_table(compilation, model.builder, model.columns)
         case EventMapping():
             yield from _columns_of_event(compilation, model)
+        case ObservationPeriodMapping():
+            table = compilation.specification.by_name.get("observation_period")
+            if table and "period_type_concept_id" in table.by_name:
+                value = ConstantValue(constant=model.policy.type_concept_id)
+                yield table.by_name["period_type_concept_id"], value, ("policy", "type_concept_id")
         case _:
-            return  # a builder's policy says which concepts it takes
+            return  # a builder that takes no concepts from its policy
 
 
 def _columns_of_table(

@@ -14,6 +14,7 @@ from omopcloudetl.core.models.workflow import BulkLoadStep
 
 _GENERATED = (
     "work.stage_",
+    "work.inputs_",
     "work.codes_",
     "work.event_",
     "work.key_",

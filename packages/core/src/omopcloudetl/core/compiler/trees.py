@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from sqlglot import exp
 
@@ -61,6 +62,11 @@ def try_cast(value: exp.Expr, type_: exp.DataType) -> exp.TryCast:
 def null_of(type_: exp.DataType) -> exp.Cast:
     """A NULL of a type."""
     return cast(exp.Null(), type_)
+
+
+def later(day: exp.Expr, count: exp.Expr, unit: Literal["DAY", "MONTH"]) -> exp.Cast:
+    """The date so many days or months after a date."""
+    return cast(exp.DateAdd(this=day, expression=count, unit=exp.var(unit)), exp.DataType.build("date"))
 
 
 def is_null(value: exp.Expr) -> exp.Is:

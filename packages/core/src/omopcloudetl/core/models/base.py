@@ -59,6 +59,9 @@ Sql = Annotated[str, Field(min_length=1)]
 
 NonEmpty = Annotated[str, Field(min_length=1)]
 
+Days = Annotated[int, Field(ge=0, le=36_525)]
+"""A number of days."""
+
 
 def with_kind(value: object) -> object:
     """Give what has no `kind` an empty one: the error about it then says which kinds there are."""

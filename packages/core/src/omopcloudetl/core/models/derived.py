@@ -6,12 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from omopcloudetl.core.models.base import StrictModel
+from omopcloudetl.core.models.base import Days, StrictModel
 from omopcloudetl.core.models.mapping_base import MappingBase
+from omopcloudetl.core.models.observation_period import ObservationPeriodMapping
 from omopcloudetl.core.models.payer_plan_period import PayerPlanPeriodMapping
-
-Days = Annotated[int, Field(ge=0, le=36_525)]
-"""A number of days."""
 
 
 class EraPolicy(StrictModel):
@@ -47,7 +45,7 @@ def with_builder(value: Any) -> Any:
     return {**value, "builder": ""} if isinstance(value, dict) and value.get("builder") is None else value
 
 
-DerivedMapping = ConditionEraMapping | DrugEraMapping | PayerPlanPeriodMapping
+DerivedMapping = ObservationPeriodMapping | ConditionEraMapping | DrugEraMapping | PayerPlanPeriodMapping
 """A mapping of any builder."""
 
 DerivedDefinition = Annotated[DerivedMapping, Field(discriminator="builder"), BeforeValidator(with_builder)]

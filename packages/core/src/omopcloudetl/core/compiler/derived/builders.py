@@ -7,10 +7,12 @@ from typing import assert_never
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.derived.condition_era import condition_era
 from omopcloudetl.core.compiler.derived.drug_era import drug_era
+from omopcloudetl.core.compiler.derived.observation_period import observation_period
 from omopcloudetl.core.compiler.derived.payer_plan_period import payer_plan_period
 from omopcloudetl.core.compiler.staged import CompiledMapping
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.derived import ConditionEraMapping, DerivedMapping, DrugEraMapping
+from omopcloudetl.core.models.observation_period import ObservationPeriodMapping
 from omopcloudetl.core.models.payer_plan_period import PayerPlanPeriodMapping
 
 
@@ -20,6 +22,8 @@ def derived_mapping(compilation: Compilation, loaded: LoadedMapping, model: Deri
     None where its table is no table of the CDM.
     """
     match model:
+        case ObservationPeriodMapping():
+            return observation_period(compilation, loaded, model)
         case ConditionEraMapping():
             return condition_era(compilation, loaded, model)
         case DrugEraMapping():

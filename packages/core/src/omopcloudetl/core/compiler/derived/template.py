@@ -13,8 +13,11 @@ from omopcloudetl.core.compiler.staged import Contribution, DerivedRows
 from omopcloudetl.core.files.project_loader import LoadedMapping
 
 
-def template(sql: str, values: Mapping[str, int | str | exp.Expr] | None = None) -> exp.Query:
-    """A builder's query, written in DuckDB's dialect over logical names; `:name` becomes a literal or a tree."""
+def template(sql: str, values: Mapping[str, object] | None = None) -> exp.Query:
+    """A builder's query, written in DuckDB's dialect over logical names; `:name` becomes a literal or a tree.
+
+    `ADD_DAYS(date, days)` and `ADD_MONTHS(date, months)` are dates, in the way of each dialect.
+    """
     tree = _parsed(sql).copy()
     for node in list(tree.find_all(exp.Placeholder)):
         value = (values or {})[node.name]
@@ -26,17 +29,21 @@ def template(sql: str, values: Mapping[str, int | str | exp.Expr] | None = None)
 def _parsed(sql: str) -> exp.Query:
     tree = trees.without_places(parse_one(sql, read="duckdb"))
     assert isinstance(tree, exp.Query)
+    for call in list(tree.find_all(exp.Anonymous, exp.AddMonths)):  # the innermost last
+        if isinstance(call, exp.AddMonths):
+            call.replace(trees.later(call.this, call.expression, "MONTH"))
+        elif call.name.upper() == "ADD_DAYS":
+            call.replace(trees.later(call.expressions[0], call.expressions[1], "DAY"))
     for name in tree.find_all(exp.Identifier):
         name.set("quoted", True)
     return tree
 
 
-def over_stage(sql: str, stage: str) -> exp.Query:
-    """A query that counts; the table `stage` in it is the mapping's stage."""
-    tree = template(sql)
+def _of_mapping(tree: exp.Query, mapping: str) -> exp.Query:
+    """The query, in which the tables `stage` and `inputs` are those of the mapping."""
     for table in list(tree.find_all(exp.Table)):
-        if not table.db and table.name == "stage":
-            table.replace(trees.table(stage, table.alias_or_name))
+        if not table.db and table.name in {"stage", "inputs"}:
+            table.replace(trees.table(f"work.{table.name}_{mapping}", table.alias_or_name))
     return tree
 
 
@@ -51,6 +58,7 @@ def derived_rows(
     table: str,
     rows: exp.Query,
     entries: Iterable[str],
+    inputs: exp.Query | None = None,
 ) -> DerivedRows:
     """Add the step that makes `work.stage_<mapping>` from a query of CDM rows, and contribute them to a table.
 
@@ -60,23 +68,30 @@ def derived_rows(
         table: The CDM table that is filled; its id is numbered by the order of the other columns.
         rows: A query of exactly the rows to write. Columns that are no fields of the table stay in the stage, for
             the ledger to count.
-        entries: The ledger's entries, see `DerivedRows`, with the stage as the table `stage`.
+        entries: The ledger's entries, see `DerivedRows`.
+        inputs: What `work.inputs_<mapping>` is made of first, where rows and entries need the same.
+
+    In rows and entries the tables `stage` and `inputs` are those of the mapping.
     """
     name = loaded.model.name
     stage = f"work.stage_{name}"
+    made = {stage: _of_mapping(rows, name)}
+    if inputs is not None:
+        made = {f"work.inputs_{name}": inputs, **made}
     rows.set("expressions", [trees.named(node.unalias(), node.alias_or_name) for node in rows.selects])
-    counted = tuple(over_stage(entry, stage) for entry in entries)
+    counted = tuple(_of_mapping(template(entry), name) for entry in entries)
     step = DraftStep(
         name=f"stage_{name}",
         summary=loaded.model.description or f"derive the rows of cdm.{table}",
         origin=origin(loaded.document.at("name")),
         workflow_steps=(loaded.step,),
         statements=[
-            DraftStatement(tree, f"rows of cdm.{table}, derived from what is there")
-            for tree in compilation.generator.create_table_as(trees.table(stage), rows)
+            DraftStatement(tree, f"{_PURPOSE[target == stage]} cdm.{table}", counted=target == stage)
+            for target, query in made.items()
+            for tree in compilation.generator.create_table_as(trees.table(target), query)
         ],
-        reads=set(tables_of(rows)),
-        writes={stage},
+        reads=set(tables_of(*made.values())) - made.keys(),
+        writes=set(made),
     )
     compilation.steps.append(step)
     fields = compilation.specification.by_name[table].by_name
@@ -93,3 +108,6 @@ def derived_rows(
         derived=True,
     )
     return DerivedRows(loaded, (contribution,), counted, tables_of(*counted))
+
+
+_PURPOSE = {True: "rows of", False: "what there is for"}

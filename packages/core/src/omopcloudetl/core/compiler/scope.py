@@ -10,7 +10,14 @@ from sqlglot import exp, parse_one
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.columns import Parsed, SourceColumns
 from omopcloudetl.core.compiler.compilation import Compilation
-from omopcloudetl.core.compiler.sql_errors import UNREADABLE, Excerpt, row_level_problem, syntax_problem, template_mark
+from omopcloudetl.core.compiler.sql_errors import (
+    UNREADABLE,
+    Excerpt,
+    check_depth,
+    row_level_problem,
+    syntax_problem,
+    template_mark,
+)
 from omopcloudetl.core.compiler.types import Family, TypeReader
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.files.project_loader import LoadedMapping
@@ -106,6 +113,7 @@ class Scope:
             self.compilation.problem("sql-expression", TEMPLATE_PROBLEM, position, found=sql, help=TEMPLATE_HELP)
             return Parsed(exp.Null())
         try:
+            check_depth(sql)
             tree: exp.Expr = parse_one(sql, read=AUTHOR_DIALECT, into=exp.Condition)
         except UNREADABLE as error:
             self._syntax_problem(sql, error, position)

@@ -18,6 +18,9 @@ _TEMPLATE = re.compile(r"\{\{|\{%")
 _CLOSES = {"/*": "*/", "(": ")", "[": "]", "{": "}"}
 UNREADABLE = (ParseError, TokenError, RecursionError, TypeError, AttributeError, ValueError, LookupError)
 """What sqlglot's parser raises for SQL that it cannot read: `x ->` is a TypeError of its own."""
+DEEPEST = 1_000
+"""Levels of brackets and CASE that are parsed; the parser has no limit of its own, and some Pythons die of 5,000."""
+_LEVELS = re.compile(r"(?P<opens>[(\[{]|\bcase\b)|[)\]}]|\bend\b", re.IGNORECASE)
 TOO_DEEP = "it is nested too deeply"
 DEEP_HELP = "compute a part of it in a `sql` step, and read the table that it makes"
 
@@ -72,6 +75,15 @@ def _piece(sql: str, start: int, end: int) -> tuple[str, int]:
     """A part of a text, and which of its occurrences as a word it is, from 0."""
     text = sql[start:end]
     return text, len(as_word(text).findall(sql, 0, start))
+
+
+def check_depth(sql: str) -> None:
+    """Raises `RecursionError` for SQL that is nested so deeply that it must not reach the parser."""
+    depth = 0
+    for mark in _LEVELS.finditer(_NO_CODE.sub(" ", sql)):
+        depth = depth + 1 if mark["opens"] else max(depth - 1, 0)
+        if depth > DEEPEST:
+            raise RecursionError
 
 
 def syntax_problem(error: Exception, sql: str) -> SqlProblem:

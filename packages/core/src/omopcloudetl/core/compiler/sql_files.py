@@ -17,7 +17,7 @@ from omopcloudetl.core.compiler.scope import (
     TEMPLATE_PROBLEM,
     as_written,
 )
-from omopcloudetl.core.compiler.sql_errors import UNREADABLE, syntax_problem, template_mark, variable_start
+from omopcloudetl.core.compiler.sql_errors import UNREADABLE, check_depth, syntax_problem, template_mark, variable_start
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
 from omopcloudetl.core.models.workflow import SqlStep
@@ -74,6 +74,7 @@ def _statements(compilation: Compilation, file: str) -> list[exp.Expr] | None:
         compilation.problem("sql-statements", TEMPLATE_PROBLEM, where, help=TEMPLATE_HELP)
         return None
     try:
+        check_depth(text)
         return [tree for tree in parse(text, read=AUTHOR_DIALECT) if tree is not None]
     except UNREADABLE as error:
         problem = syntax_problem(error, text)

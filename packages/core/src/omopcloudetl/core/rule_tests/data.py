@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.ddl import create_table
+from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.models.rule_test import Cell, ConceptStub, Row, RuleTest, plain_key, plain_text
 from omopcloudetl.core.models.values import Scalar
 from omopcloudetl.core.rule_tests.slices import KEYS, LOGICAL, STUB_TABLES, Slice
@@ -53,17 +54,18 @@ def ids_of(made: Slice, test: RuleTest) -> Ids:
     return Ids(sorted({*made.key_parts, *unknown}), unknown)
 
 
-def columns_of(made: Slice, test: RuleTest) -> dict[str, dict[str, str]]:
+def columns_of(made: Slice, tests: Sequence[RuleTest]) -> dict[str, dict[str, str]]:
     """The columns of each table that is read or given: declared, specified, read by a rule or given."""
     found = {table: dict(types) for table, types in made.columns.items()}
-    for table, rows in test.given.items():
+    for table in dict.fromkeys(table for test in tests for table in test.given):
+        rows = [row for test in tests for row in test.given.get(table, ())]
         types = found.setdefault(table, {})
         is_text = table in made.text_tables
         for name in dict.fromkeys(name.lower() for row in rows for name in row):
             given = [value for row in rows for key, value in row.items() if key.lower() == name]
             if name not in types or (types[name] == "text" and not is_text and not table.startswith(("cdm", "vocab"))):
                 types[name] = "text" if is_text else _type_of(given)
-    if test.concepts:
+    if any(test.concepts for test in tests):
         for table in STUB_TABLES:
             found.setdefault(table, _specified(made, table))
     return {table: types or {"nothing": "text"} for table, types in found.items()}
@@ -85,7 +87,13 @@ def _type_of(values: Sequence[Cell]) -> str:
     return "text"
 
 
-def table_statements(made: Slice, columns: Columns) -> list[str]:
+def schema_statements(generator: BaseSQLGenerator, schema: str) -> list[str]:
+    """What makes a schema that holds nothing, whatever it held."""
+    drop = exp.Drop(tables=[exp.Table(db=trees.identifier(schema))], kind="SCHEMA", exists=True, cascade=True)
+    return [generator.render(tree, {}) for tree in (drop, generator.create_schema(schema))]
+
+
+def table_statements(made: Slice, columns: Columns) -> tuple[str, ...]:
     """What makes the tables: those that are read as `columns` says, those that are written as the CDM has them."""
     generator = made.generator
     found: list[exp.Expr] = []
@@ -100,7 +108,7 @@ def table_statements(made: Slice, columns: Columns) -> list[str]:
         entity = table.removeprefix(KEYS)
         parts = {f"key_{i}": "text" for i in range(1, made.key_parts.get(entity, 1) + 1)}
         found.append(_create(made, table, {f"{entity}_id": "bigint", **parts}))
-    return [generator.render(tree, LOGICAL) for tree in found]
+    return tuple(generator.render(tree, LOGICAL) for tree in found)
 
 
 def _create(made: Slice, table: str, types: Mapping[str, str]) -> exp.Expr:

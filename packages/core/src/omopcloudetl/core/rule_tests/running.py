@@ -11,11 +11,12 @@ from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.ledger import QUARANTINE
 from omopcloudetl.core.connection import BaseConnection
 from omopcloudetl.core.errors import CheckError, DatabaseError
+from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
 from omopcloudetl.core.models.rule_test import RuleTest
 from omopcloudetl.core.plan import Statement
 from omopcloudetl.core.rule_tests import data
 from omopcloudetl.core.rule_tests.comparison import Found, compare, compare_quarantined
-from omopcloudetl.core.rule_tests.data import Ids
+from omopcloudetl.core.rule_tests.data import Columns, Ids
 from omopcloudetl.core.rule_tests.report import Difference, RuleTestResult
 from omopcloudetl.core.rule_tests.slices import KEYS, LOGICAL, Slice, SliceStep
 
@@ -35,14 +36,38 @@ class _Outcome:
     quarantined: list[Found] = field(default_factory=list)
 
 
-def run_tests(made: Slice, connection: BaseConnection) -> Iterator[RuleTestResult]:
-    """Run each test of a mapping on an open connection to a database that holds nothing else."""
-    for number, test in enumerate(made.loaded.model.tests):
+@dataclass
+class Bench:
+    """A database of its own, with the tables of one mapping at a time; between tests they are empty."""
+
+    connection: BaseConnection
+    tables: tuple[str, ...] = ()
+    """The statements that made the tables there are."""
+
+    def prepare(self, made: Slice, columns: Columns) -> None:
+        """Make a mapping's tables, unless they are there already, and nothing else."""
+        statements = data.table_statements(made, columns)
+        if statements != self.tables:
+            self.tables = ()
+            for name in LOGICAL_SCHEMAS:
+                for sql in data.schema_statements(made.generator, name):
+                    self.connection.execute(sql)
+            for sql in statements:
+                self.connection.execute(sql)
+            self.tables = statements
+
+
+def run_tests(made: Slice, bench: Bench) -> Iterator[RuleTestResult]:
+    """Run each test of a mapping; what it does is rolled back."""
+    tests = made.loaded.model.tests
+    columns = data.columns_of(made, tests)
+    bench.prepare(made, columns)
+    for number, test in enumerate(tests):
         start = time.perf_counter()
         error: str | None = None
         differences: tuple[Difference, ...] = ()
         try:
-            differences = tuple(_differences(made, test, _outcome(made, test, connection)))
+            differences = tuple(_differences(made, test, _outcome(made, test, columns, bench.connection)))
         except DatabaseError as problem:
             error = str(problem)
         place = made.loaded.document.at("tests", number, "name")
@@ -70,12 +95,11 @@ def _differences(made: Slice, test: RuleTest, outcome: _Outcome) -> Iterator[Dif
         yield set_aside
 
 
-def _outcome(made: Slice, test: RuleTest, connection: BaseConnection) -> _Outcome:
+def _outcome(made: Slice, test: RuleTest, columns: Columns, connection: BaseConnection) -> _Outcome:
     outcome = _Outcome(data.ids_of(made, test))
     with suppress(_Enough), connection.transaction():
         ids = outcome.ids
-        columns = data.columns_of(made, test)
-        for sql in (*data.table_statements(made, columns), *data.insert_statements(made, test, columns, ids)):
+        for sql in data.insert_statements(made, test, columns, ids):
             connection.execute(sql)
         for step in made.steps:
             if not (step.is_sql_file and step.writes <= test.given.keys()):

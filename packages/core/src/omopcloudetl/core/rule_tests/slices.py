@@ -11,7 +11,7 @@ from sqlglot import exp
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, declared_sources, text_tables
 from omopcloudetl.core.compiler.constants import check_constant_concepts
-from omopcloudetl.core.compiler.ddl import schemas_step
+from omopcloudetl.core.compiler.ddl import SCHEMAS_STEP, schemas_step
 from omopcloudetl.core.compiler.graph import infer_dependencies, order_steps
 from omopcloudetl.core.compiler.ledger import ledger_step
 from omopcloudetl.core.compiler.rule_tests import check_expected_tables, check_rule_tests, known_tables
@@ -64,7 +64,6 @@ class Slice:
     loaded: LoadedMapping
     generator: BaseSQLGenerator
     specification: CdmSpecification
-    schemas: tuple[Statement, ...]
     steps: tuple[SliceStep, ...]
     written: tuple[str, ...]
     """The CDM tables that it writes, as logical names."""
@@ -132,7 +131,7 @@ class Slicer:
         if mapping is not None and not compilation.has_errors:
             ledger_step(compilation, [mapping])
             self._add_sql_steps(compilation)
-            schemas_step(compilation)
+            schemas_step(compilation)  # everything waits for it
         found = None
         if mapping is not None and not compilation.has_errors:
             found = self._made(compilation, loaded, keys)
@@ -170,8 +169,7 @@ class Slicer:
             loaded=loaded,
             generator=self.generator,
             specification=self.specification,
-            schemas=steps[0].statements,
-            steps=tuple(steps[1:]),
+            steps=tuple(step for step in steps if step.name != SCHEMAS_STEP),
             written=tuple(f"cdm.{t.name}" for t in self.specification.tables if f"cdm.{t.name}" in written),
             reads=frozenset(reads),
             columns=self._columns(compilation, reads),

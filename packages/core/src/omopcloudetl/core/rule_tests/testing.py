@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from omopcloudetl.core.errors import Diagnostic, PluginError, UnknownNameError
@@ -15,7 +16,7 @@ from omopcloudetl.core.memory import collections_paused
 from omopcloudetl.core.plugins import Plugins
 from omopcloudetl.core.registrations import Provider, Settings
 from omopcloudetl.core.rule_tests.report import RuleTestReport, RuleTestResult
-from omopcloudetl.core.rule_tests.running import run_tests
+from omopcloudetl.core.rule_tests.running import Bench, run_tests
 from omopcloudetl.core.rule_tests.slices import Slice, Slicer
 from omopcloudetl.core.specification.concepts import KnownConcepts
 from omopcloudetl.core.specification.models import CdmSpecification
@@ -39,28 +40,28 @@ def try_rules(
     """
     start = time.perf_counter()
     chosen = _chosen(project, tuple(names))
-    provider = _engine(plugins)
-    slicer = Slicer(project, specification, provider.generator(), KnownConcepts(plugins.resources()))
+    slicer = Slicer(project, specification, rules_engine(plugins).generator(), KnownConcepts(plugins.resources()))
     slices: list[Slice] = []
     with collections_paused():
         for loaded in chosen:
             made = slicer.slice(loaded) if loaded.model.tests else None
             slices += [made] if made else []
     is_wrong = any(problem.severity == "error" for problem in slicer.problems)
-    results = tuple(_run(provider, slices)) if slices and not is_wrong else ()
+    results: list[RuleTestResult] = []
+    if slices and not is_wrong:
+        with opened_bench(plugins) as bench:
+            for made in slices:
+                results += run_tests(made, bench)
     untested = tuple(loaded.model.name for loaded in chosen if not loaded.model.tests)
-    return RuleTestReport(results, untested, time.perf_counter() - start), tuple(slicer.problems)
+    return RuleTestReport(tuple(results), untested, time.perf_counter() - start), tuple(slicer.problems)
 
 
-def _run(provider: Provider, slices: Iterable[Slice]) -> Iterable[RuleTestResult]:
+@contextmanager
+def opened_bench(plugins: Plugins) -> Iterator[Bench]:
+    """A database in memory, which is gone at the end; raises as `try_rules` does."""
     base = Path(tempfile.gettempdir()) / f"omopcloudetl-{secrets.token_hex(8)}"  # a name; nothing is written there
-    with provider.connection(SETTINGS, base) as connection:
-        has_schemas = False
-        for made in slices:
-            for statement in () if has_schemas else made.schemas:
-                connection.execute(statement.sql)
-            has_schemas = True
-            yield from run_tests(made, connection)
+    with rules_engine(plugins).connection(SETTINGS, base) as connection:
+        yield Bench(connection)
 
 
 def _chosen(project: LoadedProject, names: tuple[str, ...]) -> list[LoadedMapping]:
@@ -74,7 +75,8 @@ def _chosen(project: LoadedProject, names: tuple[str, ...]) -> list[LoadedMappin
     return list({id(by_name[name]): by_name[name] for name in names}.values()) if names else list(project.mappings)
 
 
-def _engine(plugins: Plugins) -> Provider:
+def rules_engine(plugins: Plugins) -> Provider:
+    """The provider on which rules are tested; raises `PluginError` where it is not installed."""
     for provider in plugins.providers():
         if provider.name == ENGINE:
             return provider

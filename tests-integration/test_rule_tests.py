@@ -156,6 +156,42 @@ def test_a_builder_reads_given_rows_of_the_cdm(root: Path) -> None:
     assert report.passed, report.results
 
 
+COSTS = """
+name: costs
+kind: table
+target: cdm.cost
+from: {e: source.events}
+columns:
+  cost_id: {id: [e.patient, e.code, e.start]}
+  cost_event_id: {event: events, key: [e.patient, e.code, e.start]}
+  cost_domain_id: {event: events, key: [e.patient, e.code, e.start], take: domain}
+  cost_type_concept_id: 32814
+"""
+
+
+def test_events_that_rows_refer_to_are_there(root: Path) -> None:
+    """The row of an event is in the default table of its mapping, unless it is unknown; keys hold any character."""
+    (root / "mappings/costs.yaml").write_text(COSTS, encoding="utf-8")
+    report = with_tests(
+        root,
+        "costs",
+        """  - name: costs
+    given:
+      source.events:
+        - {patient: "a|b~", code: 7, start: 2020-01-01}
+        - {patient: p1, code: null, start: 2020-01-02}
+        - {patient: p1, code: 8, start: 2020-01-02}
+    unknown: {events: [[p1, 8, 2020-01-02]]}
+    expect:
+      cdm.cost:
+        - {cost_event_id: {events: ["a|b~", 7, 2020-01-01]}, cost_domain_id: Observation}
+        - {cost_event_id: {events: [p1, null, 2020-01-02]}, cost_domain_id: Observation}
+    quarantined: [{reason: "cost_event_id: unknown events"}]
+""",
+    )
+    assert report.passed, report.results
+
+
 def test_only_the_mapping_that_is_tested_must_be_right(root: Path) -> None:
     """What is wrong with the rules of another mapping does not matter; what is wrong with its own does."""
     visits = root / "mappings/visits.yaml"

@@ -18,7 +18,7 @@ from omopcloudetl.core.models.workflow import BulkLoadStep, SqlStep
 
 _SPECIFIED = {"integer": "integer", "number": "float", "date": "date", "timestamp": "datetime", "boolean": "boolean"}
 """Type of a declared column → the type of the specification whose values it takes; any other takes texts."""
-_OF_MAPPINGS = ("work.stage_", "work.codes_", "work.key_", "work.registry_", "work.excluded_", "work.rows_")
+_OF_MAPPINGS = tuple(f"work.{kind}_" for kind in ("stage", "codes", "key", "registry", "excluded", "rows", "event"))
 
 
 def check_rule_tests(compilation: Compilation) -> None:
@@ -162,7 +162,7 @@ class _Checks:
     ) -> None:
         for entity, key in value.items():
             self._check_entity(entity, loaded.document.at_key("tests", *path, entity))
-            arity = self.compilation.entities.get(entity)
+            arity = (self.compilation.events | self.compilation.entities).get(entity)
             if arity is not None and arity != len(key):
                 message, found = f"the natural key of '{entity}' has {arity} parts", f"{len(key)}"
                 where = loaded.document.at("tests", *path, entity)
@@ -170,7 +170,7 @@ class _Checks:
                 self.compilation.problem("key-arity", message, where, found=found, help=help_)
 
     def _check_entity(self, entity: str, place: Position) -> None:
-        known = self.compilation.entities
+        known = self.compilation.entities | self.compilation.events
         if entity not in known and not self.compilation.may_be_made(entity):
-            message = f"no mapping gives ids by natural key to the table '{entity}'"
+            message = f"'{entity}' is no table to which a mapping gives ids by natural key, and no mapping of events"
             self.compilation.problem("unknown-reference", message, place, found=entity, allowed=tuple(known))

@@ -111,7 +111,7 @@ class RuleTest(StrictModel):
     concepts: tuple[ConceptStub, ...] = ()
     """The concepts that the vocabulary holds."""
     unknown: dict[Name, RowKeys] = {}
-    """CDM table → natural keys of rows it does not have. Every other row that the given ones refer to is there."""
+    """CDM table, or mapping of events, → natural keys of rows that are not there. Every other that rows refer to is."""
     expect: dict[LogicalTable, tuple[Row, ...]] = {}
     """CDM table → exactly its rows, in any order; only listed fields are compared."""
     quarantined: tuple[QuarantinedRow, ...] = ()

@@ -3,55 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from sqlglot import exp
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.ddl import create_table
+from omopcloudetl.core.compiler.event_links import EVENT_FIELD, EVENT_ID, EVENT_KEY, EVENT_OCCURRENCE, EVENT_TABLE
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.models.rule_test import Cell, ConceptStub, Row, RuleTest, plain_key, plain_text
 from omopcloudetl.core.models.values import Scalar
-from omopcloudetl.core.rule_tests.slices import KEYS, LOGICAL, STUB_TABLES, Slice
+from omopcloudetl.core.rule_tests.asked import EVENTS, KEYS, LOGICAL
+from omopcloudetl.core.rule_tests.ids import Ids, KeyText, key_of
+from omopcloudetl.core.rule_tests.slices import STUB_TABLES, Slice
 
-KeyText = tuple[str | None, ...]
 Columns = Mapping[str, Mapping[str, str]]
 FIRST_DAY, LAST_DAY = "1970-01-01", "2099-12-31"
 FIRST_STUB_ID = 900_000_001
 """The id of the first concept that says none; above those of any vocabulary, below custom ones."""
-IDS_OF_A_TABLE = 1000
-"""Ids of two tables are never the same, so that a test notices when one stands for the other."""
-
-
-@dataclass
-class Ids:
-    """The ids that stand for natural keys: by table, in the order in which they are met."""
-
-    entities: Sequence[str]
-    """Every table with ids by natural key, in order."""
-    unknown: Mapping[str, frozenset[KeyText]]
-    """Keys of rows that are not there."""
-    of: dict[tuple[str, KeyText], int] = field(default_factory=dict)
-
-    def learn(self, entity: str, key: KeyText) -> int | None:
-        """The id of a key, a new one if it is met the first time; None for one that is unknown or whole NULL."""
-        if key in self.unknown.get(entity, ()) or all(part is None for part in key):
-            return None
-        known = self.of.get((entity, key))
-        if known is None:
-            count = sum(other == entity for other, _ in self.of)
-            known = self.of[entity, key] = IDS_OF_A_TABLE * (self.entities.index(entity) + 1) + count + 1
-        return known
-
-    def forget(self, entity: str) -> None:
-        """Forget the ids of a table that the mapping numbers itself."""
-        self.of = {(name, key): id_ for (name, key), id_ in self.of.items() if name != entity}
-
-
-def ids_of(made: Slice, test: RuleTest) -> Ids:
-    """No ids yet, for one test."""
-    unknown = {entity: frozenset(plain_key(key) for key in keys) for entity, keys in test.unknown.items()}
-    return Ids(sorted({*made.key_parts, *unknown}), unknown)
 
 
 def columns_of(made: Slice, tests: Sequence[RuleTest]) -> dict[str, dict[str, str]]:
@@ -104,10 +72,8 @@ def table_statements(made: Slice, columns: Columns) -> tuple[str, ...]:
         schema, _, name = table.partition(".")
         specified = made.specification.by_name[name]
         found.append(create_table(generator, schema, specified, wide_ids=frozenset(made.key_parts)))
-    for table in sorted(table for table in made.reads if table.startswith(KEYS)):
-        entity = table.removeprefix(KEYS)
-        parts = {f"key_{i}": "text" for i in range(1, made.key_parts.get(entity, 1) + 1)}
-        found.append(_create(made, table, {f"{entity}_id": "bigint", **parts}))
+    keys = sorted(table for table in made.reads if table.startswith((KEYS, EVENTS)))
+    found += [_create(made, table, key_columns(made, table)) for table in keys]
     return tuple(generator.render(tree, LOGICAL) for tree in found)
 
 
@@ -155,15 +121,46 @@ def _literal(made: Slice, table: str, type_: str, value: Cell, ids: Ids) -> exp.
     return trees.literal(plain)
 
 
-def key_rows(made: Slice, entity: str, ids: Ids) -> Iterator[str]:
-    """What fills the table of a table's current keys."""
-    rows: list[Row] = [
-        {f"{entity}_id": id_, **{f"key_{i}": part for i, part in enumerate(key, start=1)}}
-        for (name, key), id_ in ids.of.items()
-        if name == entity
-    ]
-    types = {f"{entity}_id": "bigint"} | {f"key_{i}": "text" for i in range(1, made.key_parts[entity] + 1)}
-    yield from insert(made, f"{KEYS}{entity}", types, rows, ids)
+def key_columns(made: Slice, table: str) -> dict[str, str]:
+    """The columns of a table of natural keys."""
+    if table.startswith(EVENTS):
+        return {
+            EVENT_KEY: "text",
+            EVENT_OCCURRENCE: "bigint",
+            EVENT_ID: "bigint",
+            EVENT_TABLE: "text",
+            EVENT_FIELD: "integer",
+        }
+    entity = table.removeprefix(KEYS)
+    parts = range(1, made.key_parts.get(entity, 1) + 1)
+    return {f"{entity}_id": "bigint", **{f"key_{i}": "text" for i in parts}}
+
+
+def key_rows(made: Slice, table: str, ids: Ids) -> Iterator[str]:
+    """What fills a table of natural keys with those that are known."""
+    types = key_columns(made, table)
+    entity = table.removeprefix(KEYS).removeprefix(EVENTS)
+    rows: list[Row] = []
+    for (name, key), id_ in ids.of.items():
+        if name != entity:
+            continue
+        if table.startswith(EVENTS):
+            rows.append(_event_row(made.events[entity], key, id_))
+        else:
+            rows.append({f"{entity}_id": id_, **{f"key_{i}": part for i, part in enumerate(key, start=1)}})
+    yield from insert(made, table, types, rows, ids)
+
+
+def _event_row(table: str, key: KeyText, id_: int) -> Row:
+    """A row that an event stands for: in the default table of its mapping."""
+    again = str(key[-1]) if key and str(key[-1]).startswith("#") else None
+    return {
+        EVENT_KEY: key_of(key[:-1] if again else key),
+        EVENT_OCCURRENCE: int(again[1:]) if again else 1,
+        EVENT_ID: id_,
+        EVENT_TABLE: table,
+        EVENT_FIELD: 0,
+    }
 
 
 # -- the vocabulary

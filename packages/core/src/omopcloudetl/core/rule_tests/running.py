@@ -15,10 +15,12 @@ from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
 from omopcloudetl.core.models.rule_test import RuleTest
 from omopcloudetl.core.plan import Statement
 from omopcloudetl.core.rule_tests import data
+from omopcloudetl.core.rule_tests.asked import KEYS, LOGICAL
 from omopcloudetl.core.rule_tests.comparison import Found, compare, compare_quarantined
-from omopcloudetl.core.rule_tests.data import Columns, Ids
+from omopcloudetl.core.rule_tests.data import Columns
+from omopcloudetl.core.rule_tests.ids import Ids, ids_of, learn
 from omopcloudetl.core.rule_tests.report import Difference, RuleTestResult
-from omopcloudetl.core.rule_tests.slices import KEYS, LOGICAL, Slice, SliceStep
+from omopcloudetl.core.rule_tests.slices import Slice, SliceStep
 
 ROWS_SHOWN = 3
 
@@ -96,7 +98,7 @@ def _differences(made: Slice, test: RuleTest, outcome: _Outcome) -> Iterator[Dif
 
 
 def _outcome(made: Slice, test: RuleTest, columns: Columns, connection: BaseConnection) -> _Outcome:
-    outcome = _Outcome(data.ids_of(made, test))
+    outcome = _Outcome(ids_of(made, test))
     with suppress(_Enough), connection.transaction():
         ids = outcome.ids
         for sql in data.insert_statements(made, test, columns, ids):
@@ -113,19 +115,20 @@ def _outcome(made: Slice, test: RuleTest, columns: Columns, connection: BaseConn
 
 
 def _run_step(made: Slice, step: SliceStep, ids: Ids, connection: BaseConnection) -> None:
-    """Run a step; the rows that its own rows refer to are made first."""
-    for query in step.keys:
-        for row in sorted(connection.fetch(query.sql), key=lambda row: [(part is not None, str(part)) for part in row]):
-            ids.learn(query.entity, tuple(None if part is None else str(part) for part in row))
-    for entity in dict.fromkeys(query.entity for query in step.keys):
-        connection.execute(made.generator.render(trees.delete(f"{KEYS}{entity}", trees.literal(True)), LOGICAL))
-        for sql in data.key_rows(made, entity, ids):
-            connection.execute(sql)
-    for statement in step.statements:
-        if statement.check is None:
-            connection.execute(statement.sql)
+    """Run a step; the rows of other mappings that a statement asks for are made before it."""
+    for each in step.statements:
+        asked = [query for query in each.asks if query.table in made.reads]
+        for query in asked:
+            for row in sorted(connection.fetch(query.sql), key=lambda row: [(p is not None, str(p)) for p in row]):
+                learn(query.table, row, ids)
+        for table in dict.fromkeys(query.table for query in asked):
+            connection.execute(made.generator.render(trees.delete(table, trees.literal(True)), LOGICAL))
+            for sql in data.key_rows(made, table, ids):
+                connection.execute(sql)
+        if each.statement.check is None:
+            connection.execute(each.statement.sql)
         else:
-            _check(statement, connection)
+            _check(each.statement, connection)
 
 
 def _check(statement: Statement, connection: BaseConnection) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from sqlglot import exp
-
-from omopcloudetl.core.compiler import trees
-from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, declared_sources, text_tables
+from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, declared_sources, text_tables
 from omopcloudetl.core.compiler.constants import check_constant_concepts
 from omopcloudetl.core.compiler.ddl import SCHEMAS_STEP, schemas_step
+from omopcloudetl.core.compiler.event_keys import event_steps
 from omopcloudetl.core.compiler.graph import infer_dependencies, order_steps
 from omopcloudetl.core.compiler.ledger import ledger_step
 from omopcloudetl.core.compiler.rule_tests import check_expected_tables, check_rule_tests, known_tables
@@ -21,28 +19,26 @@ from omopcloudetl.core.compiler.writes import write_tables
 from omopcloudetl.core.errors import Diagnostic
 from omopcloudetl.core.files.project_loader import LoadedMapping, LoadedProject
 from omopcloudetl.core.generator import BaseSQLGenerator
-from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
 from omopcloudetl.core.models.loads import Column
 from omopcloudetl.core.models.mapping import EventMapping
 from omopcloudetl.core.models.rule_test import RuleTest
 from omopcloudetl.core.models.workflow import DmlStep, SqlStep
-from omopcloudetl.core.plan import Statement
+from omopcloudetl.core.plan import Origin, Statement
+from omopcloudetl.core.rule_tests.asked import EVENTS, KEYS, KeyQuery, key_queries
 from omopcloudetl.core.specification.concepts import KnownConcepts
 from omopcloudetl.core.specification.models import CdmSpecification
 
-LOGICAL = {name: name for name in LOGICAL_SCHEMAS}
-KEYS = "work.key_"
 STUB_TABLES = ("vocab.concept", "vocab.concept_relationship", "vocab.concept_ancestor")
 """What the concepts of a test fill."""
 
 
 @dataclass(frozen=True)
-class KeyQuery:
-    """Which natural keys of another table the rows of a statement refer to."""
+class SliceStatement:
+    """A statement, rendered for the engine of the tests."""
 
-    entity: str
-    parts: int
-    sql: str
+    statement: Statement
+    asks: tuple[KeyQuery, ...] = ()
+    """What must be asked before it runs."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +47,7 @@ class SliceStep:
 
     name: str
     writes: frozenset[str]
-    statements: tuple[Statement, ...]
-    keys: tuple[KeyQuery, ...] = ()
-    """What must be asked before it runs."""
+    statements: tuple[SliceStatement, ...]
     is_sql_file: bool = False
 
 
@@ -75,6 +69,8 @@ class Slice:
     """The source tables that are loaded from text files."""
     key_parts: Mapping[str, int]
     """CDM table with ids by natural key → number of parts of its natural key."""
+    events: Mapping[str, str]
+    """Mapping of events → its default table."""
     is_routed: bool
     """Whether its rows go to one table or another."""
 
@@ -83,6 +79,24 @@ class Slice:
         """The tables whose ids by natural key it gives."""
         made = {table for step in self.steps for table in step.writes}
         return tuple(name for name in self.key_parts if f"{KEYS}{name}" in made)
+
+
+@dataclass
+class SliceCompilation(Compilation):
+    """A compilation that notes, of each statement it renders, which rows of other mappings it asks for."""
+
+    asks: dict[str, tuple[KeyQuery, ...]] = field(default_factory=dict)
+    """SQL of a statement → what must be asked before it runs."""
+
+    def render(self, statements: Sequence[DraftStatement | Statement], place: Origin) -> list[Statement]:
+        """As any compilation does."""
+        found: list[Statement] = []
+        for draft in statements:
+            asked = key_queries(draft.tree, self.generator) if isinstance(draft, DraftStatement) else ()
+            rendered = super().render([draft], place)
+            self.asks |= {statement.sql: asked for statement in rendered if asked}
+            found += rendered
+        return found
 
 
 @dataclass
@@ -107,34 +121,33 @@ class Slicer:
         return text_tables(self.project)
 
     @cached_property
-    def entities(self) -> dict[str, int]:
-        """What the mappings of the whole project give ids to."""
-        everything = self._compilation(self.project)
+    def everything(self) -> Compilation:
+        """What the mappings of the whole project give ids to, and which of them make events."""
+        arguments = (self.specification, self.generator, self.sources, self.texts, self.concepts)
+        everything = Compilation(self.project, *arguments)
         collect_entities(everything)
-        return everything.entities
+        return everything
 
     def slice(self, loaded: LoadedMapping) -> Slice | None:
         """Compile one mapping; None where it, or one of its tests, is wrong."""
-        compilation = self._compilation(_alone(self.project, loaded))
-        compilation.entities.update(self.entities)
-        check_constant_concepts(compilation)
         self._check_tests(loaded)
+        compilation = self._compilation(_alone(self.project, loaded))
+        check_constant_concepts(compilation)
         mapping = compile_mapping(compilation, loaded)
         if mapping is not None:
             check_expected_tables(compilation, mapping)
-        keys: dict[str, tuple[KeyQuery, ...]] = {}
         if mapping is not None and not compilation.has_errors:
             for step in compilation.steps:
-                keys[step.name] = tuple(self._key_queries(step))
                 step.statements = compilation.render(step.statements, step.origin)
             write_tables(compilation, [mapping])
+            event_steps(compilation, [mapping])
         if mapping is not None and not compilation.has_errors:
             ledger_step(compilation, [mapping])
             self._add_sql_steps(compilation)
             schemas_step(compilation)  # everything waits for it
         found = None
         if mapping is not None and not compilation.has_errors:
-            found = self._made(compilation, loaded, keys)
+            found = self._made(compilation, loaded)
             self._check_given(compilation, loaded, found)
         self.problems += compilation.problems
         return found if not any(problem.severity == "error" for problem in self.problems) else None
@@ -142,28 +155,26 @@ class Slicer:
     def _check_tests(self, loaded: LoadedMapping) -> None:
         """What its tests name must be there: in the whole project, not in what is compiled of it."""
         whole = self._compilation(replace(self.project, mappings=(loaded,)))
-        whole.entities.update(self.entities)
         check_rule_tests(whole)
         self.problems += whole.problems
 
-    def _compilation(self, project: LoadedProject) -> Compilation:
-        return Compilation(project, self.specification, self.generator, self.sources, self.texts, self.concepts)
+    def _compilation(self, project: LoadedProject) -> SliceCompilation:
+        found = SliceCompilation(project, self.specification, self.generator, self.sources, self.texts, self.concepts)
+        found.entities.update(self.everything.entities)
+        found.events.update(self.everything.events)
+        found.event_tables.update(self.everything.event_tables)
+        return found
 
-    def _made(self, compilation: Compilation, loaded: LoadedMapping, keys: Mapping[str, tuple[KeyQuery, ...]]) -> Slice:
+    def _made(self, compilation: SliceCompilation, loaded: LoadedMapping) -> Slice:
         drafts = order_steps(compilation, infer_dependencies(compilation))
         files = {step.name for step in compilation.project.workflow.steps if isinstance(step, SqlStep)}
         made = {table for draft in drafts for table in draft.writes}
         reads = {table for draft in drafts for table in draft.reads} - made
-        steps = [
-            SliceStep(
-                draft.name,
-                frozenset(draft.writes),
-                tuple(compilation.render(draft.statements, draft.origin)),
-                keys.get(draft.name, ()),
-                draft.name in files,
-            )
-            for draft in drafts
-        ]
+        steps = []
+        for draft in drafts:
+            rendered = compilation.render(draft.statements, draft.origin)
+            statements = tuple(SliceStatement(each, compilation.asks.get(each.sql, ())) for each in rendered)
+            steps.append(SliceStep(draft.name, frozenset(draft.writes), statements, draft.name in files))
         written = {table for table in made if table.startswith("cdm.")}
         return Slice(
             loaded=loaded,
@@ -174,21 +185,26 @@ class Slicer:
             reads=frozenset(reads),
             columns=self._columns(compilation, reads),
             text_tables=self.texts,
-            key_parts=self.entities,
+            key_parts=self.everything.entities,
+            events=self._events(),
             is_routed=isinstance(loaded.model, EventMapping),
         )
+
+    def _events(self) -> dict[str, str]:
+        models = (loaded.model for loaded in self.project.mappings)
+        return {model.name: model.default_table for model in models if isinstance(model, EventMapping)}
 
     def _columns(self, compilation: Compilation, reads: set[str]) -> dict[str, Mapping[str, str]]:
         """What the workflow and the specification say of each table, and for sources what the rules read."""
         known = known_tables(compilation)
         found: dict[str, Mapping[str, str]] = {}
         for table in sorted(reads):
-            if not table.startswith(KEYS):
+            if not table.startswith((KEYS, EVENTS)):
                 needed = dict.fromkeys(compilation.needs.get(table, ()), "text")
                 found[table] = needed | dict(known.get(table) or {})
         return found
 
-    def _add_sql_steps(self, compilation: Compilation) -> None:
+    def _add_sql_steps(self, compilation: SliceCompilation) -> None:
         """The SQL files that make tables in `work` or `source` which the mapping reads, and those that these read."""
         steps = {
             step.creates: (index, step)
@@ -214,22 +230,8 @@ class Slicer:
                     compilation.problem("no-effect", message, where, found=logical, help="expect its rows instead")
                 elif logical not in is_read and not _is_stub(test, logical):
                     message = f"the mapping {made.loaded.model.name} does not read {logical}"
-                    allowed = sorted(table for table in is_read if not table.startswith(KEYS))
+                    allowed = sorted(table for table in is_read if not table.startswith((KEYS, EVENTS)))
                     compilation.problem("no-effect", message, where, found=logical, allowed=allowed, severity="warning")
-
-    def _key_queries(self, step: DraftStep) -> Iterator[KeyQuery]:
-        """For each join with the current keys of a table: the keys that are asked for there."""
-        for statement in step.statements:
-            if not isinstance(statement, DraftStatement) or statement.check is not None:
-                continue
-            for select in statement.tree.find_all(exp.Select):
-                for join in select.args.get("joins") or ():
-                    table = join.this
-                    if isinstance(table, exp.Table) and f"{table.db}.{table.name}".startswith(KEYS):
-                        query = _asked_keys(select, join)
-                        entity = f"{table.db}.{table.name}".removeprefix(KEYS)
-                        if query is not None and entity in self.entities:
-                            yield KeyQuery(entity, len(query.selects), self.generator.render(query, LOGICAL))
 
 
 def _alone(project: LoadedProject, loaded: LoadedMapping) -> LoadedProject:
@@ -251,48 +253,3 @@ def _alone(project: LoadedProject, loaded: LoadedMapping) -> LoadedProject:
 def _is_stub(test: RuleTest, logical: str) -> bool:
     """Whether rows of the table stand beside those that the test's concepts make."""
     return bool(test.concepts) and logical in STUB_TABLES
-
-
-def _asked_keys(select: exp.Select, join: exp.Join) -> exp.Select | None:
-    """A query of the distinct keys that a join looks up, over the tables that are joined before it."""
-    alias = join.this.alias_or_name
-    asked: dict[str, exp.Expr] = {}
-    for condition in join.args["on"].flatten() if isinstance(join.args["on"], exp.And) else (join.args["on"],):
-        condition = condition.unnest()
-        if isinstance(condition, exp.EQ | exp.NullSafeEQ):
-            for mine, other in ((condition.left, condition.right), (condition.right, condition.left)):
-                if isinstance(mine, exp.Column) and mine.table == alias and mine.name.startswith("key_"):
-                    asked[mine.name] = other
-    if not asked or sorted(asked) != [f"key_{i}" for i in range(1, len(asked) + 1)]:
-        return None
-    query = trees.select(*(trees.named(asked[name].copy(), name) for name in sorted(asked)))
-    query.set("distinct", exp.Distinct())
-    query.set("from_", select.args["from_"].copy())
-    used = {column.table for value in asked.values() for column in value.find_all(exp.Column)}
-    for other in select.args.get("joins") or ():
-        if other is join:
-            break
-        query.append("joins", other.copy())
-    _keep_needed_joins(query, used)
-    with_ = next((node.args["with_"] for node in _around(select) if node.args.get("with_")), None)
-    if with_ is not None:
-        query.set("with_", with_.copy())
-    return query
-
-
-def _around(select: exp.Select) -> Iterator[exp.Expr]:
-    node: exp.Expr | None = select
-    while node is not None:
-        yield node
-        node = node.parent
-
-
-def _keep_needed_joins(query: exp.Select, used: set[str]) -> None:
-    """Leave out the joins whose columns nothing needs."""
-    kept: list[exp.Join] = []
-    for join in reversed(query.args.get("joins") or []):
-        if join.this.alias_or_name in used:
-            kept.insert(0, join)
-            on = join.args.get("on")
-            used |= {column.table for column in on.find_all(exp.Column)} if on is not None else set()
-    query.set("joins", kept)

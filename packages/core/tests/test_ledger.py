@@ -42,9 +42,37 @@ def test_a_mapping_is_one_row() -> None:
             quarantined=11,
             written={"condition_occurrence": 70, "observation": 20},
             unmapped={"condition_occurrence": 7},
+            reasons={"no person": 8, "no date": 3},
         ),
         LedgerRow("person", 5, 0, 0, 5, 0, {}, {}),
     ]
+
+
+def test_what_stands_beside_the_balance_is_told_by_table_and_field() -> None:
+    """Cut texts by field, rows of earlier runs by table; what is nothing is left out."""
+    (row,) = pivot_ledger(
+        [
+            _entry(
+                "person", "truncated", 3, target_table="person", reason="person_source_value: longer than 50 characters"
+            ),
+            _entry(
+                "person", "truncated", 0, target_table="person", reason="race_source_value: longer than 50 characters"
+            ),
+            _entry("person", "kept", 4, target_table="person"),
+            _entry("person", "deleted", 0, target_table="person"),
+        ]
+    )
+    assert row.truncated == {"person.person_source_value": 3}
+    assert (row.kept, row.deleted, row.balance) == ({"person": 4}, {}, 0)
+
+
+def test_the_balance_is_what_the_ledger_does_not_find_again() -> None:
+    """Rows that came in less all that became of them; cut texts, concept 0 and earlier rows are no fates."""
+    (conditions, person) = pivot_ledger(ENTRIES)
+    assert conditions.balance == 100 + 5 - 4 - 11 - 90 == 0
+    assert person.balance == 0
+    (short,) = pivot_ledger([*_ledger("m", source=9, fan_out=1, written=5, unmapped=5), _entry("m", "kept", 7)])
+    assert short.balance == 5
 
 
 def test_quarantine_names_each_reason() -> None:

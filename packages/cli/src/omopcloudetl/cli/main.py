@@ -16,6 +16,7 @@ from omopcloudetl.cli.commands.demo import demo
 from omopcloudetl.cli.commands.doctor import doctor
 from omopcloudetl.cli.commands.explain import explain
 from omopcloudetl.cli.commands.init import init
+from omopcloudetl.cli.commands.ledger import ledger
 from omopcloudetl.cli.commands.plugins import plugins
 from omopcloudetl.cli.commands.run import run
 from omopcloudetl.cli.commands.runs import runs
@@ -39,6 +40,7 @@ COMMANDS = (
     explain,
     run,
     runs,
+    ledger,
     doctor,
     targets,
     plugins,

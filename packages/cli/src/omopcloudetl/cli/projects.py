@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from omopcloudetl.cli.options import ProjectOptions
 
 if TYPE_CHECKING:
     from omopcloudetl.core.plan import CompiledWorkflowPlan
     from omopcloudetl.core.plugins import Plugins
+    from omopcloudetl.core.runs import RunRecord
     from omopcloudetl.core.session import Session
 
 PROJECT_FILE = "project.yaml"
@@ -33,6 +36,19 @@ def compile_and_warn(
     if not as_json:
         show_diagnostics(checked.warnings, options.project)
     return plan, [warning.to_json() for warning in checked.warnings]
+
+
+def find_run(project: Path, run_id: str | None, argument: str) -> RunRecord:
+    """The run of an id, or the newest; an id that names no run, or several, is a wrong argument of this name."""
+    from omopcloudetl.core.errors import UnknownRunError
+    from omopcloudetl.core.projects import read_run
+
+    try:
+        return read_run(project, run_id)
+    except UnknownRunError as error:
+        if run_id is None:
+            raise click.UsageError(str(error)) from None
+        raise click.BadParameter(str(error), param_hint=argument) from None
 
 
 def folder_or_none(project: Path) -> Path | None:

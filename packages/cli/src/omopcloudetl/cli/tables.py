@@ -99,17 +99,21 @@ def show_result(record: RunRecord) -> None:
 
 def show_ledger(entries: Sequence[LedgerEntry]) -> None:
     """What became of the rows of each mapping, then the reasons for quarantine."""
-    lines = pivot_ledger(entries)
-    if _console().width < WIDE_LEDGER:
-        _show_narrow_ledger(lines)
-    else:
-        _show_wide_ledger(lines)
+    show_fates(pivot_ledger(entries))
     earlier = earlier_rows(entries)
     if earlier:
         show_table("Rows of earlier runs", ("table", "kept", "deleted"), earlier)
     reasons = quarantine_reasons(entries)
     if reasons:
         show_table("Quarantined", ("mapping", "reason", "rows"), reasons)
+
+
+def show_fates(lines: Sequence[LedgerRow]) -> None:
+    """What became of the rows of each mapping, as wide as there is room for."""
+    if _console().width < WIDE_LEDGER:
+        _show_narrow_ledger(lines)
+    else:
+        _show_wide_ledger(lines)
 
 
 def _show_wide_ledger(lines: Sequence[LedgerRow]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -54,30 +54,64 @@ class LedgerRow:
     """Those of `written` whose concept is 0, by target table."""
     present: int = 0
     """Rows whose key the table had already, where rows are only added."""
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    """Quarantined rows by reason."""
+    truncated: Mapping[str, int] = field(default_factory=dict)
+    """Texts that were cut, by `table.field`."""
+    kept: Mapping[str, int] = field(default_factory=dict)
+    """Rows of earlier runs that stay, by table."""
+    deleted: Mapping[str, int] = field(default_factory=dict)
+    """Rows of earlier runs that left, by table."""
+
+    @property
+    def balance(self) -> int:
+        """Rows that came in and that the ledger does not find again; 0 unless something is wrong."""
+        found = (self.excluded, self.merged, self.quarantined, self.present, *self.written.values())
+        return self.source + self.fan_out - sum(found)
 
 
 def pivot_ledger(entries: Iterable[LedgerEntry]) -> list[LedgerRow]:
     """One row a mapping, in the order in which the mappings first appear."""
-    totals: dict[str, Counter[str]] = {}
-    tables: dict[tuple[str, str], Counter[str]] = {}
+    by_mapping: dict[str, list[LedgerEntry]] = {}
     for entry in entries:
-        totals.setdefault(entry.mapping, Counter())[entry.entry] += entry.row_count
-        by_table = tables.setdefault((entry.mapping, entry.entry), Counter())
-        by_table[entry.target_table or ""] += entry.row_count
-    return [
-        LedgerRow(
-            mapping=mapping,
-            source=total["source"],
-            excluded=total["excluded"],
-            fan_out=total["fan_out"],
-            merged=total["merged"],
-            quarantined=total["quarantined"],
-            written=dict(tables.get((mapping, "written"), {})),
-            unmapped=dict(tables.get((mapping, "unmapped"), {})),
-            present=total["present"],
-        )
-        for mapping, total in totals.items()
-    ]
+        by_mapping.setdefault(entry.mapping, []).append(entry)
+    return [_row(mapping, found) for mapping, found in by_mapping.items()]
+
+
+def _row(mapping: str, entries: Sequence[LedgerEntry]) -> LedgerRow:
+    total: Counter[str] = Counter()
+    tables: dict[str, Counter[str]] = {}
+    reasons: dict[str, Counter[str]] = {}
+    for entry in entries:
+        total[entry.entry] += entry.row_count
+        tables.setdefault(entry.entry, Counter())[entry.target_table or ""] += entry.row_count
+        reasons.setdefault(entry.entry, Counter())[_reason_of(entry)] += entry.row_count
+    return LedgerRow(
+        mapping=mapping,
+        source=total["source"],
+        excluded=total["excluded"],
+        fan_out=total["fan_out"],
+        merged=total["merged"],
+        quarantined=total["quarantined"],
+        written=dict(tables.get("written", {})),
+        unmapped=dict(tables.get("unmapped", {})),
+        present=total["present"],
+        reasons=_some(reasons, "quarantined"),
+        truncated=_some(reasons, "truncated"),
+        kept=_some(tables, "kept"),
+        deleted=_some(tables, "deleted"),
+    )
+
+
+def _some(counts: Mapping[str, Counter[str]], entry: str) -> dict[str, int]:
+    return {name: count for name, count in counts.get(entry, {}).items() if count}
+
+
+def _reason_of(entry: LedgerEntry) -> str:
+    """Why rows were set aside, or which field was cut."""
+    if entry.entry == "truncated":
+        return f"{entry.target_table}.{(entry.reason or '').partition(':')[0]}"
+    return entry.reason or ""
 
 
 def quarantine_reasons(entries: Iterable[LedgerEntry]) -> list[tuple[str, str, int]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from omopcloudetl.core.errors import UnknownNameError
 from omopcloudetl.core.ledger import LedgerEntry as LedgerEntry
 from omopcloudetl.core.ledger import LedgerRow, ledger_warnings, pivot_ledger, quarantine_reasons
 from omopcloudetl.core.text import one_line, plural
@@ -76,9 +78,26 @@ class RunRecord(RecordModel):
     """CDM table → rows after the run."""
     error: str | None = None
 
-    def ledger_rows(self) -> list[LedgerRow]:
-        """What became of the rows of each mapping: one row a mapping."""
-        return pivot_ledger(self.ledger)
+    def ledger_rows(self, *mappings: str) -> list[LedgerRow]:
+        """What became of the rows of each mapping, or of some: one row a mapping, in the ledger's order.
+
+        Raises:
+            UnknownNameError: The ledger has no such mapping.
+        """
+        return pivot_ledger(self.ledger_entries(*mappings))
+
+    def ledger_entries(self, *mappings: str) -> list[LedgerEntry]:
+        """The ledger's lines, as `work.ledger` has them; those of some mappings, or all.
+
+        Raises:
+            UnknownNameError: The ledger has no such mapping.
+        """
+        known = dict.fromkeys(entry.mapping for entry in self.ledger)
+        for name in mappings:
+            if name not in known:
+                near = get_close_matches(name, known)
+                raise UnknownNameError(name, f"the ledger of run {self.run_id} has no mapping '{name}'", near)
+        return [entry for entry in self.ledger if not mappings or entry.mapping in mappings]
 
     def quarantined(self) -> list[tuple[str, str, int]]:
         """Mapping, reason and number of the rows that could not be written."""

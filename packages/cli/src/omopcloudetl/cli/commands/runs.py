@@ -50,22 +50,10 @@ def show(run_id: str | None, project: Path, as_json: bool) -> None:
     The beginning of an ID is enough; without one it is the newest run.
     """
     from omopcloudetl.cli.findings import run_document
+    from omopcloudetl.cli.projects import find_run
 
-    record = _find(project, run_id)
+    record = find_run(project, run_id, "ID")
     emit(as_json, lambda: run_document(record), lambda: _show(record))
-
-
-def _find(project: Path, run_id: str | None) -> RunRecord:
-    """The run of an id; one that names no run, or several, is a wrong argument."""
-    from omopcloudetl.core.errors import UnknownRunError
-    from omopcloudetl.core.projects import read_run
-
-    try:
-        return read_run(project, run_id)
-    except UnknownRunError as error:
-        if run_id is None:
-            raise click.UsageError(str(error)) from None
-        raise click.BadParameter(str(error), param_hint="ID") from None
 
 
 def _head(record: RunRecord) -> dict[str, object]:

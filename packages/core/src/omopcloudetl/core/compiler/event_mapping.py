@@ -14,7 +14,7 @@ from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement
 from omopcloudetl.core.compiler.domains import check_domain
 from omopcloudetl.core.compiler.event_joins import with_occurrences
-from omopcloudetl.core.compiler.lookups import DOMAIN_TABLES, OTHER_DOMAINS, VALUE_DOMAIN, routing
+from omopcloudetl.core.compiler.lookups import DOMAIN_TABLES, OTHER_DOMAINS, VALUE_DOMAIN, Lookup, Routes
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import QUARANTINED, WRITTEN, FieldValue, StageBuilder
 from omopcloudetl.core.compiler.staged import Contribution, StagedMapping, stage_columns, stage_step
@@ -25,6 +25,7 @@ from omopcloudetl.core.models.mapping import EventMapping, EventValue
 from omopcloudetl.core.models.values import IdValue
 from omopcloudetl.core.specification.models import CdmSpecification, CdmTable
 
+VALUE_AS_CONCEPT = "value_as_concept_id"
 _SAME_NAME = (
     "person_id",
     "visit_occurrence_id",
@@ -32,7 +33,8 @@ _SAME_NAME = (
     "provider_id",
     "value_as_number",
     "value_as_string",
-    "value_as_concept_id",
+    VALUE_AS_CONCEPT,
+    "value_as_source_concept_id",
     "value_source_value",
     "unit_concept_id",
     "unit_source_concept_id",
@@ -99,10 +101,12 @@ def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventM
         FieldValue("source_value", builder.text_of(code)),
         builder.value("type_concept_id", model.type_concept_id, "integer", "type_concept_id"),
         *_dates(model, builder),
-        *_value(model.value, builder),
+        *_value(model.value, concept, builder),
         *_unit(model, builder),
     ]
-    extras = _extras(compilation, loaded, model, builder, tables, [role.name for role in roles])
+    from_code = {VALUE_AS_CONCEPT} if model.value is None or model.value.text is None else set()
+    filled = [role.name for role in roles if role.name not in from_code]
+    extras = _extras(compilation, loaded, model, builder, tables, filled)
     further = list(chain(*extras.values()))
     required = [role for role in roles if role.name in {"person_id", "type_concept_id", "start_date"}]
     target = trees.coalesce(trees.column("target_table", concept.alias), trees.text(model.default_table))
@@ -127,7 +131,8 @@ def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventM
         [(trees.is_null(trees.column("row_reason", "rows")), trees.text(WRITTEN))],
         trees.text(QUARANTINED),
     )
-    routes = routing(model.routes, model.default_table)
+    valued = frozenset(table.name for table in tables if VALUE_AS_CONCEPT in table.by_name)
+    routes = Routes(DOMAIN_TABLES | dict(model.routes), model.default_table, valued)
     checks = _length_checks(builder, model, list(chain(*limits.values()))) if policy == "error" else []
     compilation.steps.append(stage_step(compilation, loaded, builder, stage_columns(rows, fate), routes, checks))
     contributions = [_contribution(loaded, keys, builder, t, names, extras.get(t.name, [])) for t in tables]
@@ -205,10 +210,14 @@ def _dates(model: EventMapping, builder: StageBuilder) -> list[FieldValue]:
     ]
 
 
-def _value(value: EventValue | None, builder: StageBuilder) -> list[FieldValue]:
-    """A number, else the concept of a text, else the text; and the value as the source has it."""
+def _value(value: EventValue | None, concept: Lookup, builder: StageBuilder) -> list[FieldValue]:
+    """A number, else the concept of a text, else the text; and the value as the source has it.
+
+    The event's own code may have a value, too, by 'Maps to value'; what the source gives wins over it.
+    """
+    mapped: exp.Expr = trees.column("value_concept_id", concept.alias)
     if value is None:
-        return []
+        return [FieldValue(VALUE_AS_CONCEPT, mapped)]
     sql, path = value.number or value.text or "", ("value", "number" if value.number else "text")
     parsed = builder.scope.parse(sql, *path)
     if value.number is None:  # a text that is a number, too, is one; of another type it may be anything
@@ -219,16 +228,20 @@ def _value(value: EventValue | None, builder: StageBuilder) -> list[FieldValue]:
     found = [as_number]
     if value.text is not None:
         text = builder.scope.parse(value.text, "value", "text", as_delivered=True)
-        lookup = builder.lookup("value", text, None, VALUE_DOMAIN, "value")
-        concept = exp.Nullif(this=trees.column("concept_id", lookup.alias), expression=trees.number(0))
-        found.append(FieldValue("value_as_concept_id", concept))
-        taken.append(trees.not_null(concept.copy()))
+        lookup = builder.lookup("value", text, value.vocabulary, None, "value", by_name=VALUE_DOMAIN)
+        given = exp.Nullif(this=trees.column("concept_id", lookup.alias), expression=trees.number(0))
+        mapped = trees.coalesce(given, mapped)
+        taken.append(trees.not_null(given.copy()))
+        if value.vocabulary:
+            source = trees.case([(trees.is_null(lookup.code.copy()), exp.Null())], lookup.concept_id(source=True))
+            found.append(FieldValue("value_as_source_concept_id", source))
         if value.number is not None:
             verbatim = trees.coalesce(builder.text_of(text), verbatim)
     if value.source is not None:
         verbatim = builder.text_of(builder.scope.parse(value.source, "value", "source", as_delivered=True))
     only_text = trees.case([(trees.any_of(taken), exp.Null())], verbatim)
-    return [*found, FieldValue("value_as_string", only_text), FieldValue("value_source_value", verbatim.copy())]
+    found += [FieldValue("value_as_string", only_text), FieldValue("value_source_value", verbatim.copy())]
+    return [*found, FieldValue(VALUE_AS_CONCEPT, mapped)]
 
 
 def _unit(model: EventMapping, builder: StageBuilder) -> list[FieldValue]:

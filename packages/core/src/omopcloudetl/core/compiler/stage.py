@@ -219,8 +219,9 @@ class StageBuilder:
         domain: str | None,
         *path: str | int,
         fans_out: bool = False,
+        by_name: str | None = None,
     ) -> Lookup:
-        """A new lookup of a code; `vocabulary` None means any vocabulary, by code or name in the domain."""
+        """A new lookup of a code; with `by_name` it may also be the code or name of any concept of that domain."""
         if domain and path:
             check_domain(self.compilation, domain, self.scope.at(*path, "domain"))
         vocabularies: tuple[str, ...] = ()
@@ -241,6 +242,7 @@ class StageBuilder:
             vocabularies=vocabularies,
             vocabulary=by_row,
             domain=domain,
+            by_name=by_name,
             fans_out=fans_out,
         )
         self.lookups.append(found)

@@ -11,7 +11,7 @@ from sqlglot import exp
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
 from omopcloudetl.core.compiler.event_links import EventLink
-from omopcloudetl.core.compiler.lookups import codes_query
+from omopcloudetl.core.compiler.lookups import Routes, codes_query
 from omopcloudetl.core.compiler.names import check_joins
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import StageBuilder
@@ -122,7 +122,7 @@ def stage_step(
     loaded: LoadedMapping,
     builder: StageBuilder,
     query: exp.Query,
-    routes: exp.Expr | None = None,
+    routes: Routes | None = None,
     checks: Sequence[DraftStatement] = (),
 ) -> DraftStep:
     """The step that makes a mapping's codes table and stage, after checking its joins, and then checks the stage."""

@@ -59,6 +59,8 @@ def rule_path(model: Mapping, column: str) -> KeyPath:
             return ("columns", column)
         case EventMapping():
             table, is_extra, name = column.partition("__")
+            if column == "value_as_concept_id" and model.value is None:
+                return ("concept",)
             return ("columns", table, name) if is_extra else _EVENT_KEYS.get(column, (column,))
         case PayerPlanPeriodMapping():
             return _PERIOD_KEYS.get(column, ("columns", column))

@@ -46,6 +46,8 @@ class EventValue(StrictModel):
     text: Sql | None = None
     """Goes to `value_as_concept_id` if it is the code or name of a standard 'Meas Value' concept, else to
     `value_as_string` in tables that have it."""
+    vocabulary: Vocabulary = ()
+    """Where the text is looked up first, also among your own in `source_to_concept_map`."""
     source: Sql | None = None
     """The value as the source has it, where number or text are computed: `{number: …, source: l.result}`."""
 

@@ -44,6 +44,24 @@ WITH "used" AS (
   ) AS "candidates"
   WHERE
     "choice" = 1
+), "mapped_concept" AS (
+  SELECT
+    "source_concept"."role",
+    "source_concept"."vocabulary",
+    "source_concept"."preference",
+    "source_concept"."code",
+    "maps_to"."relationship_id",
+    "concept"."concept_id",
+    "concept"."domain_id"
+  FROM "source_concept"
+  JOIN "vocab"."concept_relationship" AS "maps_to"
+    ON "maps_to"."concept_id_1" = "source_concept"."concept_id"
+    AND "maps_to"."relationship_id" IN ('Maps to', 'Maps to value')
+    AND "maps_to"."invalid_reason" IS NULL
+  JOIN "vocab"."concept" AS "concept"
+    ON "concept"."concept_id" = "maps_to"."concept_id_2"
+    AND "concept"."standard_concept" = 'S'
+    AND "concept"."invalid_reason" IS NULL
 ), "standard_concept" AS (
   SELECT
     "used"."role",
@@ -72,26 +90,42 @@ WITH "used" AS (
     "used"."vocabulary",
     "used"."preference",
     "used"."code",
-    "concept"."concept_id",
-    "concept"."domain_id",
+    "mapped_concept"."concept_id",
+    "mapped_concept"."domain_id",
     2 AS "origin"
   FROM "used"
-  JOIN "source_concept"
-    ON "source_concept"."role" = "used"."role"
-    AND "source_concept"."vocabulary" = "used"."vocabulary"
-    AND "source_concept"."preference" = "used"."preference"
-    AND "source_concept"."code" = "used"."code"
-  JOIN "vocab"."concept_relationship" AS "maps_to"
-    ON "maps_to"."concept_id_1" = "source_concept"."concept_id"
-    AND "maps_to"."relationship_id" = 'Maps to'
-    AND "maps_to"."invalid_reason" IS NULL
-  JOIN "vocab"."concept" AS "concept"
-    ON "concept"."concept_id" = "maps_to"."concept_id_2"
-    AND "concept"."standard_concept" = 'S'
-    AND "concept"."invalid_reason" IS NULL
+  JOIN "mapped_concept"
+    ON "mapped_concept"."role" = "used"."role"
+    AND "mapped_concept"."vocabulary" = "used"."vocabulary"
+    AND "mapped_concept"."preference" = "used"."preference"
+    AND "mapped_concept"."code" = "used"."code"
+    AND "mapped_concept"."relationship_id" = 'Maps to'
     AND (
-      "used"."domain_id" IS NULL OR "concept"."domain_id" = "used"."domain_id"
+      "used"."domain_id" IS NULL OR "mapped_concept"."domain_id" = "used"."domain_id"
     )
+), "best_concept" AS (
+  SELECT
+    "role",
+    "vocabulary",
+    "preference",
+    "code",
+    "concept_id",
+    "domain_id",
+    "origin"
+  FROM (
+    SELECT
+      "role",
+      "vocabulary",
+      "preference",
+      "code",
+      "concept_id",
+      "domain_id",
+      "origin",
+      DENSE_RANK() OVER (PARTITION BY "role", "vocabulary", "code" ORDER BY "preference", "origin") AS "choice"
+    FROM "standard_concept"
+  ) AS "ranked"
+  WHERE
+    "choice" = 1
 ), "chosen" AS (
   SELECT
     "role",
@@ -99,19 +133,79 @@ WITH "used" AS (
     "code",
     "concept_id",
     "domain_id",
-    ROW_NUMBER() OVER (PARTITION BY "role", "vocabulary", "code" ORDER BY "concept_id") AS "fan_out"
+    "value_concept_id",
+    ROW_NUMBER() OVER (
+      PARTITION BY "role", "vocabulary", "code"
+      ORDER BY "concept_id", "value_concept_id"
+    ) AS "fan_out"
   FROM (
     SELECT
-      "role",
-      "vocabulary",
-      "code",
-      "concept_id",
-      "domain_id",
-      DENSE_RANK() OVER (PARTITION BY "role", "vocabulary", "code" ORDER BY "preference", "origin") AS "choice"
-    FROM "standard_concept"
-  ) AS "ranked"
-  WHERE
-    "choice" = 1
+      "routed"."role",
+      "routed"."vocabulary",
+      "routed"."code",
+      "routed"."concept_id",
+      "routed"."domain_id",
+      "mapped_value"."concept_id" AS "value_concept_id"
+    FROM (
+      SELECT
+        "role",
+        "vocabulary",
+        "preference",
+        "code",
+        "concept_id",
+        "domain_id",
+        "origin",
+        "holds",
+        MAX(CASE WHEN "holds" = 'result' THEN 1 ELSE 0 END) OVER (PARTITION BY "role", "vocabulary", "code") AS "results",
+        MAX(CASE WHEN "holds" = 'other' THEN 1 ELSE 0 END) OVER (PARTITION BY "role", "vocabulary", "code") AS "others"
+      FROM (
+        SELECT
+          "role",
+          "vocabulary",
+          "preference",
+          "code",
+          "concept_id",
+          "domain_id",
+          "origin",
+          CASE
+            WHEN "domain_id" = 'Condition'
+            THEN 'none'
+            WHEN "domain_id" = 'Drug'
+            THEN 'none'
+            WHEN "domain_id" = 'Procedure'
+            THEN 'none'
+            WHEN "domain_id" = 'Measurement'
+            THEN 'result'
+            WHEN "domain_id" = 'Device'
+            THEN 'none'
+            WHEN "domain_id" = 'Specimen'
+            THEN 'none'
+            ELSE 'other'
+          END AS "holds"
+        FROM "best_concept"
+      ) AS "target"
+    ) AS "routed"
+    LEFT JOIN "mapped_concept" AS "mapped_value"
+      ON "mapped_value"."role" = "routed"."role"
+      AND "mapped_value"."vocabulary" = "routed"."vocabulary"
+      AND "mapped_value"."preference" = "routed"."preference"
+      AND "mapped_value"."code" = "routed"."code"
+      AND "mapped_value"."relationship_id" = 'Maps to value'
+      AND "routed"."origin" = 2
+      AND (
+        CASE
+          WHEN "mapped_value"."domain_id" = 'Meas Value'
+          THEN "routed"."holds" = 'result'
+          OR (
+            "routed"."holds" = 'other' AND "routed"."results" = 0
+          )
+          ELSE "routed"."holds" = 'other'
+          OR (
+            "routed"."holds" = 'result' AND "routed"."others" = 0
+          )
+        END
+      )
+  ) AS "valued"
 )
 SELECT
   "used"."role",
@@ -121,6 +215,7 @@ SELECT
   COALESCE("source_concept"."concept_id", 0) AS "source_concept_id",
   COALESCE("chosen"."concept_id", 0) AS "concept_id",
   COALESCE("chosen"."domain_id", "source_concept"."domain_id") AS "domain_id",
+  "chosen"."value_concept_id",
   COALESCE("chosen"."fan_out", 1) AS "fan_out",
   CASE
     WHEN COALESCE("chosen"."domain_id", "source_concept"."domain_id") IS NULL
@@ -173,6 +268,7 @@ FROM (
     TRY_CAST("e"."start" AS TIMESTAMP) AS "start_datetime",
     TRY_CAST(TRY_CAST("e"."stop" AS TIMESTAMP) AS DATE) AS "end_date",
     TRY_CAST(TRY_CAST(TRY_CAST("e"."stop" AS TIMESTAMP) AS DATE) AS TIMESTAMP) AS "end_datetime",
+    "concept_code"."value_concept_id" AS "value_as_concept_id",
     CASE
       WHEN "person_key"."person_id" IS NULL AND NOT "e"."patient" IS NULL
       THEN 'person_id: unknown person'
@@ -1080,7 +1176,7 @@ FROM (
     "stage"."type_concept_id" AS "measurement_type_concept_id",
     CAST(NULL AS INT) AS "operator_concept_id",
     CAST(NULL AS DOUBLE) AS "value_as_number",
-    CAST(NULL AS INT) AS "value_as_concept_id",
+    "stage"."value_as_concept_id" AS "value_as_concept_id",
     CAST(NULL AS INT) AS "unit_concept_id",
     CAST(NULL AS DOUBLE) AS "range_low",
     CAST(NULL AS DOUBLE) AS "range_high",
@@ -1520,7 +1616,7 @@ FROM (
     "stage"."type_concept_id" AS "observation_type_concept_id",
     CAST(NULL AS DOUBLE) AS "value_as_number",
     CAST(NULL AS TEXT) AS "value_as_string",
-    CAST(NULL AS INT) AS "value_as_concept_id",
+    "stage"."value_as_concept_id" AS "value_as_concept_id",
     CAST(NULL AS INT) AS "qualifier_concept_id",
     CAST(NULL AS INT) AS "unit_concept_id",
     CAST(NULL AS INT) AS "provider_id",

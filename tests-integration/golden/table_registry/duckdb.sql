@@ -58,6 +58,24 @@ WITH "used" AS (
   ) AS "candidates"
   WHERE
     "choice" = 1
+), "mapped_concept" AS (
+  SELECT
+    "source_concept"."role",
+    "source_concept"."vocabulary",
+    "source_concept"."preference",
+    "source_concept"."code",
+    "maps_to"."relationship_id",
+    "concept"."concept_id",
+    "concept"."domain_id"
+  FROM "source_concept"
+  JOIN "vocab"."concept_relationship" AS "maps_to"
+    ON "maps_to"."concept_id_1" = "source_concept"."concept_id"
+    AND "maps_to"."relationship_id" = 'Maps to'
+    AND "maps_to"."invalid_reason" IS NULL
+  JOIN "vocab"."concept" AS "concept"
+    ON "concept"."concept_id" = "maps_to"."concept_id_2"
+    AND "concept"."standard_concept" = 'S'
+    AND "concept"."invalid_reason" IS NULL
 ), "standard_concept" AS (
   SELECT
     "used"."role",
@@ -86,26 +104,42 @@ WITH "used" AS (
     "used"."vocabulary",
     "used"."preference",
     "used"."code",
-    "concept"."concept_id",
-    "concept"."domain_id",
+    "mapped_concept"."concept_id",
+    "mapped_concept"."domain_id",
     2 AS "origin"
   FROM "used"
-  JOIN "source_concept"
-    ON "source_concept"."role" = "used"."role"
-    AND "source_concept"."vocabulary" = "used"."vocabulary"
-    AND "source_concept"."preference" = "used"."preference"
-    AND "source_concept"."code" = "used"."code"
-  JOIN "vocab"."concept_relationship" AS "maps_to"
-    ON "maps_to"."concept_id_1" = "source_concept"."concept_id"
-    AND "maps_to"."relationship_id" = 'Maps to'
-    AND "maps_to"."invalid_reason" IS NULL
-  JOIN "vocab"."concept" AS "concept"
-    ON "concept"."concept_id" = "maps_to"."concept_id_2"
-    AND "concept"."standard_concept" = 'S'
-    AND "concept"."invalid_reason" IS NULL
+  JOIN "mapped_concept"
+    ON "mapped_concept"."role" = "used"."role"
+    AND "mapped_concept"."vocabulary" = "used"."vocabulary"
+    AND "mapped_concept"."preference" = "used"."preference"
+    AND "mapped_concept"."code" = "used"."code"
+    AND "mapped_concept"."relationship_id" = 'Maps to'
     AND (
-      "used"."domain_id" IS NULL OR "concept"."domain_id" = "used"."domain_id"
+      "used"."domain_id" IS NULL OR "mapped_concept"."domain_id" = "used"."domain_id"
     )
+), "best_concept" AS (
+  SELECT
+    "role",
+    "vocabulary",
+    "preference",
+    "code",
+    "concept_id",
+    "domain_id",
+    "origin"
+  FROM (
+    SELECT
+      "role",
+      "vocabulary",
+      "preference",
+      "code",
+      "concept_id",
+      "domain_id",
+      "origin",
+      DENSE_RANK() OVER (PARTITION BY "role", "vocabulary", "code" ORDER BY "preference", "origin") AS "choice"
+    FROM "standard_concept"
+  ) AS "ranked"
+  WHERE
+    "choice" = 1
 ), "chosen" AS (
   SELECT
     "role",
@@ -113,7 +147,11 @@ WITH "used" AS (
     "code",
     "concept_id",
     "domain_id",
-    ROW_NUMBER() OVER (PARTITION BY "role", "vocabulary", "code" ORDER BY "concept_id") AS "fan_out"
+    "value_concept_id",
+    ROW_NUMBER() OVER (
+      PARTITION BY "role", "vocabulary", "code"
+      ORDER BY "concept_id", "value_concept_id"
+    ) AS "fan_out"
   FROM (
     SELECT
       "role",
@@ -121,11 +159,9 @@ WITH "used" AS (
       "code",
       "concept_id",
       "domain_id",
-      DENSE_RANK() OVER (PARTITION BY "role", "vocabulary", "code" ORDER BY "preference", "origin") AS "choice"
-    FROM "standard_concept"
-  ) AS "ranked"
-  WHERE
-    "choice" = 1
+      CAST(NULL AS INT) AS "value_concept_id"
+    FROM "best_concept"
+  ) AS "valued"
 )
 SELECT
   "used"."role",
@@ -135,6 +171,7 @@ SELECT
   COALESCE("source_concept"."concept_id", 0) AS "source_concept_id",
   COALESCE("chosen"."concept_id", 0) AS "concept_id",
   COALESCE("chosen"."domain_id", "source_concept"."domain_id") AS "domain_id",
+  "chosen"."value_concept_id",
   COALESCE("chosen"."fan_out", 1) AS "fan_out"
 FROM "used"
 LEFT JOIN "source_concept"

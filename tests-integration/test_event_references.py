@@ -276,5 +276,7 @@ def test_explain_tells_of_the_event_where_the_table_is_written(etl: Etl) -> None
         assert isinstance(found, FieldExplanation)
         filling = next(filling for filling in found.filled_by if filling.is_filled)
         assert [rule.text.partition(":")[0] for rule in filling.rules] == [field.partition(".")[2]]
+        if field == "cost.cost_event_id":
+            assert filling.quarantine == ("cost_event_id: unknown events", "cost_event_id: missing")
         assert f"source.{read}" in {f"{column.table}.{column.column}" for column in filling.reads}
         assert filling.through == ("work.event_events: the rows of the mapping events by its natural key",)

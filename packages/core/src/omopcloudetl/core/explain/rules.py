@@ -136,7 +136,7 @@ class RuleTexts:
     def _read(self, file: str) -> tuple[list[str], dict[tuple[int, int], tuple[Node, Node]]]:
         if file not in self._files:
             text = (self._root / file).read_bytes().decode("utf-8-sig")
-            root = YAML(typ="safe").compose(text)
+            root = YAML(typ="safe", pure=True).compose(text)
             pairs = {(key.start_mark.line, key.start_mark.column): (key, value) for key, value in _pairs(root)}
             self._files[file] = (_LINE_BREAK.split(text), pairs)
         return self._files[file]

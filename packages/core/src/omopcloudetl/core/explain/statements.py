@@ -52,7 +52,9 @@ class PlanSql:
         """Column of a stage → its expression over the mapping's aliases."""
         for statement, tree in self.trees(step, stage):
             if statement.counted and isinstance(tree, exp.Create | exp.Insert) and target_of(tree) == stage:
-                return {node.alias_or_name: node for node in _rows_within(tree.expression).selects}
+                rows = _rows_within(tree.expression)
+                columns = {node.alias_or_name: node for node in rows.selects}
+                return columns if rows is tree.expression else _with_events(columns, rows)
         return {}
 
     def contribution(self, step: SqlStep, stage: str, field: str) -> exp.Expr | None:
@@ -95,6 +97,24 @@ def _rows_within(query: exp.Query) -> exp.Query:
     if source is not None and isinstance(source.this, exp.Subquery) and source.this.alias == "rows":
         inner.append(source.this.this)
     return _rows_within(inner[0]) if inner else query
+
+
+def _with_events(columns: dict[str, exp.Expr], rows: exp.Query) -> dict[str, exp.Expr]:
+    """The columns of the rows, and those that are taken of events that are joined to the rows."""
+    around = rows.find_ancestor(exp.Select)
+    joins = (around.args.get("joins") or ()) if around is not None else ()
+    aliases = {join.this.alias_or_name for join in joins if f"{join.this.db}.{join.this.name}".startswith(EVENTS)}
+    if around is None or not aliases:
+        return columns
+    taken = {
+        node.alias_or_name: node
+        for node in around.selects
+        if aliases & {column.table for column in node.find_all(exp.Column)}
+    }
+    if "row_reason" in taken and "row_reason" in columns:  # a row may be set aside for what either says
+        reasons = [node.unalias().copy() for node in (columns["row_reason"], taken["row_reason"])]
+        taken["row_reason"] = exp.Coalesce(this=reasons[0], expressions=reasons[1:])
+    return columns | taken
 
 
 def target_of(tree: exp.Expr) -> str | None:

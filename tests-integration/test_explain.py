@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 from omopcloudetl.core import CompiledWorkflowPlan, Session, create_project, open_project
 from omopcloudetl.core.explain.model import FieldExplanation, Filling, ReadColumn, StepExplanation, TableExplanation
+from omopcloudetl.core.files.yaml_document import parse_yaml
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +43,10 @@ def check_rules(root: Path, filling: Filling) -> None:
         assert first in text.splitlines()[rule.line - 1]
         assert first.startswith(f"{rule.key.rpartition('.')[2]}:")
         assert all(line.strip() in text for line in rest)
-        value = YAML(typ="safe").load(text)
+        value = parse_yaml(rule.file, text).data
         for key in rule.key.split("."):
             value = value[key]
-        assert YAML(typ="safe").load(rule.text) == {rule.key.rpartition(".")[2]: value}
+        assert parse_yaml(rule.file, rule.text).data == {rule.key.rpartition(".")[2]: value}
 
 
 def check_column(session: Session, column: ReadColumn) -> None:

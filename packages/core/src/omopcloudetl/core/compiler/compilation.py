@@ -95,6 +95,8 @@ class Compilation:
     """CDM tables that a mapping of events may write."""
     wanted_events: set[str] = field(default_factory=set)
     """Mappings of events whose rows others refer to."""
+    kept_keys: set[str] = field(default_factory=set)
+    """Mappings whose stages have the natural key of every row."""
     steps: list[DraftStep] = field(default_factory=list)
     read_at: dict[str, Position] = field(default_factory=dict)
     """Logical table → the first place that reads it."""

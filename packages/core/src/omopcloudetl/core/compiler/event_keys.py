@@ -92,6 +92,7 @@ def _numbered(
     """One contribution's rows with the ids they will have: after all rows of the contributions before it."""
     ordinal = OrdinalRows(compilation, table, contributions)
     contribution = contributions[index]
+    assert contribution.mapping in compilation.kept_keys, "who refers to events is found before their stages are made"
     key = trees.named(key_text(columns_of("stage", contribution.key_names())), EVENT_KEY)
     rows = ordinal.of(index, key, trees.named(trees.column("fan_out", "stage"), _RANK))
     number: exp.Expr = trees.row_number(columns_of("rows", ordinal.order))

@@ -17,7 +17,7 @@ from omopcloudetl.core.compiler.event_joins import with_occurrences
 from omopcloudetl.core.compiler.lookups import DOMAIN_TABLES, OTHER_DOMAINS, VALUE_DOMAIN, Lookup, Routes
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import QUARANTINED, WRITTEN, FieldValue, StageBuilder
-from omopcloudetl.core.compiler.staged import Contribution, StagedMapping, stage_columns, stage_step
+from omopcloudetl.core.compiler.staged import Contribution, StagedMapping, stage_columns, stage_step, without_keys
 from omopcloudetl.core.compiler.text_lengths import TextLimit
 from omopcloudetl.core.compiler.too_long import text_limits, too_long_check, too_long_counts, too_long_reasons
 from omopcloudetl.core.files.project_loader import LoadedMapping
@@ -126,6 +126,7 @@ def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventM
     )
     names, keys = [role.name for role in roles], len(model.key)
     order = [*(f"key_{i}" for i in range(1, keys + 1)), *names, *(x.name for x in further if x.link is None)]
+    columns = [*rows.named_selects, *(link.occurrence for link in builder.links if link.pair)]
     rows = with_occurrences(rows, list(builder.links), order, fans_out=True)
     fate = trees.case(
         [(trees.is_null(trees.column("row_reason", "rows")), trees.text(WRITTEN))],
@@ -134,7 +135,8 @@ def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventM
     valued = frozenset(table.name for table in tables if VALUE_AS_CONCEPT in table.by_name)
     routes = Routes(DOMAIN_TABLES | dict(model.routes), model.default_table, valued)
     checks = _length_checks(builder, model, list(chain(*limits.values()))) if policy == "error" else []
-    compilation.steps.append(stage_step(compilation, loaded, builder, stage_columns(rows, fate), routes, checks))
+    query = stage_columns(rows, fate) if builder.keeps_keys else without_keys(rows, columns, fate)
+    compilation.steps.append(stage_step(compilation, loaded, builder, query, routes, checks))
     contributions = [_contribution(loaded, keys, builder, t, names, extras.get(t.name, [])) for t in tables]
     if policy == "truncate":
         contributions = [contribution.limited(limits[contribution.table]) for contribution in contributions]

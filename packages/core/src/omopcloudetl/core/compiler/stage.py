@@ -135,6 +135,11 @@ class StageBuilder:
         merges = self.compilation.dml_steps[self.scope.step].write == "merge"
         return f"work.excluded_{self.name}" if merges and self.scope.condition is not None else None
 
+    @property
+    def keeps_keys(self) -> bool:
+        """Whether the stage has the natural key of every row; else it is NULL for rows that are not set aside."""
+        return self.name in self.compilation.kept_keys
+
     def reads(self) -> set[str]:
         """Every logical table the stage reads."""
         keys = {f"work.key_{reference.entity}" for reference in self.references.values()}

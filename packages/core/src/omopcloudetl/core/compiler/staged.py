@@ -198,6 +198,20 @@ def stage_columns(rows: exp.Select, fate: exp.Expr) -> exp.Select:
     return trees.from_(trees.select(star, trees.named(fate, "row_fate")), trees.subquery(rows, "rows"))
 
 
+def without_keys(rows: exp.Select, names: Sequence[str], fate: exp.Expr) -> exp.Select:
+    """The columns `names` of the rows, and their fate; the natural key only of rows that are not to be written.
+
+    Nothing else reads the keys of rows that are numbered anew at each run, and texts are dear to write.
+    """
+    aside = trees.not_null(trees.column("row_reason", "rows"))
+    values = [
+        trees.named(trees.case([(aside.copy(), column)], None), name) if name.startswith("key_") else column
+        for name in names
+        for column in [trees.column(name, "rows")]
+    ]
+    return trees.from_(trees.select(*values, trees.named(fate, "row_fate")), trees.subquery(rows, "rows"))
+
+
 def columns_of(alias: str, names: Sequence[str]) -> list[exp.Expr]:
     """Columns of an alias."""
     return [trees.column(name, alias) for name in names]

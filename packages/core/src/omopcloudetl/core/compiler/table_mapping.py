@@ -25,6 +25,7 @@ from omopcloudetl.core.compiler.staged import (
     columns_of,
     stage_columns,
     stage_step,
+    without_keys,
 )
 from omopcloudetl.core.compiler.too_long import text_limits, too_long_check, too_long_counts, too_long_reasons
 from omopcloudetl.core.files.project_loader import LoadedMapping
@@ -66,7 +67,9 @@ def table_mapping(compilation: Compilation, loaded: LoadedMapping, model: TableM
     if not late:
         required = [value for value in linked.values() if target.by_name[value.name].required]
         rows = with_events(rows, names, list(linked.values()), required)
-    query = stage_columns(rows, _fate(model, strategy, len(key), plain if late else values))
+    fate = _fate(model, strategy, len(key), plain if late else values)
+    narrow = strategy == "ordinal" and not builder.keeps_keys and "*" not in rows.named_selects
+    query = without_keys(rows, rows.named_selects, fate) if narrow else stage_columns(rows, fate)
     written = trees.equal(trees.column("row_fate", "stage"), trees.text(WRITTEN))
     counts = too_long_counts(builder.table, limits, written, by_target=False) if policy == "error" else ()
     checks = too_long_check(model.name, counts, scope.at("name"))

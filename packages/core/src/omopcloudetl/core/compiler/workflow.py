@@ -20,6 +20,7 @@ from omopcloudetl.core.compiler.derived.builders import derived_mapping
 from omopcloudetl.core.compiler.event_keys import event_steps
 from omopcloudetl.core.compiler.event_mapping import event_mapping, possible_tables
 from omopcloudetl.core.compiler.graph import step_order
+from omopcloudetl.core.compiler.kept_keys import find_kept_keys
 from omopcloudetl.core.compiler.ledger import LEDGER_QUERY, ledger_step
 from omopcloudetl.core.compiler.load_options import is_in_place, reject_options, table_format, text_options
 from omopcloudetl.core.compiler.loads import bulk_load_steps, load_columns, load_uri
@@ -200,6 +201,7 @@ def compile_mapping(compilation: Compilation, loaded: LoadedMapping) -> Compiled
 PASSES: tuple[Callable[[Compilation], None], ...] = (
     compile_workflow_steps,
     collect_entities,
+    find_kept_keys,
     check_constant_concepts,
     check_rule_tests,
     compile_mappings,

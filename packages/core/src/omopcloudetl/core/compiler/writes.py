@@ -135,7 +135,11 @@ def _with_key_ids(compilation: Compilation, table: CdmTable, contributions: Sequ
 
 @dataclass(frozen=True)
 class OrdinalRows:
-    """The rows of a table whose ids are their numbers in a total order: mapping, natural key, then every column."""
+    """The rows of a table whose ids are their numbers in an order: mapping, every column, then what else is known.
+
+    The columns come first because most of them are numbers and dates, which are sorted several times faster than the
+    texts of natural keys. Rows that are equal in all of it are the same row to everybody, in whichever order.
+    """
 
     compilation: Compilation
     table: CdmTable
@@ -148,8 +152,9 @@ class OrdinalRows:
 
     @cached_property
     def keys(self) -> list[str]:
-        """The columns of the longest natural key."""
-        return [f"key_{i}" for i in range(1, max(c.keys for c in self.contributions) + 1)]
+        """The columns of the longest natural key that a stage has of every row."""
+        kept = [c.keys for c in self.contributions if c.mapping in self.compilation.kept_keys]
+        return [f"key_{i}" for i in range(1, max(kept, default=0) + 1)]
 
     @cached_property
     def links(self) -> list[tuple[int, EventLink]]:
@@ -160,12 +165,12 @@ class OrdinalRows:
     def order(self) -> list[str]:
         """The columns that give the order."""
         linked = [name for index, link in self.links for name in renamed(index, link).columns]
-        return ["mapping_number", *self.keys, *linked, *self.fields]
+        return ["mapping_number", *self.fields, *linked, *self.keys]
 
     def of(self, index: int, *more: exp.Expr) -> exp.Select:
         """The rows of one contribution; `more` are further columns."""
         contribution, text = self.contributions[index], self.compilation.type("text")
-        own_keys = contribution.key_names()
+        own_keys = contribution.key_names() if contribution.mapping in self.compilation.kept_keys else []
         keys = [
             trees.column(name, "stage") if name in own_keys else trees.named(trees.null_of(text), name)
             for name in self.keys
@@ -186,7 +191,7 @@ def renamed(index: int, link: EventLink) -> EventLink:
 
 
 def _with_ordinal_ids(compilation: Compilation, table: CdmTable, contributions: Sequence[Contribution]) -> exp.Select:
-    """Number the rows by mapping, natural key and then every column, so that the order is total."""
+    """Number the rows in an order that depends on nothing but their contents."""
     assert table.primary_key is not None
     rows = OrdinalRows(compilation, table, contributions)
     result = trees.select(trees.named(trees.row_number(columns_of("rows", rows.order)), table.primary_key.name))

@@ -81,7 +81,7 @@ class IdValue(StrictModel):
     """The natural key."""
     strategy: Literal["registry", "ordinal", "hash"] = "registry"
     """`registry`: a key table that only grows, so old rows keep their ids when data are added; `ordinal`: rows
-    are numbered by their natural key at each run; `hash`: 63 bits of the key's MD5."""
+    are numbered by their contents at each run; `hash`: 63 bits of the key's MD5."""
 
 
 class ReferenceValue(StrictModel):

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tools.bench.measure import ROOT, Options, SourceFormat
@@ -16,22 +17,6 @@ SHARED = ROOT.parent / "shared"
 RULE_TESTS = re.compile(r"^tests:.*\n(?:(?:[ #-].*)?\n)*", re.MULTILINE)
 PATIENTS = 27
 """Patients of one copy."""
-FILES = (
-    "allergies",
-    "careplans",
-    "conditions",
-    "devices",
-    "encounters",
-    "immunizations",
-    "medications",
-    "observations",
-    "organizations",
-    "patients",
-    "procedures",
-    "providers",
-    "supplies",
-)
-"""What the template loads."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +28,17 @@ class Source:
     format: SourceFormat
     note: str = ""
     """Why the numbers are not comparable, if they are not."""
+
+
+@cache
+def file_names() -> tuple[str, ...]:
+    """The names of the source files that the template loads, without their ending."""
+    from ruamel.yaml import YAML
+
+    workflow = ROOT / f"packages/omop-resources/src/omopcloudetl/omop_resources/templates/{TEMPLATE}/workflow.yaml"
+    steps = YAML(typ="safe").load(workflow.read_text("utf-8"))["steps"]
+    tables = [table for step in steps if step.get("from") == ":source_uri" for table in step["tables"].values()]
+    return tuple(Path(table if isinstance(table, str) else table["file"]).stem for table in tables)
 
 
 def shipped_source() -> Source:
@@ -70,7 +66,7 @@ def copied_source(options: Options, copies: int) -> Source:
 
 
 def _holds(folder: Path, format_: SourceFormat) -> bool:
-    return all((folder / f"{name}.{format_}").is_file() for name in FILES)
+    return all((folder / f"{name}.{format_}").is_file() for name in file_names())
 
 
 def _made_up_source(options: Options, copies: int) -> Source:
@@ -89,7 +85,7 @@ def _write_parquet(folder: Path) -> None:
     import duckdb
 
     with duckdb.connect() as connection:
-        for name in FILES:
+        for name in file_names():
             file = folder / f"{name}.csv"
             connection.execute(
                 f"COPY (FROM read_csv('{file}', header = true, all_varchar = true))"

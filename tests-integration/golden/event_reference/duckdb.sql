@@ -319,7 +319,7 @@ INSERT INTO "cdm"."condition_occurrence" (
 )
 SELECT
   ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."key_1", "rows"."key_2", "rows"."key_3", "rows"."person_id", "rows"."condition_concept_id", "rows"."condition_start_date", "rows"."condition_start_datetime", "rows"."condition_type_concept_id", "rows"."condition_source_value", "rows"."condition_source_concept_id"
+    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."condition_concept_id", "rows"."condition_start_date", "rows"."condition_start_datetime", "rows"."condition_type_concept_id", "rows"."condition_source_value", "rows"."condition_source_concept_id", "rows"."key_1", "rows"."key_2", "rows"."key_3"
   ) AS "condition_occurrence_id",
   "rows"."person_id" AS "person_id",
   "rows"."condition_concept_id" AS "condition_concept_id",
@@ -371,7 +371,7 @@ INSERT INTO "cdm"."procedure_occurrence" (
 )
 SELECT
   ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."key_1", "rows"."key_2", "rows"."key_3", "rows"."person_id", "rows"."procedure_concept_id", "rows"."procedure_date", "rows"."procedure_datetime", "rows"."procedure_type_concept_id", "rows"."procedure_source_value", "rows"."procedure_source_concept_id"
+    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."procedure_concept_id", "rows"."procedure_date", "rows"."procedure_datetime", "rows"."procedure_type_concept_id", "rows"."procedure_source_value", "rows"."procedure_source_concept_id", "rows"."key_1", "rows"."key_2", "rows"."key_3"
   ) AS "procedure_occurrence_id",
   "rows"."person_id" AS "person_id",
   "rows"."procedure_concept_id" AS "procedure_concept_id",
@@ -424,7 +424,7 @@ INSERT INTO "cdm"."observation" (
 )
 SELECT
   ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."key_1", "rows"."key_2", "rows"."key_3", "rows"."person_id", "rows"."observation_concept_id", "rows"."observation_date", "rows"."observation_datetime", "rows"."observation_type_concept_id", "rows"."value_as_concept_id", "rows"."observation_source_value", "rows"."observation_source_concept_id"
+    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."observation_concept_id", "rows"."observation_date", "rows"."observation_datetime", "rows"."observation_type_concept_id", "rows"."value_as_concept_id", "rows"."observation_source_value", "rows"."observation_source_concept_id", "rows"."key_1", "rows"."key_2", "rows"."key_3"
   ) AS "observation_id",
   "rows"."person_id" AS "person_id",
   "rows"."observation_concept_id" AS "observation_concept_id",
@@ -493,7 +493,7 @@ FROM (
       SELECT
         "rows"."event_key",
         ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."key_1", "rows"."key_2", "rows"."key_3", "rows"."person_id", "rows"."condition_concept_id", "rows"."condition_start_date", "rows"."condition_start_datetime", "rows"."condition_type_concept_id", "rows"."condition_source_value", "rows"."condition_source_concept_id"
+          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."condition_concept_id", "rows"."condition_start_date", "rows"."condition_start_datetime", "rows"."condition_type_concept_id", "rows"."condition_source_value", "rows"."condition_source_concept_id", "rows"."key_1", "rows"."key_2", "rows"."key_3"
         ) AS "event_id",
         'condition_occurrence' AS "event_table",
         "rows"."event_rank"
@@ -521,7 +521,7 @@ FROM (
       SELECT
         "rows"."event_key",
         ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."key_1", "rows"."key_2", "rows"."key_3", "rows"."person_id", "rows"."drug_concept_id", "rows"."drug_exposure_start_date", "rows"."drug_exposure_start_datetime", "rows"."drug_exposure_end_date", "rows"."drug_exposure_end_datetime", "rows"."drug_type_concept_id", "rows"."drug_source_value", "rows"."drug_source_concept_id"
+          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."drug_concept_id", "rows"."drug_exposure_start_date", "rows"."drug_exposure_start_datetime", "rows"."drug_exposure_end_date", "rows"."drug_exposure_end_datetime", "rows"."drug_type_concept_id", "rows"."drug_source_value", "rows"."drug_source_concept_id", "rows"."key_1", "rows"."key_2", "rows"."key_3"
         ) AS "event_id",
         'drug_exposure' AS "event_table",
         "rows"."event_rank"
@@ -550,7 +550,7 @@ FROM (
       SELECT
         "rows"."event_key",
         ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."key_1", "rows"."key_2", "rows"."key_3", "rows"."person_id", "rows"."procedure_concept_id", "rows"."procedure_date", "rows"."procedure_datetime", "rows"."procedure_type_concept_id", "rows"."procedure_source_value", "rows"."procedure_source_concept_id"
+          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."procedure_concept_id", "rows"."procedure_date", "rows"."procedure_datetime", "rows"."procedure_type_concept_id", "rows"."procedure_source_value", "rows"."procedure_source_concept_id", "rows"."key_1", "rows"."key_2", "rows"."key_3"
         ) AS "event_id",
         'procedure_occurrence' AS "event_table",
         "rows"."event_rank"
@@ -578,7 +578,7 @@ FROM (
       SELECT
         "rows"."event_key",
         ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."key_1", "rows"."key_2", "rows"."key_3", "rows"."person_id", "rows"."device_concept_id", "rows"."device_exposure_start_date", "rows"."device_exposure_start_datetime", "rows"."device_type_concept_id", "rows"."device_source_value", "rows"."device_source_concept_id"
+          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."device_concept_id", "rows"."device_exposure_start_date", "rows"."device_exposure_start_datetime", "rows"."device_type_concept_id", "rows"."device_source_value", "rows"."device_source_concept_id", "rows"."key_1", "rows"."key_2", "rows"."key_3"
         ) AS "event_id",
         'device_exposure' AS "event_table",
         "rows"."event_rank"
@@ -605,7 +605,7 @@ FROM (
       SELECT
         "rows"."event_key",
         ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."key_1", "rows"."key_2", "rows"."key_3", "rows"."m1_event_1_key", "rows"."m1_event_1_occurrence", "rows"."person_id", "rows"."measurement_concept_id", "rows"."measurement_date", "rows"."measurement_datetime", "rows"."measurement_type_concept_id", "rows"."value_as_concept_id", "rows"."measurement_source_value", "rows"."measurement_source_concept_id", "rows"."measurement_event_id", "rows"."meas_event_field_concept_id"
+          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."measurement_concept_id", "rows"."measurement_date", "rows"."measurement_datetime", "rows"."measurement_type_concept_id", "rows"."value_as_concept_id", "rows"."measurement_source_value", "rows"."measurement_source_concept_id", "rows"."measurement_event_id", "rows"."meas_event_field_concept_id", "rows"."m1_event_1_key", "rows"."m1_event_1_occurrence", "rows"."key_1", "rows"."key_2", "rows"."key_3"
         ) AS "event_id",
         'measurement' AS "event_table",
         "rows"."event_rank"
@@ -637,7 +637,7 @@ FROM (
       SELECT
         "rows"."event_key",
         ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."key_1", "rows"."key_2", "rows"."key_3", "rows"."person_id", "rows"."observation_concept_id", "rows"."observation_date", "rows"."observation_datetime", "rows"."observation_type_concept_id", "rows"."value_as_concept_id", "rows"."observation_source_value", "rows"."observation_source_concept_id"
+          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."observation_concept_id", "rows"."observation_date", "rows"."observation_datetime", "rows"."observation_type_concept_id", "rows"."value_as_concept_id", "rows"."observation_source_value", "rows"."observation_source_concept_id", "rows"."key_1", "rows"."key_2", "rows"."key_3"
         ) AS "event_id",
         'observation' AS "event_table",
         "rows"."event_rank"
@@ -665,7 +665,7 @@ FROM (
       SELECT
         "rows"."event_key",
         ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."key_1", "rows"."key_2", "rows"."key_3", "rows"."person_id", "rows"."specimen_concept_id", "rows"."specimen_type_concept_id", "rows"."specimen_date", "rows"."specimen_datetime", "rows"."specimen_source_value"
+          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."specimen_concept_id", "rows"."specimen_type_concept_id", "rows"."specimen_date", "rows"."specimen_datetime", "rows"."specimen_source_value", "rows"."key_1", "rows"."key_2", "rows"."key_3"
         ) AS "event_id",
         'specimen' AS "event_table",
         "rows"."event_rank"
@@ -727,7 +727,7 @@ INSERT INTO "cdm"."measurement" (
 )
 SELECT
   ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."key_1", "rows"."key_2", "rows"."key_3", "rows"."m1_event_1_key", "rows"."m1_event_1_occurrence", "rows"."person_id", "rows"."measurement_concept_id", "rows"."measurement_date", "rows"."measurement_datetime", "rows"."measurement_type_concept_id", "rows"."value_as_concept_id", "rows"."measurement_source_value", "rows"."measurement_source_concept_id", "rows"."measurement_event_id", "rows"."meas_event_field_concept_id"
+    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."measurement_concept_id", "rows"."measurement_date", "rows"."measurement_datetime", "rows"."measurement_type_concept_id", "rows"."value_as_concept_id", "rows"."measurement_source_value", "rows"."measurement_source_concept_id", "rows"."measurement_event_id", "rows"."meas_event_field_concept_id", "rows"."m1_event_1_key", "rows"."m1_event_1_occurrence", "rows"."key_1", "rows"."key_2", "rows"."key_3"
   ) AS "measurement_id",
   "rows"."person_id" AS "person_id",
   "rows"."measurement_concept_id" AS "measurement_concept_id",

@@ -250,7 +250,22 @@ WHERE
 -- rows of diagnoses, typed and resolved
 CREATE OR REPLACE TABLE "work"."stage_diagnoses" AS
 SELECT
-  "rows".*,
+  CASE WHEN NOT "rows"."row_reason" IS NULL THEN "rows"."key_1" END AS "key_1",
+  CASE WHEN NOT "rows"."row_reason" IS NULL THEN "rows"."key_2" END AS "key_2",
+  CASE WHEN NOT "rows"."row_reason" IS NULL THEN "rows"."key_3" END AS "key_3",
+  "rows"."target_table",
+  "rows"."fan_out",
+  "rows"."person_id",
+  "rows"."concept_id",
+  "rows"."source_concept_id",
+  "rows"."source_value",
+  "rows"."type_concept_id",
+  "rows"."start_date",
+  "rows"."start_datetime",
+  "rows"."end_date",
+  "rows"."end_datetime",
+  "rows"."value_as_concept_id",
+  "rows"."row_reason",
   CASE WHEN "rows"."row_reason" IS NULL THEN 'written' ELSE 'quarantined' END AS "row_fate"
 FROM (
   SELECT
@@ -311,7 +326,7 @@ INSERT INTO "cdm"."condition_occurrence" (
 )
 SELECT
   ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."key_1", "rows"."key_2", "rows"."key_3", "rows"."person_id", "rows"."condition_concept_id", "rows"."condition_start_date", "rows"."condition_start_datetime", "rows"."condition_end_date", "rows"."condition_end_datetime", "rows"."condition_type_concept_id", "rows"."condition_source_value", "rows"."condition_source_concept_id"
+    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."condition_concept_id", "rows"."condition_start_date", "rows"."condition_start_datetime", "rows"."condition_end_date", "rows"."condition_end_datetime", "rows"."condition_type_concept_id", "rows"."condition_source_value", "rows"."condition_source_concept_id"
   ) AS "condition_occurrence_id",
   "rows"."person_id" AS "person_id",
   "rows"."condition_concept_id" AS "condition_concept_id",
@@ -325,9 +340,6 @@ SELECT
 FROM (
   SELECT
     1 AS "mapping_number",
-    "stage"."key_1",
-    "stage"."key_2",
-    "stage"."key_3",
     "stage"."person_id" AS "person_id",
     "stage"."concept_id" AS "condition_concept_id",
     "stage"."start_date" AS "condition_start_date",
@@ -369,7 +381,7 @@ INSERT INTO "cdm"."procedure_occurrence" (
 )
 SELECT
   ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."key_1", "rows"."key_2", "rows"."key_3", "rows"."person_id", "rows"."procedure_concept_id", "rows"."procedure_date", "rows"."procedure_datetime", "rows"."procedure_end_date", "rows"."procedure_end_datetime", "rows"."procedure_type_concept_id", "rows"."procedure_source_value", "rows"."procedure_source_concept_id"
+    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."procedure_concept_id", "rows"."procedure_date", "rows"."procedure_datetime", "rows"."procedure_end_date", "rows"."procedure_end_datetime", "rows"."procedure_type_concept_id", "rows"."procedure_source_value", "rows"."procedure_source_concept_id"
   ) AS "procedure_occurrence_id",
   "rows"."person_id" AS "person_id",
   "rows"."procedure_concept_id" AS "procedure_concept_id",
@@ -383,9 +395,6 @@ SELECT
 FROM (
   SELECT
     1 AS "mapping_number",
-    "stage"."key_1",
-    "stage"."key_2",
-    "stage"."key_3",
     "stage"."person_id" AS "person_id",
     "stage"."concept_id" AS "procedure_concept_id",
     "stage"."start_date" AS "procedure_date",
@@ -426,7 +435,7 @@ INSERT INTO "cdm"."measurement" (
 )
 SELECT
   ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."key_1", "rows"."key_2", "rows"."key_3", "rows"."person_id", "rows"."measurement_concept_id", "rows"."measurement_date", "rows"."measurement_datetime", "rows"."measurement_type_concept_id", "rows"."value_as_concept_id", "rows"."measurement_source_value", "rows"."measurement_source_concept_id"
+    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."measurement_concept_id", "rows"."measurement_date", "rows"."measurement_datetime", "rows"."measurement_type_concept_id", "rows"."value_as_concept_id", "rows"."measurement_source_value", "rows"."measurement_source_concept_id"
   ) AS "measurement_id",
   "rows"."person_id" AS "person_id",
   "rows"."measurement_concept_id" AS "measurement_concept_id",
@@ -439,9 +448,6 @@ SELECT
 FROM (
   SELECT
     1 AS "mapping_number",
-    "stage"."key_1",
-    "stage"."key_2",
-    "stage"."key_3",
     "stage"."person_id" AS "person_id",
     "stage"."concept_id" AS "measurement_concept_id",
     "stage"."start_date" AS "measurement_date",
@@ -480,7 +486,7 @@ INSERT INTO "cdm"."observation" (
 )
 SELECT
   ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."key_1", "rows"."key_2", "rows"."key_3", "rows"."person_id", "rows"."observation_concept_id", "rows"."observation_date", "rows"."observation_datetime", "rows"."observation_type_concept_id", "rows"."value_as_concept_id", "rows"."observation_source_value", "rows"."observation_source_concept_id"
+    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."observation_concept_id", "rows"."observation_date", "rows"."observation_datetime", "rows"."observation_type_concept_id", "rows"."value_as_concept_id", "rows"."observation_source_value", "rows"."observation_source_concept_id"
   ) AS "observation_id",
   "rows"."person_id" AS "person_id",
   "rows"."observation_concept_id" AS "observation_concept_id",
@@ -493,9 +499,6 @@ SELECT
 FROM (
   SELECT
     1 AS "mapping_number",
-    "stage"."key_1",
-    "stage"."key_2",
-    "stage"."key_3",
     "stage"."person_id" AS "person_id",
     "stage"."concept_id" AS "observation_concept_id",
     "stage"."start_date" AS "observation_date",

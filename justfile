@@ -52,6 +52,10 @@ pins-check:
 tail:
     uv run python -m tools.tail
 
+# Break the rules of the shipped mappings one at a time, and say which no rule test notices: `just mutate person`.
+mutate *args:
+    uv run python -m tools.mutate_mappings {{args}}
+
 # Measure the budgets: `just bench help demo --quick`; docs/benchmarks.md says what each prints.
 bench *args:
     uv run python -m tools.bench {{args}}

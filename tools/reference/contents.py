@@ -35,8 +35,10 @@ from omopcloudetl.core.models.values import (
 )
 from omopcloudetl.core.models.workflow import (
     BulkLoadStep,
+    ConceptsStep,
     DdlStep,
     DmlStep,
+    OwnVocabulary,
     SourceTable,
     SqlStep,
     StepBase,
@@ -157,6 +159,10 @@ WORKFLOW = Page(
         ),
         Section("Columns of a file", Column, ("columns", "birthdate"), level=4, note="A bare text is the `type`."),
         Section("vocabulary", VocabularyStep, ("steps", 0), StepBase, level=3),
+        Section("concepts", ConceptsStep, ("steps", 0), StepBase, level=3),
+        Section(
+            "Own vocabularies", OwnVocabulary, ("vocabularies", "Nordheim"), level=4, note="A bare text is the `name`."
+        ),
         Section("dml", DmlStep, ("steps", 0), StepBase, level=3),
         Section("sql", SqlStep, ("steps", 0), StepBase, level=3),
     ],

@@ -148,9 +148,10 @@ def test_an_unknown_kind_is_shown_with_the_kinds_there_are(
     assert (found.code, place(found), found.found, found.suggestion) == ("unknown-kind", where, given, near)
     assert (
         found.allowed
-        == {"mapping": ("table", "event", "derived"), "workflow": ("ddl", "bulk_load", "vocabulary", "dml", "sql")}[
-            kind
-        ]
+        == {
+            "mapping": ("table", "event", "derived"),
+            "workflow": ("ddl", "bulk_load", "vocabulary", "concepts", "dml", "sql"),
+        }[kind]
     )
 
 

@@ -33,6 +33,7 @@ _BARE: Mapping[str, list[JsonSchemaValue]] = {
     "_bare_value": [_TEXT],
     "as_text": [{"type": "number"}],
     "bare_file": [_TEXT],
+    "bare_name": [_TEXT],
     "bare_type": [{"enum": list(get_args(LogicalType))}],
     "_spelled_out": [_TEXT, {"type": "number"}, {"type": "boolean"}, {"type": "null"}],
     "_vocabularies": [_TEXT],

@@ -19,7 +19,7 @@ from omopcloudetl.core.files.validation import close_match
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.models.loads import Column
 from omopcloudetl.core.models.workflow import BulkLoadStep, DmlStep, SqlStep, VocabularyStep
-from omopcloudetl.core.plan import Origin, Reports, Statement, Transaction
+from omopcloudetl.core.plan import LoadColumn, Origin, Reports, Statement, Transaction
 from omopcloudetl.core.specification.concepts import KnownConcepts
 from omopcloudetl.core.specification.models import CdmSpecification
 
@@ -66,6 +66,12 @@ class DraftStep:
     """Steps to wait for beyond those that its tables tell."""
     guards: set[str] = field(default_factory=set)
     """Tables that others may read only when this step has looked at them."""
+    looks_at: set[str] = field(default_factory=set)
+    """Tables it reads when they have been filled, and that may be empty."""
+    load_into: str | None = None
+    """The logical table that is loaded, where it is none of `load`'s own schema."""
+    load_columns: tuple[LoadColumn, ...] = ()
+    """The columns of that table's files."""
     vocabulary: VocabularyStep | None = None
     """The step whose table `load_table` is, for tables of a vocabulary."""
     transaction: Transaction = "step"

@@ -34,10 +34,13 @@ def infer_dependencies(compilation: Compilation) -> dict[str, set[str]]:
     explicit = _explicit(compilation)
     depends: dict[str, set[str]] = {}
     for step in steps:
-        needed = {name for table in step.reads for name in (*creators.get(table, ()), *writers.get(table, ()))}
+        needed = {
+            name for table in step.reads | step.looks_at for name in (*creators.get(table, ()), *writers.get(table, ()))
+        }
         needed |= {name for table in step.writes for name in creators.get(table, ())}
         # Who writes a table comes before who looks at it.
-        needed |= {name for table in step.reads - step.writes for name in guards.get(table, ())}
+        looked_at = (step.reads | step.looks_at) - step.writes
+        needed |= {name for table in looked_at for name in guards.get(table, ())}
         needed |= explicit.get(step.name, set()) | step.after
         needed.discard(step.name)
         depends[step.name] = needed or ({SCHEMAS_STEP} - {step.name})

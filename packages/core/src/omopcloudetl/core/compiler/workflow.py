@@ -14,6 +14,7 @@ from omopcloudetl.core.compiler.compilation import (
     declared_sources,
     text_tables,
 )
+from omopcloudetl.core.compiler.concepts import concepts_steps
 from omopcloudetl.core.compiler.constants import check_constant_concepts
 from omopcloudetl.core.compiler.ddl import ddl_step, rejected_rows_step, schemas_step
 from omopcloudetl.core.compiler.derived.builders import derived_mapping
@@ -37,7 +38,7 @@ from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.memory import collections_paused
 from omopcloudetl.core.models.mapping import EventMapping, TableMapping
 from omopcloudetl.core.models.workflow import BulkLoadStep as BulkLoadConfig
-from omopcloudetl.core.models.workflow import DdlStep, DmlStep, SqlStep, VocabularyStep
+from omopcloudetl.core.models.workflow import ConceptsStep, DdlStep, DmlStep, SqlStep, VocabularyStep
 from omopcloudetl.core.plan import (
     BulkLoadStep,
     CompiledWorkflowPlan,
@@ -139,6 +140,8 @@ def compile_workflow_steps(compilation: Compilation) -> None:
                 bulk_load_steps(compilation, step, index)
             case VocabularyStep():
                 vocabulary_steps(compilation, step, index)
+            case ConceptsStep():
+                concepts_steps(compilation, step, index)
             case SqlStep():
                 sql_step(compilation, step, index)
             case DmlStep():
@@ -237,7 +240,7 @@ def _planned(compilation: Compilation, draft: DraftStep, depends_on: list[str]) 
     return PlannedSql(
         name=draft.name,
         summary=draft.summary,
-        reads=tuple(sorted(draft.reads)),
+        reads=tuple(sorted(draft.reads | draft.looks_at)),
         writes=tuple(sorted(draft.writes | draft.creates)),
         depends_on=tuple(depends_on),
         transaction=draft.transaction,
@@ -254,6 +257,7 @@ def _planned_load(
     depends_on: list[str],
 ) -> BulkLoadStep:
     uri = load_uri(compilation, load, table, draft.load_number)
+    schema, _, name = (draft.load_into or f"{load.schema_}.{table}").partition(".")
     return BulkLoadStep(
         name=draft.name,
         summary=draft.summary,
@@ -264,9 +268,9 @@ def _planned_load(
         uri=uri,
         format=table_format(load, table),
         text=text_options(load, table),
-        table=(*compilation.schemas[load.schema_].split("."), table),
+        table=(*compilation.schemas[schema].split("."), name),
         mode="replace_rows" if load.schema_ == "vocab" else "view" if is_in_place(load, table) else "create",
-        columns=load_columns(compilation, load, table),
+        columns=draft.load_columns or load_columns(compilation, load, table),
         rejects=reject_options(load, table, compilation.schemas["work"]),
         **files_of(compilation, draft, uri),
     )

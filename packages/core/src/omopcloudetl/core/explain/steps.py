@@ -14,7 +14,7 @@ from omopcloudetl.core.explain.model import (
 )
 from omopcloudetl.core.explain.rules import rows_of
 from omopcloudetl.core.models.workflow import BulkLoadStep as BulkLoadConfig
-from omopcloudetl.core.models.workflow import DmlStep, VocabularyStep, WorkflowStep
+from omopcloudetl.core.models.workflow import ConceptsStep, DmlStep, VocabularyStep, WorkflowStep
 from omopcloudetl.core.plan import BulkLoadStep, PlanStep, SqlStep
 
 
@@ -69,6 +69,8 @@ def _planned(context: Context, step: WorkflowStep) -> list[str]:
             place = context.project.workflow_document.at("steps", context.project.workflow.steps.index(step))
             mine = (planned for planned in context.plan.steps if planned.name.startswith(f"{step.name}_"))
             return [planned.name for planned in mine if planned.origin.line == place.line]
+        case ConceptsStep():
+            return [f"{step.name}_file", step.name]
         case DmlStep():
             mappings = [name for name, loaded in context.mappings.items() if loaded.step == step.name]
             writes = [write.name for name in mappings for write in context.write_steps(name)]

@@ -20,7 +20,7 @@ from omopcloudetl.core.files.yaml_document import YamlDocument, parse_yaml
 from omopcloudetl.core.models.mapping import DMLDefinition
 from omopcloudetl.core.models.mapping import Mapping as MappingModel
 from omopcloudetl.core.models.project import ProjectConfig, ResolvedTarget
-from omopcloudetl.core.models.workflow import DmlStep, SqlStep, WorkflowConfig
+from omopcloudetl.core.models.workflow import ConceptsStep, DmlStep, SqlStep, WorkflowConfig
 
 PROJECT_FILE = "project.yaml"
 
@@ -74,6 +74,8 @@ class LoadedProject:
     target: ResolvedTarget
     """The target this project was loaded for, with what it inherits."""
     variables: Literals
+    concept_files: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    """File or pattern as written in the workflow → the texts of the files, by their paths."""
     incomplete: frozenset[Part] = frozenset()
     """What is missing because its file or its entry is wrong; what refers to it is no mistake of its own."""
 
@@ -121,6 +123,7 @@ def read_project(root: Path, *, target: str | None = None, variables: Mapping[st
     if len(problems) > before:
         incomplete |= {"mappings"}
     sql_files = _read_sql_files(root, workflow.model, workflow.document, problems)
+    concept_files = _read_concept_files(root, workflow.model, workflow.document, problems)
     if config.model is None or config.document is None:
         return Reading(config.model, config.document, None, tuple(problems))
     about_targets: list[Diagnostic] = []
@@ -151,6 +154,7 @@ def read_project(root: Path, *, target: str | None = None, variables: Mapping[st
         sql_files=sql_files,
         target=chosen,
         variables=literals,
+        concept_files=concept_files,
         incomplete=frozenset(incomplete),
     )
     return Reading(config.model, config.document, project, tuple(problems))
@@ -273,6 +277,20 @@ def _read_sql_files(
             except ProjectError as error:
                 problems.extend(error.diagnostics)
     return texts
+
+
+def _read_concept_files(
+    root: Path, workflow: WorkflowConfig, document: YamlDocument, problems: list[Diagnostic]
+) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for i, step in enumerate(workflow.steps):
+        if isinstance(step, ConceptsStep):
+            where = document.at("steps", i, "file")
+            try:
+                found[step.file] = {file: _text(root, file, where) for file in _expand(root, step.file, where)}
+            except ProjectError as error:
+                problems.extend(error.diagnostics)
+    return found
 
 
 def _read(root: Path, file: str, adapter: TypeAdapter[T], named_at: Position | None = None) -> tuple[T, YamlDocument]:

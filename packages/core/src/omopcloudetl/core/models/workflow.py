@@ -83,6 +83,38 @@ class VocabularyStep(StepBase):
     """Tables that are empty where there is no file of them, even if they are named or a rule reads them."""
 
 
+VocabularyId = Annotated[str, Field(min_length=1, max_length=20)]
+"""The `vocabulary_id` of a vocabulary; the CDM has room for 20 characters."""
+
+
+class OwnVocabulary(StrictModel):
+    """A vocabulary of the project's own."""
+
+    name: Annotated[str, Field(min_length=1, max_length=255)]
+    """What it is called in full."""
+    version: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    """Which state of it the concepts are of."""
+    reference: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    """Where it is described."""
+
+
+def bare_name(value: object) -> object:
+    """Let the name alone stand for a vocabulary."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+class ConceptsStep(StepBase):
+    """Adds the project's own concepts to the vocabulary, with ids from 2,000,000,001 on that stay."""
+
+    kind: Literal["concepts"]
+    file: NonEmpty
+    """A CSV file with a row for each concept, or a pattern of such files, relative to the project."""
+    vocabulary: VocabularyId | None = None
+    """The vocabulary of the concepts whose row names none."""
+    vocabularies: dict[VocabularyId, Annotated[OwnVocabulary, BeforeValidator(bare_name)]] = {}
+    """What is known of the vocabularies; one that is not described here has its id as its name."""
+
+
 class DmlStep(StepBase):
     """Runs mappings: files or globs below the project."""
 
@@ -127,7 +159,9 @@ class SourceTable(StrictModel):
 
 
 WorkflowStep = Annotated[
-    DdlStep | BulkLoadStep | VocabularyStep | DmlStep | SqlStep, Field(discriminator="kind"), BeforeValidator(with_kind)
+    DdlStep | BulkLoadStep | VocabularyStep | ConceptsStep | DmlStep | SqlStep,
+    Field(discriminator="kind"),
+    BeforeValidator(with_kind),
 ]
 
 

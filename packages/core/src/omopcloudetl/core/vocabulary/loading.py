@@ -15,7 +15,7 @@ from omopcloudetl.core.compiler.vocabulary import OWN
 from omopcloudetl.core.errors import UnknownNameError
 from omopcloudetl.core.files.validation import validate_document
 from omopcloudetl.core.files.yaml_document import parse_yaml
-from omopcloudetl.core.models.workflow import VocabularyStep, WorkflowConfig
+from omopcloudetl.core.models.workflow import ConceptsStep, VocabularyStep, WorkflowConfig
 
 if TYPE_CHECKING:
     from omopcloudetl.core.files.project_loader import LoadedProject
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from omopcloudetl.core.runs import RunRecord
     from omopcloudetl.core.specification.models import CdmSpecification
 
-STEP = "vocabulary"
+STEP = "athena"
 VARIABLE = "vocabulary_uri"
 STATE_FOLDER = "vocabulary"
 """Below the project's state: these runs are none of its workflow, and `run --resume` must not go on with one."""
@@ -50,7 +50,11 @@ class VocabularyLoad:
     @classmethod
     def of(cls, record: RunRecord) -> VocabularyLoad:
         """What the run of a `vocabulary_project` did."""
-        loads = {step.name.removeprefix(f"{STEP}_"): step for step in record.steps if step.kind == "bulk_load"}
+        loads = {
+            step.name.removeprefix(f"{STEP}_"): step
+            for step in record.steps
+            if step.kind == "bulk_load" and step.name.startswith(f"{STEP}_")
+        }
         return cls(
             record,
             {table: step.rows_loaded or 0 for table, step in loads.items() if step.files},
@@ -67,6 +71,8 @@ def vocabulary_project(
 ) -> LoadedProject:
     """The project with a workflow that makes the vocabulary's tables, loads them from `uri` and looks at them.
 
+    The project's own concepts are added again.
+
     Args:
         project: Whose target is filled.
         specification: Which tables there are.
@@ -82,7 +88,7 @@ def vocabulary_project(
         if name not in known:
             raise UnknownNameError(name, f"Athena has no file of a table '{name}'", get_close_matches(name, known))
     own = [step for step in project.workflow.steps if isinstance(step, VocabularyStep)]
-    read = _tables_read(plan, own) & set(tables or known)
+    read = _tables_read(project, plan) & set(tables or known)
     step = {
         "name": STEP,
         "kind": "vocabulary",
@@ -94,9 +100,9 @@ def vocabulary_project(
         "name": project.workflow.name,
         "variables": {VARIABLE: {"type": "uri"}},
         "concurrency": project.workflow.concurrency,
-        "steps": [{"name": f"{STEP}_tables", "kind": "ddl", "schema": "vocab"}, step],
+        "steps": [{"name": f"{STEP}_tables", "kind": "ddl", "schema": "vocab"}, step, *_own_concepts(project)],
     }
-    document = parse_yaml("vocab load", json.dumps(workflow))  # JSON is YAML
+    document = parse_yaml("vocab load", json.dumps(workflow, default=str))  # JSON is YAML
     return replace(
         project,
         workflow=validate_document(document, TypeAdapter(WorkflowConfig)),
@@ -107,9 +113,22 @@ def vocabulary_project(
     )
 
 
-def _tables_read(plan: CompiledWorkflowPlan | None, own: Sequence[VocabularyStep]) -> set[str]:
+def _own_concepts(project: LoadedProject) -> list[dict[str, object]]:
+    """The steps that add the project's own concepts, as they are written: they have to be added again."""
+    steps = enumerate(project.workflow.steps)
+    written = [project.workflow_document.data["steps"][i] for i, step in steps if isinstance(step, ConceptsStep)]
+    # Nothing that it waits for is in this workflow; a name of its own, so that it is none of the others'.
+    return [
+        {key: value for key, value in step.items() if key != "depends_on"} | {"name": f"own_{number}"}
+        for number, step in enumerate(written, 1)
+    ]
+
+
+def _tables_read(project: LoadedProject, plan: CompiledWorkflowPlan | None) -> set[str]:
     """The vocabulary's tables that rules of a plan read; what only looks at them is no rule."""
-    looking = {f"{step.name}_check" for step in own}
+    own = project.workflow.steps
+    looking = {f"{step.name}_check" for step in own if isinstance(step, VocabularyStep)}
+    looking |= {step.name for step in own if isinstance(step, ConceptsStep)}
     steps = [step for step in plan.steps if step.name not in looking] if plan is not None else []
     return {table.removeprefix("vocab.") for step in steps for table in step.reads if table.startswith("vocab.")}
 

@@ -56,3 +56,9 @@ def test_a_wrong_file_is_told_with_its_line(call: Call, usagi_file: Path) -> Non
     """The exit code is that of wrong files."""
     usagi_file.write_text(TEXT.replace("APPROVED", "GOOD"), encoding="utf-8")
     assert "lab.csv:2:1" in call("vocab", "usagi", usagi_file, "--vocabulary", "LAB", code=2).output
+
+
+def test_usagi_gives_own_concepts(call: Call, usagi_file: Path) -> None:
+    """In the form of a file of a step of the kind `concepts`."""
+    result = call("vocab", "usagi", usagi_file, "--vocabulary", "LAB", "--as", "concepts")
+    assert result.stdout.splitlines()[1:] == ["LAB,GLU,Glucose,Observation,3004501,"]

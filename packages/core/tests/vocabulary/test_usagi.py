@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from omopcloudetl.core.errors import ProjectError
-from omopcloudetl.core.vocabulary.own_map import MapRow, OwnMap, import_usagi
+from omopcloudetl.core.vocabulary.own_map import ConceptRow, MapRow, OwnMap, import_usagi, import_usagi_concepts
 from omopcloudetl.core.vocabulary.usagi import read_usagi
 
 SAVED = "sourceCode,sourceName,sourceFrequency,sourceAutoAssignedConceptIds,matchScore,mappingStatus,equivalence,statusSetBy,statusSetOn,conceptId,conceptName,domainId,mappingType,comment,createdBy,createdOn,assignedReviewer"  # noqa: E501
@@ -211,3 +211,47 @@ def test_a_file_that_is_not_there_is_a_diagnostic(tmp_path: Path) -> None:
     """Not a traceback."""
     with pytest.raises(ProjectError, match="cannot be read"):
         read_usagi(tmp_path / "none.csv")
+
+
+def test_codes_become_own_concepts(write: Write) -> None:
+    """Each with what it maps to and what it says of the value; all rows of one have one name and one domain."""
+    file = write(
+        saved(
+            ("POS", "positive culture", "APPROVED", 9191, "MAPS_TO_VALUE"),
+            ("POS", "positive culture", "APPROVED", 3023368, "MAPS_TO"),
+            ("NIL", "nothing like it", "APPROVED", 0, "MAPS_TO"),
+            ("VAL", "only a value", "APPROVED", 9191, "MAPS_TO_VALUE"),
+        )
+    )
+    found = import_usagi_concepts(file, vocabulary="LAB")
+    assert found.rows == (
+        ConceptRow("LAB", "NIL", "nothing like it", "Measurement", None, None),
+        ConceptRow("LAB", "POS", "positive culture", "Measurement", 3023368, None),
+        ConceptRow("LAB", "POS", "positive culture", "Measurement", None, 9191),
+        ConceptRow("LAB", "VAL", "only a value", "Observation", None, 9191),
+    )
+    assert (found.codes, found.left_out) == (3, ())
+    assert found.to_csv().splitlines()[:2] == [
+        "vocabulary_id,concept_code,concept_name,domain_id,maps_to,maps_to_value",
+        "LAB,NIL,nothing like it,Measurement,,",
+    ]
+
+
+def test_what_no_concept_can_say_is_left_out(write: Write) -> None:
+    """With its reason, as for the map."""
+    file = write(
+        saved(
+            ("A", "a", "FLAGGED", 1, "MAPS_TO"),
+            ("B", "b", "APPROVED", 2, "MAPS_TO_UNIT"),
+            ("C ", "c", "APPROVED", 3, "MAPS_TO"),
+        )
+    )
+    found = import_usagi_concepts(file, vocabulary="LAB")
+    assert (found.rows, reasons(found)) == (
+        (),
+        [
+            (2, "its status is FLAGGED"),
+            (3, "its concept is a unit, which a relationship of concepts cannot say"),
+            (4, "its code has blanks around it"),
+        ],
+    )

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         list_specifications,
         make_ddl,
     )
-    from omopcloudetl.core.vocabulary.own_map import OwnMap, import_usagi
+    from omopcloudetl.core.vocabulary.own_map import OwnMap, import_usagi, import_usagi_concepts
 
 __all__ = [
     "Checked",
@@ -87,6 +87,7 @@ __all__ = [
     "file_schema",
     "find_specification",
     "import_usagi",
+    "import_usagi_concepts",
     "list_plugins",
     "list_runs",
     "list_specifications",
@@ -131,7 +132,7 @@ _MODULES = {
     "json_schema": ("file_schema",),
     "specification.fetch": ("fetch_specification",),
     "specifications": ("compare_specifications", "find_specification", "list_specifications", "make_ddl"),
-    "vocabulary.own_map": ("OwnMap", "import_usagi"),
+    "vocabulary.own_map": ("OwnMap", "import_usagi", "import_usagi_concepts"),
 }
 _OWNERS = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -101,6 +101,14 @@ def _show_load(found: VocabularyLoad) -> None:
     help="Take rows of this status; may be given several times.",
 )
 @click.option(
+    "--as",
+    "kind",
+    type=click.Choice(["source_to_concept_map", "concepts"]),
+    default="source_to_concept_map",
+    show_default=True,
+    help="Rows for a load of that table, or own concepts for a step of the kind `concepts`.",
+)
+@click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -108,18 +116,26 @@ def _show_load(found: VocabularyLoad) -> None:
     help="Write the rows to this file, not to stdout.",
 )
 @format_option
-def usagi(file: Path, vocabulary: str | None, statuses: tuple[str, ...], output: Path | None, as_json: bool) -> None:
-    """Turn what Usagi saved into rows of source_to_concept_map.
+def usagi(
+    file: Path, vocabulary: str | None, statuses: tuple[str, ...], kind: str, output: Path | None, as_json: bool
+) -> None:
+    """Turn what Usagi saved into rows of source_to_concept_map, or into own concepts.
 
     Only what a person approved is taken; the other rows are counted with their reasons, on stderr.
     """
-    from omopcloudetl.core.vocabulary.own_map import LONGEST_VOCABULARY, import_usagi, without_vocabulary
+    from omopcloudetl.core.vocabulary.own_map import (
+        LONGEST_VOCABULARY,
+        import_usagi,
+        import_usagi_concepts,
+        without_vocabulary,
+    )
     from omopcloudetl.core.vocabulary.usagi import STATUSES as KNOWN
 
     if vocabulary is not None and not 0 < len(vocabulary) <= LONGEST_VOCABULARY:
         message = f"the name of a vocabulary has 1 to {LONGEST_VOCABULARY} characters"
         raise click.BadParameter(message, param_hint="--vocabulary")
-    found = import_usagi(file, vocabulary=vocabulary, statuses=[name for name in KNOWN if name in statuses])
+    read = import_usagi if kind == "source_to_concept_map" else import_usagi_concepts
+    found = read(file, vocabulary=vocabulary, statuses=[name for name in KNOWN if name in statuses])
     if without_vocabulary(found.left_out):
         message = "the file does not say the vocabulary of its codes in a column ADD_INFO:vocabulary; say --vocabulary"
         raise click.UsageError(message)
@@ -148,9 +164,8 @@ def _show(found: OwnMap, output: Path | None) -> None:
     """The rows, or where they are; then, on stderr, what is left out."""
     if output is None:
         click.echo(found.to_csv().encode(), nl=False)
-    codes = len({(row.source_vocabulary_id, row.source_code) for row in found.rows})
     where = f" in {output}" if output else ""
-    click.echo(f"{plural(len(found.rows), 'row')} of {plural(codes, 'code')}{where}", err=True)
+    click.echo(f"{plural(len(found.rows), 'row')} of {plural(found.codes, 'code')}{where}", err=True)
     for reason, count in found.reasons().items():
         places = [row for row in found.left_out if row.reason == reason]
         lines = ", ".join(f"{row.code} (line {row.line})" for row in places[:SHOWN])

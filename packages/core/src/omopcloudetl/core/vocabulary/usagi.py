@@ -30,10 +30,10 @@ _TYPE_NAMES: Mapping[str, MappingType] = {
 _HELP = "take the file as Usagi saves it (File, Save as), or as it exports it for review"
 VOCABULARY_COLUMN = "ADD_INFO:vocabulary"
 """What a code's vocabulary is kept in while Usagi has it; Usagi keeps any column of this prefix."""
-_OLD_NAMES = {"targetConceptId": "conceptId", "targetVocabularyId": "vocabularyId", "targetConceptName": "conceptName"}
+_OLD_NAMES = {"targetConceptId": "conceptId", "targetVocabularyId": "vocabularyId", "targetDomainId": "domainId"}
 """Columns of an export for review → what they are called in a file that was saved."""
 _KNOWN = (
-    *("sourceCode", "sourceName", "mappingStatus", "conceptId", "vocabularyId", "conceptName", "mappingType"),
+    *("sourceCode", "sourceName", "mappingStatus", "conceptId", "vocabularyId", "domainId", "mappingType"),
     VOCABULARY_COLUMN,
 )
 
@@ -51,6 +51,8 @@ class UsagiRow:
     """0 where no concept was chosen."""
     concept_vocabulary: str
     """The concept's vocabulary, which only an export for review has; else empty."""
+    concept_domain: str
+    """The concept's domain; empty in files that do not have it."""
     vocabulary: str
     """The code's own vocabulary, where the file has it in `ADD_INFO:vocabulary`; else empty."""
 
@@ -110,6 +112,7 @@ class _Reader:
                 type=self._type(row),
                 concept_id=self._concept(row),
                 concept_vocabulary=self._text(row, "vocabularyId"),
+                concept_domain=self._text(row, "domainId"),
                 vocabulary=self._text(row, VOCABULARY_COLUMN),
             )
             if len(self.problems) == before:

@@ -15,6 +15,8 @@ ROWS = {
     "events": events(("p1", "A", "2020-01-01"), ("p2", "B", "2020-01-02"), ("p3", "A", "2020-01-03")),
 }
 
+OTHER_ROWS = "does not hold what the ledger says; rows in the ledger, rows in the table"
+
 Sabotage = Callable[[SqlStep], SqlStep]
 
 
@@ -28,10 +30,10 @@ def after(step: str, sql: str) -> tuple[str, Sabotage]:
 
 
 def without(step: str, words: str) -> tuple[str, Sabotage]:
-    """A step without its one statement that has these words."""
+    """A step without its one statement that has these words or this purpose."""
 
     def less(found: SqlStep) -> SqlStep:
-        kept = tuple(statement for statement in found.statements if words not in statement.sql)
+        kept = tuple(statement for statement in found.statements if words not in statement.sql + statement.purpose)
         assert len(kept) == len(found.statements) - 1
         return found.model_copy(update={"statements": kept})
 
@@ -70,32 +72,37 @@ def test_what_nobody_sabotaged_balances(etl: Etl) -> None:
     [
         pytest.param(
             after("stage_person", "DELETE FROM work.stage_person WHERE key_1 = 'p2'"),
-            "the ledger does not balance\n  person, 2",
+            "the ledger does not balance; mapping, rows\n  person, 2",
             id="rows lost in the stage",
         ),
         pytest.param(
             after("stage_events", "UPDATE work.stage_events SET row_fate = 'lost' WHERE row_reason IS NOT NULL"),
-            "the ledger does not balance\n  events, 1",
+            "the ledger does not balance; mapping, rows\n  events, 1",
             id="a fate that nobody counts",
         ),
         pytest.param(
             after("stage_events", "INSERT INTO work.stage_events SELECT * FROM work.stage_events"),
-            "the ledger does not balance\n  events, -3",
+            "the ledger does not balance; mapping, rows\n  events, -3",
             id="rows doubled in the stage",
         ),
         pytest.param(
             after("write_condition_occurrence", "DELETE FROM cdm.condition_occurrence"),
-            "cdm.condition_occurrence does not hold what the ledger says\n  1, 0",
+            f"cdm.condition_occurrence {OTHER_ROWS}\n  1, 0",
             id="rows lost in the CDM",
         ),
         pytest.param(
             after("write_observation", "INSERT INTO cdm.observation SELECT * FROM cdm.observation"),
-            "cdm.observation does not hold what the ledger says\n  1, 2",
+            f"cdm.observation {OTHER_ROWS}\n  1, 2",
             id="rows doubled in the CDM",
         ),
         pytest.param(
+            without("ledger", "quarantine of events"),
+            "work.quarantine does not hold what the ledger says; mapping, rows\n  events, 1",
+            id="a quarantine that lacks rows",
+        ),
+        pytest.param(
             without("ledger", "'several standard concepts'"),
-            "cdm.condition_occurrence does not hold what the ledger says\n  0, 1",
+            f"cdm.condition_occurrence {OTHER_ROWS}\n  0, 1",
             id="a ledger without its entries",
         ),
     ],

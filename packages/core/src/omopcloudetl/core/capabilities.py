@@ -22,6 +22,7 @@ class Capability(StrEnum):
     COMMENT_ON_COLUMN = "COMMENT ON COLUMN in the catalogue"
     MERGE = "MERGE INTO with a condition on its update"
     HASH_IDS = "ids of 63 bits from MD5, the same on every engine"
+    ROW_AS_JSON = "a whole row as a text of JSON, whatever columns it has"
     LOAD_CSV = "loading delimited text by the engine"
     LOAD_PARQUET = "loading Parquet by the engine"
     LOAD_IN_PLACE = "a view of Parquet files, which stay where they are"

@@ -89,6 +89,14 @@ class BaseSQLGenerator(ABC):
         """
         raise NotImplementedError(f"{self.dialect} declares no {Capability.HASH_IDS.name}")
 
+    def row_as_json(self, alias: str) -> exp.Expr:
+        """Every column of the table of an alias as one JSON object in a text, in the table's order.
+
+        A column that has the alias's own name is one of them like any other. Engines that can say it declare
+        `Capability.ROW_AS_JSON` and override this.
+        """
+        raise NotImplementedError(f"{self.dialect} declares no {Capability.ROW_AS_JSON.name}")
+
     def render(self, statement: exp.Expr, schemas: Mapping[str, str]) -> str:
         """The statement as SQL text, its logical schemas replaced by physical ones.
 

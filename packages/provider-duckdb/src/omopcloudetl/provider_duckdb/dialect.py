@@ -41,6 +41,7 @@ class DuckDBGenerator(BaseSQLGenerator):
         Capability.COMMENT_ON_COLUMN: FULL,
         Capability.MERGE: FULL,
         Capability.HASH_IDS: FULL,
+        Capability.ROW_AS_JSON: FULL,
         Capability.LOAD_CSV: FULL,
         Capability.LOAD_PARQUET: FULL,
         Capability.LOAD_IN_PLACE: FULL,
@@ -51,3 +52,9 @@ class DuckDBGenerator(BaseSQLGenerator):
         digits = exp.Substring(this=exp.MD5(this=text), start=exp.convert(1), length=exp.convert(16))
         bits = exp.cast(exp.DPipe(this=exp.convert("0x"), expression=digits), "UBIGINT", dialect=self.dialect)
         return exp.cast(exp.BitwiseRightShift(this=bits, expression=exp.convert(1)), "BIGINT", dialect=self.dialect)
+
+    def row_as_json(self, alias: str) -> exp.Expr:
+        """By way of a struct of the columns: `to_json` of an alias takes a column of that name, where there is one."""
+        every = exp.Column(this=exp.Star(), table=exp.to_identifier(alias, quoted=True))
+        row = exp.Anonymous(this="struct_pack", expressions=[exp.Columns(this=every, unpack=True)])
+        return exp.cast(exp.Anonymous(this="to_json", expressions=[row]), "VARCHAR", dialect=self.dialect)

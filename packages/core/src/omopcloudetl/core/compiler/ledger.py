@@ -16,6 +16,7 @@ from sqlglot import exp, parse_one
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
 from omopcloudetl.core.compiler.entity_keys import owned_keys
+from omopcloudetl.core.compiler.kept_rows import SOURCE_ROW
 from omopcloudetl.core.compiler.merge_ledger import kept_rows_check, table_entries, written_rows
 from omopcloudetl.core.compiler.merging import CHANGE
 from omopcloudetl.core.compiler.stage import EXCLUDED, MERGED, QUARANTINED, WRITTEN
@@ -26,12 +27,19 @@ from omopcloudetl.core.specification.models import CdmTable
 
 LEDGER, QUARANTINE = "work.ledger", "work.quarantine"
 LEDGER_COLUMNS = ("mapping", "entry", "target_table", "reason", "row_count")
-QUARANTINE_COLUMNS = ("mapping", "source_table", "source_key", "reason")
+QUARANTINE_COLUMNS = ("mapping", "source_table", "source_key", "reason", SOURCE_ROW)
 SAME_KEY = "another row has the same key"
 
 LEDGER_QUERY = """
 SELECT mapping, entry, target_table, reason, row_count FROM work.ledger
 ORDER BY mapping, entry, target_table NULLS FIRST, reason NULLS FIRST
+"""
+_OTHER_ROWS = """
+SELECT mapping, SUM(row_count) AS difference FROM (
+  SELECT mapping, row_count FROM work.ledger WHERE entry = 'quarantined'
+  UNION ALL SELECT mapping, -1 AS row_count FROM work.quarantine
+) AS both_tables
+GROUP BY mapping HAVING SUM(row_count) <> 0
 """
 _UNBALANCED = """
 SELECT mapping, SUM(CASE WHEN entry IN ('source', 'fan_out') THEN row_count
@@ -59,7 +67,14 @@ def ledger_step(compilation: Compilation, staged: Sequence[CompiledMapping]) -> 
         anew = contributions[0].writing(compilation).write == "full"
         table = compilation.specification.by_name[name]
         statements += [_table_check(name)] if anew else _rewritten(table, contributions)
-    statements.append(DraftStatement(parse_one(_UNBALANCED), "every mapping balances", "the ledger does not balance"))
+    statements += [
+        DraftStatement(parse_one(_UNBALANCED), "every mapping balances", "the ledger does not balance; mapping, rows"),
+        DraftStatement(
+            parse_one(_OTHER_ROWS),
+            "the quarantine holds what the ledger says",
+            "work.quarantine does not hold what the ledger says; mapping, rows",
+        ),
+    ]
     reads = {contribution.stage for mapping in staged for contribution in mapping.contributions}
     reads |= {f"cdm.{table}" for table in tables}
     reads |= {table for mapping in staged for table in mapping.reads}
@@ -111,18 +126,12 @@ def _rewritten(table: CdmTable, contributions: Sequence[Contribution]) -> list[D
 
 
 def _empty(compilation: Compilation, table: str, names: Sequence[str]) -> list[DraftStatement]:
-    columns = [
-        exp.ColumnDef(
-            this=trees.identifier(name),
-            kind=compilation.type("bigint" if name == "row_count" else "text"),
-        )
-        for name in names
-    ]
-    create = compilation.generator.create_table(trees.table(table), columns)
-    return [
-        DraftStatement(create, f"{table} exists"),
-        DraftStatement(exp.Delete(this=trees.table(table)), f"{table} is for this run"),
-    ]
+    """The table without rows, whatever columns one of an earlier version had."""
+    types = {name: compilation.type("bigint" if name == "row_count" else "text") for name in names}
+    query = trees.select(*(trees.named(trees.null_of(type_), name) for name, type_ in types.items()))
+    none = trees.where(query, exp.EQ(this=trees.number(1), expression=trees.number(0)))
+    made = compilation.generator.create_table_as(trees.table(table), none)
+    return [DraftStatement(tree, f"{table} is for this run", counted=False) for tree in made]
 
 
 def _insert(table: str, names: Sequence[str], query: exp.Query, purpose: str) -> DraftStatement:
@@ -306,7 +315,7 @@ def _taken(mapping: StagedMapping, contribution: Contribution, number: int, keys
 
 
 def _quarantined(mapping: StagedMapping) -> exp.Select:
-    """Mapping, table, key and reason of each row that was set aside; nothing of its clinical content."""
+    """Mapping, table, key and reason of each row that was set aside; of its content only what the workflow asks for."""
     key: exp.Expr | None = None
     for i in range(1, mapping.keys + 1):
         part = trees.coalesce(trees.column(f"key_{i}", "stage"), trees.text("NULL"))
@@ -320,6 +329,7 @@ def _quarantined(mapping: StagedMapping) -> exp.Select:
         trees.named(trees.text(base[1]) if base else exp.Null(), "source_table"),
         trees.named(key, "source_key"),
         trees.named(trees.coalesce(trees.column("row_reason", "stage"), trees.text(SAME_KEY)), "reason"),
+        trees.named(trees.column(SOURCE_ROW, "stage") if mapping.builder.keeps_row else exp.Null(), SOURCE_ROW),
     )
     return _from_stage(query, mapping, _fate(QUARANTINED), *([_first(mapping)] if mapping.fans_out else []))
 
@@ -346,5 +356,5 @@ def _table_check(table: str, holds: exp.Select | None = None) -> DraftStatement:
     return DraftStatement(
         query,
         f"cdm.{table} holds what the ledger says",
-        f"cdm.{table} does not hold what the ledger says",
+        f"cdm.{table} does not hold what the ledger says; rows in the ledger, rows in the table",
     )

@@ -17,6 +17,7 @@ from omopcloudetl.core.compiler.columns import Parsed
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.domains import check_domain
 from omopcloudetl.core.compiler.event_links import LONGEST, EventLink, check_event, check_late, check_taken, is_late
+from omopcloudetl.core.compiler.kept_rows import kept_row
 from omopcloudetl.core.compiler.keys import key_text
 from omopcloudetl.core.compiler.literals import EXAMPLES, fits, is_in_range
 from omopcloudetl.core.compiler.lookups import VOCABULARY_TABLES, Lookup
@@ -114,6 +115,8 @@ class StageBuilder:
     references: dict[tuple[str, tuple[str, ...]], Reference] = field(default_factory=dict)
     key: list[exp.Expr] = field(default_factory=list)
     """The natural key, as `key_1` and so on."""
+    keeps_row: bool = False
+    """Whether the stage has the content of rows that are set aside."""
     links: dict[EventLink, exp.Expr] = field(default_factory=dict)
     """The events that rows refer to, and the text of their natural key."""
     target: str | None = None
@@ -306,7 +309,7 @@ class StageBuilder:
 
     def rows(self, projections: Sequence[exp.Expr]) -> exp.Select:
         """The mapping's rows with all the joins that its values need."""
-        query = trees.select(*projections)
+        query = trees.select(*projections, *kept_row(self.scope))
         self.scope.from_clause(query)
         for lookup in self.lookups:
             lookup.join_to(query, self.codes)

@@ -11,6 +11,7 @@ from sqlglot import exp
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
 from omopcloudetl.core.compiler.event_links import EventLink
+from omopcloudetl.core.compiler.kept_rows import SOURCE_ROW, column_names, kept_column, only_aside
 from omopcloudetl.core.compiler.lookups import Routes, codes_query
 from omopcloudetl.core.compiler.names import check_joins
 from omopcloudetl.core.compiler.scope import Scope
@@ -127,6 +128,7 @@ def stage_step(
 ) -> DraftStep:
     """The step that makes a mapping's codes table and stage, after checking its joins, and then checks the stage."""
     generator, model = compilation.generator, loaded.model
+    builder.keeps_row = bool(kept_column(query))
     check_joins(builder.scope)
     statements = join_checks(builder.scope, model.name)
     writes = {builder.table}
@@ -193,23 +195,31 @@ def join_checks(scope: Scope, name: str) -> list[DraftStatement]:
 
 
 def stage_columns(rows: exp.Select, fate: exp.Expr) -> exp.Select:
-    """All columns of the rows, and their fate."""
-    star = exp.Column(this=exp.Star(), table=trees.identifier("rows"))
-    return trees.from_(trees.select(star, trees.named(fate, "row_fate")), trees.subquery(rows, "rows"))
+    """All columns of the rows, and their fate; the content of a row is kept only where it is set aside."""
+    columns: list[exp.Expr] = [exp.Column(this=exp.Star(), table=trees.identifier("rows"))]
+    if kept_column(rows):
+        others = [name for name in column_names(rows) if name != SOURCE_ROW]
+        columns = [*columns_of("rows", others), only_aside(fate, "rows")]
+    return trees.from_(trees.select(*columns, trees.named(fate, "row_fate")), trees.subquery(rows, "rows"))
 
 
 def without_keys(rows: exp.Select, names: Sequence[str], fate: exp.Expr) -> exp.Select:
-    """The columns `names` of the rows, and their fate; the natural key only of rows that are not to be written.
+    """The columns `names` of the rows, and their fate; key and content only of rows that are not to be written.
 
     Nothing else reads the keys of rows that are numbered anew at each run, and texts are dear to write.
     """
     aside = trees.not_null(trees.column("row_reason", "rows"))
     values = [
-        trees.named(trees.case([(aside.copy(), column)], None), name) if name.startswith("key_") else column
+        trees.named(trees.case([(aside.copy(), column)], None), name) if _is_of_row(name) else column
         for name in names
         for column in [trees.column(name, "rows")]
     ]
     return trees.from_(trees.select(*values, trees.named(fate, "row_fate")), trees.subquery(rows, "rows"))
+
+
+def _is_of_row(name: str) -> bool:
+    """Whether a column of a stage tells which source row it is, and nothing that is written."""
+    return name.startswith("key_") or name == SOURCE_ROW
 
 
 def columns_of(alias: str, names: Sequence[str]) -> list[exp.Expr]:

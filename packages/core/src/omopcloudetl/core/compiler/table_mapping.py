@@ -9,6 +9,7 @@ from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.event_joins import with_events, with_occurrences
 from omopcloudetl.core.compiler.event_links import is_late
+from omopcloudetl.core.compiler.kept_rows import kept_column
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import (
     MERGED,
@@ -66,7 +67,7 @@ def table_mapping(compilation: Compilation, loaded: LoadedMapping, model: TableM
     late = is_late(compilation, target.name)
     if not late:
         required = [value for value in linked.values() if target.by_name[value.name].required]
-        rows = with_events(rows, names, list(linked.values()), required)
+        rows = with_events(rows, [*names, *kept_column(rows)], list(linked.values()), required)
     fate = _fate(model, strategy, len(key), plain if late else values)
     narrow = strategy == "ordinal" and not builder.keeps_keys and "*" not in rows.named_selects
     query = without_keys(rows, rows.named_selects, fate) if narrow else stage_columns(rows, fate)

@@ -22,6 +22,7 @@ from omopcloudetl.core.compiler.event_keys import event_steps
 from omopcloudetl.core.compiler.event_mapping import event_mapping, possible_tables
 from omopcloudetl.core.compiler.graph import step_order
 from omopcloudetl.core.compiler.kept_keys import find_kept_keys
+from omopcloudetl.core.compiler.kept_rows import check_kept_rows
 from omopcloudetl.core.compiler.ledger import LEDGER_QUERY, ledger_step
 from omopcloudetl.core.compiler.load_options import is_in_place, reject_options, table_format, text_options
 from omopcloudetl.core.compiler.loads import bulk_load_steps, load_columns, load_uri
@@ -145,7 +146,7 @@ def compile_workflow_steps(compilation: Compilation) -> None:
             case SqlStep():
                 sql_step(compilation, step, index)
             case DmlStep():
-                continue
+                check_kept_rows(compilation, step, index)
     rejected_rows_step(compilation)
     check_columns(compilation)
 

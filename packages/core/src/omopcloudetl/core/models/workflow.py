@@ -126,6 +126,8 @@ class DmlStep(StepBase):
     the source has now; `append_new`: keys that the table lacks are added, and nothing else is touched."""
     deletes: Literal["keep", "delete"] = "keep"
     """What `merge` does with rows whose natural key the source no longer has."""
+    keep_quarantined_rows: StrictBool = False
+    """Whether `work.quarantine` keeps the content of the source rows that are set aside; it is patient data."""
 
     @model_validator(mode="after")
     def _deletes_of_a_merge(self) -> DmlStep:

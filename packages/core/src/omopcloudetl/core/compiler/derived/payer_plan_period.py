@@ -20,6 +20,7 @@ from omopcloudetl.core.compiler.derived.source_rows import (
     table_of,
 )
 from omopcloudetl.core.compiler.derived.template import template
+from omopcloudetl.core.compiler.kept_rows import kept_column, only_aside
 from omopcloudetl.core.compiler.keys import key_text
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import FieldValue, StageBuilder
@@ -198,6 +199,7 @@ def _periods(
             *(trees.named(computed.get(name, trees.column(name, "fated")), name) for name in names),
             trees.named(trees.column("fate", "fated"), "row_fate"),
             trees.named(template(_REASON).selects[0], "row_reason"),
+            *(only_aside(trees.column("fate", "fated"), "fated") for _ in kept_column(rows)),
         ],
     )
     return query

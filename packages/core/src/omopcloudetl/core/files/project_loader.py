@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 from collections.abc import Iterable, Mapping
@@ -320,11 +321,21 @@ def _text(root: Path, file: str, named_at: Position) -> str:
     return text
 
 
+def _resolved(path: Path) -> Path:
+    """Where a path leads, also to nothing; raises `RuntimeError` for a link to itself in every Python alike."""
+    try:
+        return path.resolve(strict=True)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise RuntimeError(str(error)) from None
+        return path.resolve()
+
+
 def _inside(root: Path, file: str, named_at: Position) -> Path:
     """The path of a project's file; one that leaves the project's folder is refused."""
     path = root / file
     try:
-        inside, absolute = path.resolve().is_relative_to(root.resolve()), Path(file).is_absolute()
+        inside, absolute = _resolved(path).is_relative_to(root.resolve()), Path(file).is_absolute()
         if inside and not absolute:
             return path
         written = os.path.normpath(file)
@@ -345,6 +356,8 @@ def _expand(root: Path, pattern: str, named_at: Position) -> list[str]:
     if not any(mark in pattern for mark in "*?["):
         return [posixpath.normpath(pattern)]
     try:
+        if any("**" in part and part != "**" for part in pattern.split("/")):  # Python 3.13 takes it for one star
+            raise ValueError("'**' stands for folders, between '/' and '/'")
         files: Iterable[Path] = root.glob(pattern)
         names = sorted(path.relative_to(root).as_posix() for path in files if path.is_file())
     except ValueError as error:

@@ -33,6 +33,9 @@ RIGHT = [
     ("mapping", MAPPING + "  a: {concept: p.c, vocabulary: [A, B], domain: Unit, take: source}"),
     ("mapping", MAPPING.replace("cdm.person", "CDM.person") + "  a: 1"),
     ("mapping", EVENT),
+    ("mapping", MAPPING + "  a: 1\ntests:\n  - {name: t, expect: {cdm.person: [{a: 1, b: {person: p1}, c: null}]}}"),
+    ("mapping", EVENT + "tests:\n  - {name: t, unknown: {person: p1}, quarantined: [{key: [a, 1], reason: b}]}"),
+    ("mapping", EVENT + "tests:\n  - {name: t, concepts: [{code: 7, domain: D, maps_to: 1}], expect: {CDM.x: []}}"),
     ("mapping", EVENT + "value: e.value\nunit: {code: e.u, vocabulary: {expression: e.v}}"),
     ("mapping", EVENT + "value: {number: e.n, text: e.t}\ncolumns: {drug_exposure: {refills: 1}}"),
     ("mapping", PERIODS + "{sources: visits, gap_days: 30, days_after_death: null, not_after: 2020-12-31}"),
@@ -52,6 +55,11 @@ RIGHT = [
     ("project", PROJECT + "specification: {path: spec}\noverlays: [a.yaml]"),
 ]
 WRONG = [
+    ("mapping", MAPPING + "  a: 1\ntests:\n  - {name: t, expect: {person: []}}"),
+    ("mapping", MAPPING + "  a: 1\ntests:\n  - {name: t, expect: {cdm.person: [{a: [1]}]}}"),
+    ("mapping", MAPPING + "  a: 1\ntests:\n  - {name: t, expect: {cdm.person: [{a: {b: 1, c: 2}}]}}"),
+    ("mapping", MAPPING + "  a: 1\ntests:\n  - {expect: {cdm.person: []}}"),
+    ("mapping", MAPPING + "  a: 1\ntests:\n  - {name: t, concepts: [{id: 1}], expect: {cdm.person: []}}"),
     ("mapping", PERIODS + "{sources: []}"),
     ("mapping", PERIODS + "{sources: [visit]}"),
     ("mapping", PERIODS + "{gap_days: 0}"),

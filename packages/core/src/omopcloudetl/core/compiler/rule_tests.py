@@ -95,8 +95,11 @@ class _Checks:
     def check(self, loaded: LoadedMapping, number: int, test: RuleTest) -> None:
         """Check one test."""
         self._check_name(loaded, number, test)
+        self._check_concepts(loaded, number, test)
         for part, tables in (("given", test.given), ("expect", test.expect)):
+            seen: set[str] = set()
             for logical, key in keys_of(loaded, number, part):
+                self._check_once(logical, seen, loaded.document.at_key("tests", number, part, key))
                 columns = self._columns_of(loaded, (number, part, key), logical)
                 for row_number, row in enumerate(tables[logical]):
                     self._check_row(loaded, (number, part, key, row_number), logical, columns, row)
@@ -109,6 +112,35 @@ class _Checks:
             message = "an earlier test of the mapping has the same name"
             help_ = "give one of the two another name"
             self.compilation.problem("duplicate-name", message, where, found=test.name, help=help_)
+
+    def _check_once(self, name: str, seen: set[str], place: Position) -> None:
+        """What is named twice in different case is one thing."""
+        if name in seen:
+            message = f"'{name}' is given twice: the case of a name does not matter"
+            self.compilation.problem("duplicate-name", message, place, found=name, help="leave one of them out")
+        seen.add(name)
+
+    def _check_concepts(self, loaded: LoadedMapping, number: int, test: RuleTest) -> None:
+        """A concept that another maps to is there, and no two have one id."""
+        given = [row.get("concept_id") for row in test.given.get("vocab.concept", ())]
+        known = [id_ for id_ in given if isinstance(id_, int)]
+        for i, concept in enumerate(test.concepts):
+            if concept.id is not None and concept.id in known:
+                message, place = f"another concept has the id {concept.id}", ("tests", number, "concepts", i, "id")
+                help_ = "give one of the two another id"
+                self.compilation.problem("duplicate-name", message, loaded.document.at(*place), help=help_)
+            known += [concept.id] if concept.id is not None else []
+        for i, concept in enumerate(test.concepts):
+            for part in ("maps_to", "maps_to_value", "ancestors"):
+                for missing in sorted(set(getattr(concept, part)) - {*known}):
+                    self.compilation.problem(
+                        "unknown-reference",
+                        f"no concept of the test has the id {missing}",
+                        loaded.document.at("tests", number, "concepts", i, part),
+                        found=str(missing),
+                        allowed=tuple(map(str, known)),
+                        help=f"add {{id: {missing}, domain: …}} to its concepts",
+                    )
 
     def _columns_of(self, loaded: LoadedMapping, path: tuple[int, str, str], logical: str) -> Mapping[str, str] | None:
         """The columns of a table; None, and a diagnostic, where there is no such table."""
@@ -138,8 +170,10 @@ class _Checks:
         columns: Mapping[str, str] | None,
         row: Row,
     ) -> None:
+        seen: set[str] = set()
         for name, value in row.items():
             place = loaded.document.at_key("tests", *path, name)
+            self._check_once(name.lower(), seen, place)
             if columns is not None and name.lower() not in columns:
                 message, allowed = f"{logical} has no column '{name}'", tuple(map(as_in_sql, columns))
                 self.compilation.problem("unknown-column", message, place, found=name, allowed=allowed)

@@ -47,6 +47,8 @@ Part = Literal["steps", "variables", "mappings", "targets"]
 NO_PROJECT_HELP = "name the folder of a project, as with --project; `omopcloudetl init` makes one from a template"
 _READ_BY_RULES = ("from", "joins", "key", "routes")
 """Parts of a mapping without which its other parts cannot be judged."""
+_NO_RULES = {"tests"}
+"""Parts of a mapping that its rules do not need."""
 
 
 @dataclass(frozen=True)
@@ -246,7 +248,7 @@ def _read_mappings(
                 mapping = _salvage(root, file, _MAPPING, problems, where)
                 if mapping.model is None or mapping.document is None or _changed(mapping, _READ_BY_RULES):
                     continue
-                is_whole = mapping.document is mapping.whole
+                is_whole = not _changed(mapping, (mapping.whole.data if mapping.whole else {}).keys() - _NO_RULES)
                 loaded = LoadedMapping(mapping.model, mapping.document, step.name, is_whole)
                 _add_mapping(loaded, found, problems)
     return list(found.values())

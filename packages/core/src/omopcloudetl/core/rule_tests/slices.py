@@ -83,10 +83,20 @@ class Slice:
 
 @dataclass
 class SliceCompilation(Compilation):
-    """A compilation that notes, of each statement it renders, which rows of other mappings it asks for."""
+    """A compilation of a part of a project, which notes of each statement what rows of other mappings it asks for."""
 
     asks: dict[str, tuple[KeyQuery, ...]] = field(default_factory=dict)
     """SQL of a statement → what must be asked before it runs."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Loads and other mappings are left out, so that what they make is no mistake."""
+        return False
+
+    @property
+    def knows_made_tables(self) -> bool:
+        """See `is_whole`."""
+        return False
 
     def render(self, statements: Sequence[DraftStatement | Statement], place: Origin) -> list[Statement]:
         """As any compilation does."""
@@ -246,7 +256,6 @@ def _alone(project: LoadedProject, loaded: LoadedMapping) -> LoadedProject:
         workflow=project.workflow.model_copy(update={"steps": tuple(steps)}),
         target=replace(project.target, schemas={}),
         mappings=(loaded,),
-        incomplete=frozenset({"steps", "mappings"}),
     )
 
 

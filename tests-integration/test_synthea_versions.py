@@ -116,6 +116,16 @@ def test_a_procedure_of_the_oldest_release_ends_when_it_starts(runs: Callable[[s
     assert runs(SHIPPED).query(later)[0][0] > 100
 
 
+def test_insurance_of_the_oldest_release_is_told_in_whole_years(runs: Callable[[str], Ran]) -> None:
+    """A period of 2.7 lasts from the first to the last of its years, and the same persons have any."""
+    persons = "SELECT DISTINCT person_id FROM cdm.payer_plan_period ORDER BY ALL"
+    assert runs("2.7").query(persons) == runs(SHIPPED).query(persons)
+    days = "strftime(payer_plan_period_start_date, '%m-%d'), strftime(payer_plan_period_end_date, '%m-%d')"
+    query = f"SELECT DISTINCT {days} FROM cdm.payer_plan_period"
+    assert runs("2.7").query(query) == [("01-01", "12-31")]
+    assert len(runs(SHIPPED).query(query)) > 50
+
+
 def without_ids(rows: Rows) -> Counter[tuple[object, ...]]:
     """The rows without their own ids, which are numbered through."""
     return Counter(row[1:] for row in rows)

@@ -1,10 +1,10 @@
 """Projects whose CDM tables are given row by row, to see what builders derive from them."""
 
-import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
 
-from small_project import Etl, Rows, Vocabulary
+from small_project import PROJECT, Etl, Rows, Vocabulary
 
 Day = str | None
 """A day in ISO 8601."""
@@ -22,7 +22,6 @@ _TABLES = {
     "measurement": "measurement_id person_id measurement_concept_id measurement_date measurement_type_concept_id "
     "measurement_source_concept_id unit_source_concept_id",
 }
-_STARTS = {"visit_occurrence": "visit", "condition_occurrence": "condition"}
 
 
 def mapping(table: str) -> str:
@@ -75,19 +74,90 @@ class Cdm:
         return {name: list(rows) for name, rows in self.rows.items() if rows}
 
 
-def derive(etl: Etl, cdm: Cdm, builder: str, policy: str = "{}", *, vocabulary: Vocabulary | None = None) -> Etl:
+ANCESTOR_COLUMNS = (
+    "ancestor_concept_id",
+    "descendant_concept_id",
+    "min_levels_of_separation",
+    "max_levels_of_separation",
+)
+STRENGTH_COLUMNS = (
+    "drug_concept_id",
+    "ingredient_concept_id",
+    "amount_value",
+    "amount_unit_concept_id",
+    "numerator_value",
+    "numerator_unit_concept_id",
+    "denominator_value",
+    "denominator_unit_concept_id",
+    "box_size",
+    "valid_start_date",
+    "valid_end_date",
+    "invalid_reason",
+)
+DRUG_TABLES = """
+  - name: drugs
+    kind: bulk_load
+    schema: vocab
+    from: vocabulary
+    format: athena
+    tables: {concept_ancestor: CONCEPT_ANCESTOR.csv, drug_strength: DRUG_STRENGTH.csv}
+"""
+
+
+@dataclass
+class Drugs:
+    """What the vocabulary knows of drugs."""
+
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    ancestors: list[tuple[object, ...]] = field(default_factory=list)
+    strengths: list[tuple[object, ...]] = field(default_factory=list)
+
+    def ingredient(self, id_: int, vocabulary: str = "RxNorm", class_: str = "Ingredient") -> "Drugs":
+        """Add an ingredient, which is its own ancestor."""
+        self.vocabulary.concept(id_, str(id_), "Drug", vocabulary, class_=class_)
+        self.ancestors.append((id_, id_, 0, 0))
+        return self
+
+    def contains(self, drug: int, *ingredients: int) -> "Drugs":
+        """Add a drug of some ingredients."""
+        self.ancestors += [(drug, drug, 0, 0), *((ingredient, drug, 1, 2) for ingredient in ingredients)]
+        return self
+
+    def strength(
+        self,
+        drug: int,
+        ingredient: int,
+        amount: tuple[float, int | str] | None = None,
+        of: tuple[float, int, float | str, int] | None = None,
+        invalid: str = "",
+    ) -> "Drugs":
+        """Add an amount with its unit, or a numerator and a denominator with theirs."""
+        row = (drug, ingredient, *(amount or ("", "")), *(of or ("", "", "", "")), "", "19700101", "20991231", invalid)
+        self.strengths.append(row)
+        return self
+
+    def write(self, folder: Path) -> None:
+        """Write the files that only drugs have."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, rows in (
+            ("CONCEPT_ANCESTOR", (ANCESTOR_COLUMNS, *self.ancestors)),
+            ("DRUG_STRENGTH", (STRENGTH_COLUMNS, *self.strengths)),
+        ):
+            lines = ["\t".join(map(str, row)) for row in rows]
+            (folder / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def derive(
+    etl: Etl, cdm: Cdm, builder: str, policy: str = "{}", drugs: Drugs | None = None, project: str = PROJECT
+) -> Etl:
     """Write the project that fills the CDM's tables and derives one more from them."""
     derived = f"name: {builder}\nkind: derived\nbuilder: {builder}\npolicy: {policy}\n"
     mappings = [*map(mapping, cdm.source()), derived]
-    return etl.write(mappings, cdm.source(), vocabulary=vocabulary)
+    drugs = drugs or Drugs()
+    drugs.write(etl.root / "vocabulary")
+    return etl.write(mappings, cdm.source(), vocabulary=drugs.vocabulary, steps=DRUG_TABLES, project=project)
 
 
-def shuffled(cdm: Cdm, orders: Mapping[str, Sequence[int]]) -> Cdm:
+def shuffled(cdm: Cdm, random: Random) -> Cdm:
     """The same rows in another order."""
-    return Cdm({name: [cdm.rows[name][i] for i in order] for name, order in orders.items()})
-
-
-def days(start: str, end: str) -> Iterable[dt.date]:
-    """Every day from one to another, both included."""
-    first, last = dt.date.fromisoformat(start), dt.date.fromisoformat(end)
-    return (first + dt.timedelta(n) for n in range((last - first).days + 1))
+    return Cdm({name: random.sample(rows, len(rows)) for name, rows in cdm.rows.items()})

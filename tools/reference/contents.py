@@ -8,7 +8,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from omopcloudetl.core.models.derived import ConditionEraMapping, DrugEraMapping, EraPolicy
+from omopcloudetl.core.models.eras import (
+    ConditionEraMapping,
+    DoseEraMapping,
+    DoseEraPolicy,
+    DrugEraMapping,
+    DrugEraPolicy,
+    EraPolicy,
+)
 from omopcloudetl.core.models.loads import Column, LoadOptions, LoadTable
 from omopcloudetl.core.models.mapping import (
     CodeLookup,
@@ -97,8 +104,11 @@ MAPPINGS = Page(
         Section("Derived: observation_period", ObservationPeriodMapping, without=MappingBase),
         Section("Observation period policy", ObservationPeriodPolicy, ("policy",), level=3),
         Section("Derived: condition_era", ConditionEraMapping, without=MappingBase),
-        Section("Derived: drug_era", DrugEraMapping, without=MappingBase),
         Section("Era policy", EraPolicy, ("policy",), level=3),
+        Section("Derived: drug_era", DrugEraMapping, without=MappingBase),
+        Section("Drug era policy", DrugEraPolicy, ("policy",), level=3),
+        Section("Derived: dose_era", DoseEraMapping, without=MappingBase),
+        Section("Dose era policy", DoseEraPolicy, ("policy",), level=3),
         Section("Derived: payer_plan_period", PayerPlanPeriodMapping, without=SourceRows, note=OF_SOURCE_ROWS),
         Section("Policy of payer plan periods", PayerPlanPeriodPolicy, ("policy",), level=3),
         Section("Codes", CodeLookup, ("concept",), level=3),

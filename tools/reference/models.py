@@ -89,6 +89,8 @@ def default_of(field: FieldInfo) -> str:
         if len(values) > 1:
             return "as below"
         default = values[0]
+    if isinstance(default, tuple):
+        default = f"[{', '.join(map(str, default))}]"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 

@@ -6,12 +6,14 @@ from typing import assert_never
 
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.derived.condition_era import condition_era
+from omopcloudetl.core.compiler.derived.dose_era import dose_era
 from omopcloudetl.core.compiler.derived.drug_era import drug_era
 from omopcloudetl.core.compiler.derived.observation_period import observation_period
 from omopcloudetl.core.compiler.derived.payer_plan_period import payer_plan_period
 from omopcloudetl.core.compiler.staged import CompiledMapping
 from omopcloudetl.core.files.project_loader import LoadedMapping
-from omopcloudetl.core.models.derived import ConditionEraMapping, DerivedMapping, DrugEraMapping
+from omopcloudetl.core.models.derived import DerivedMapping
+from omopcloudetl.core.models.eras import ConditionEraMapping, DoseEraMapping, DrugEraMapping
 from omopcloudetl.core.models.observation_period import ObservationPeriodMapping
 from omopcloudetl.core.models.payer_plan_period import PayerPlanPeriodMapping
 
@@ -28,6 +30,8 @@ def derived_mapping(compilation: Compilation, loaded: LoadedMapping, model: Deri
             return condition_era(compilation, loaded, model)
         case DrugEraMapping():
             return drug_era(compilation, loaded, model)
+        case DoseEraMapping():
+            return dose_era(compilation, loaded, model)
         case PayerPlanPeriodMapping():
             return payer_plan_period(compilation, loaded, model)
         case _:

@@ -8,9 +8,10 @@ one); OHDSI's EHR working group, 'Observation Period Considerations for EHR Data
 from __future__ import annotations
 
 from omopcloudetl.core.compiler.compilation import Compilation
+from omopcloudetl.core.compiler.derived.days import day_of, has_tables
+from omopcloudetl.core.compiler.derived.entries import entry, excluded, of_spans
 from omopcloudetl.core.compiler.derived.islands import islands
 from omopcloudetl.core.compiler.derived.template import derived_rows, template
-from omopcloudetl.core.compiler.event_mapping import event_fields
 from omopcloudetl.core.compiler.staged import DerivedRows
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.observation_period import (
@@ -79,32 +80,23 @@ LONGER = """
 """
 WITHOUT = "(SELECT COUNT(*) FROM cdm.person) - (SELECT COUNT(DISTINCT person_id) FROM stage)"
 ENTRIES = (
-    f"""
-    SELECT 'source' AS entry, NULL AS target_table, NULL AS reason, {{records}} + {WITHOUT} AS row_count
-    """,
-    """
-    SELECT 'excluded' AS entry, NULL AS target_table, reason, SUM(record_count) AS row_count
-    FROM inputs WHERE reason IS NOT NULL GROUP BY reason
-    """,
-    f"""
-    SELECT 'excluded' AS entry, NULL AS target_table, 'person without a record that counts' AS reason,
-      {WITHOUT} AS row_count
-    """,
-    """
-    SELECT 'written' AS entry, 'observation_period' AS target_table, NULL AS reason, COUNT(*) AS row_count FROM stage
-    """,
-    """
-    SELECT 'merged' AS entry, 'observation_period' AS target_table, 'part of a period' AS reason,
-      COALESCE(SUM(record_count - 1), 0) AS row_count
-    FROM stage
-    """,
+    entry("source", f"{{records}} + {WITHOUT}", ""),
+    excluded("reason", "SUM(record_count)", "FROM inputs WHERE reason IS NOT NULL"),
+    entry("excluded", WITHOUT, "", reason="'person without a record that counts'"),
+    *of_spans("observation_period", "record_count", "part of a period"),
 )
 
 
-def observation_period(compilation: Compilation, loaded: LoadedMapping, model: ObservationPeriodMapping) -> DerivedRows:
+def observation_period(
+    compilation: Compilation, loaded: LoadedMapping, model: ObservationPeriodMapping
+) -> DerivedRows | None:
     """Periods of cdm.person's persons, from the records of the tables that the policy names."""
+    if not has_tables(compilation, loaded, "observation_period", "person"):
+        return None
     policy = model.policy
     tables = _tables(compilation, loaded, policy)
+    if not tables:
+        return None
     end_date = LONGER if policy.days_after_last else "MAX(end_date)"
     numbered = "SELECT *, 1 AS period FROM records"
     if policy.gap_days is not None:
@@ -125,6 +117,8 @@ def _tables(compilation: Compilation, loaded: LoadedMapping, policy: Observation
         for name in PERIOD_SOURCES.get(source, (source,)):
             if name in specified:
                 found[name] = specified[name]
+                if name == source:
+                    compilation.read_at.setdefault(f"cdm.{name}", loaded.document.at("policy", "sources", index))
             elif source not in PERIOD_SOURCES:
                 compilation.problem(
                     "unknown-table",
@@ -154,20 +148,8 @@ def _inputs(specification: CdmSpecification, policy: ObservationPeriodPolicy, ta
 
 def _records(table: CdmTable) -> str:
     """The days of a table's records."""
-    start = _day(table, "start")
-    return RECORDS.format(table=table.name, start=start, end=_day(table, "end") or start)
-
-
-def _day(table: CdmTable, role: str) -> str:
-    """The day that a record starts or ends on; empty if the table has none.
-
-    CDM 6.0 requires the time where others require the day.
-    """
-    fields = event_fields(table)
-    day, time = fields.get(f"{role}_date"), fields.get(f"{role}_datetime")
-    if time and (day is None or (table.by_name[time].required and not table.by_name[day].required)):
-        return f"COALESCE({day}, CAST({time} AS DATE))" if day else f"CAST({time} AS DATE)"
-    return day or ""
+    start = day_of(table, "start")
+    return RECORDS.format(table=table.name, start=start, end=day_of(table, "end") or start)
 
 
 def _first_day(policy: ObservationPeriodPolicy) -> str:

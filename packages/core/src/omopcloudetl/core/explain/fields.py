@@ -155,7 +155,7 @@ def _with_sql(
     stage = context.stage_step(head.by)
     columns = context.sql.stage_columns(stage, f"work.{stage.name}")
     keys = [part for part in columns if part.startswith("key_") and part.removeprefix("key_").isdigit()]
-    made = _made_of(context, columns, (keys or columns) if parts is None else parts)
+    made = _made_of(context, columns, (keys or columns) if parts is None else parts, context.sql.inputs(stage))
     return replace(
         head,
         rows=rows_of(loaded.model, table),
@@ -174,9 +174,11 @@ class _Made(NamedTuple):
     through: tuple[str, ...]
 
 
-def _made_of(context: Context, columns: dict[str, exp.Expr], parts: Iterable[str]) -> _Made:
+def _made_of(
+    context: Context, columns: dict[str, exp.Expr], parts: Iterable[str], within: Mapping[str, exp.Expr]
+) -> _Made:
     nodes = [(part, columns[part]) for part in parts]
-    found = [columns_read(node) for _, node in nodes]
+    found = [columns_read(node, within) for _, node in nodes]
     read = dict.fromkeys(column for columns_, _ in found for column in columns_)
     looked_up = dict.fromkeys(table for _, tables in found for table in tables)
     return _Made(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from sqlglot import exp, parse_one
@@ -10,7 +10,7 @@ from sqlglot import exp, parse_one
 from omopcloudetl.core.compiler.columns import owner
 from omopcloudetl.core.plan import CompiledWorkflowPlan, SqlStep, Statement
 
-CODES, KEYS, EVENTS = "work.codes_", "work.key_", "work.event_"
+CODES, KEYS, EVENTS, INPUTS = "work.codes_", "work.key_", "work.event_", "work.inputs_"
 _WRITES = (exp.Insert, exp.Update, exp.Merge, exp.Create)
 
 
@@ -56,6 +56,12 @@ class PlanSql:
                 columns = {node.alias_or_name: node for node in rows.selects}
                 return columns if rows is tree.expression else _with_events(columns, rows)
         return {}
+
+    def inputs(self, step: SqlStep) -> dict[str, exp.Expr]:
+        """The tables that a builder makes before its stage → their queries."""
+        made = [table for table in step.writes if table.startswith(INPUTS)]
+        found = {table: tree for table in made for _, tree in self.trees(step, table) if target_of(tree) == table}
+        return {table: tree.expression for table, tree in found.items()}
 
     def contribution(self, step: SqlStep, stage: str, field: str) -> exp.Expr | None:
         """What a write step takes for a field from the rows of a stage, over the alias `stage`."""
@@ -155,10 +161,13 @@ def fills(tree: exp.Expr, field: str) -> bool | None:
             return None
 
 
-def columns_read(node: exp.Expr) -> tuple[list[tuple[str, str]], list[str]]:
+def columns_read(
+    node: exp.Expr, within: Mapping[str, exp.Expr] | None = None
+) -> tuple[list[tuple[str, str]], list[str]]:
     """The (logical table, column) pairs of an expression, and the tables of keys, codes and events it looks them up in.
 
-    Where a value is looked up, the columns that it is looked up by are meant.
+    Where a value is looked up, the columns that it is looked up by are meant; where it is of a table of `within`, those
+    that the table's query makes it of.
     """
     read: dict[tuple[str, str], None] = {}
     looked_up: dict[str, None] = {}
@@ -172,7 +181,10 @@ def columns_read(node: exp.Expr) -> tuple[list[tuple[str, str]], list[str]]:
         if table is None:
             todo += [inner for node in _inside(column) for inner in node.find_all(exp.Column)]
             continue
-        if not table.startswith((CODES, KEYS, EVENTS)):
+        query = (within or {}).get(table)
+        if query is not None:
+            todo += [inner for made in _selected(query, column.name) for inner in made.find_all(exp.Column)]
+        elif not table.startswith((CODES, KEYS, EVENTS)):
             read.setdefault((table, column.name))
         elif column.table not in seen:
             seen.add(column.table)

@@ -20,7 +20,7 @@ ERAS = """
 WITH occurrences AS (
   SELECT person_id, condition_concept_id, {start} AS start_date,
     CASE WHEN {end} > {start} THEN {end} ELSE {start} END AS end_date
-  FROM cdm.condition_occurrence
+  FROM cdm.condition_occurrence AS occurrence
   WHERE condition_concept_id <> 0
 ),
 numbered AS ({numbered})
@@ -42,8 +42,8 @@ def condition_era(compilation: Compilation, loaded: LoadedMapping, model: Condit
     tables = compilation.specification.by_name
     occurrences, eras = tables["condition_occurrence"], tables["condition_era"]
     sql = ERAS.format(
-        start=day_of(occurrences, "start"),
-        end=day_of(occurrences, "end"),
+        start=day_of(occurrences, "start", "occurrence"),
+        end=day_of(occurrences, "end", "occurrence"),
         numbered=islands("occurrences", ["person_id", "condition_concept_id"], [], {"era": ":gap_days"}),
         era_start=as_field(eras, "start", "MIN(start_date)"),
         era_end=as_field(eras, "end", "MAX(end_date)"),

@@ -25,7 +25,7 @@ def has_tables(compilation: Compilation, loaded: LoadedMapping, target: str, *re
     return found
 
 
-def day_of(table: CdmTable, role: str) -> str:
+def day_of(table: CdmTable, role: str, alias: str) -> str:
     """The day that a record starts or ends on; empty if the table has none.
 
     CDM 6.0 requires the time where others require the day.
@@ -33,8 +33,9 @@ def day_of(table: CdmTable, role: str) -> str:
     fields = event_fields(table)
     day, time = fields.get(f"{role}_date"), fields.get(f"{role}_datetime")
     if time and (day is None or (table.by_name[time].required and not table.by_name[day].required)):
-        return f"COALESCE({day}, CAST({time} AS DATE))" if day else f"CAST({time} AS DATE)"
-    return day or ""
+        as_day = f"CAST({alias}.{time} AS DATE)"
+        return f"COALESCE({alias}.{day}, {as_day})" if day else as_day
+    return f"{alias}.{day}" if day else ""
 
 
 def as_field(table: CdmTable, role: str, day: str) -> str:
@@ -45,15 +46,13 @@ def as_field(table: CdmTable, role: str, day: str) -> str:
     return f"CAST({day} AS TIMESTAMP) AS {fields[f'{role}_datetime']}"
 
 
-def end_of_exposure(exposures: CdmTable, policy: ExposurePolicy) -> str:
-    """The last day of a drug exposure with `start_date`, as the policy says; never before its start."""
-    days = "days_supply - 1" if policy.first_day_counts else "days_supply"
-    end = day_of(exposures, "end")
+def end_of_exposure(exposures: CdmTable, policy: ExposurePolicy, alias: str) -> str:
+    """The last day of a drug exposure, as the policy says; never before its start."""
+    start, end = day_of(exposures, "start", alias), day_of(exposures, "end", alias)
+    days = f"{alias}.days_supply - 1" if policy.first_day_counts else f"{alias}.days_supply"
     branches = {
-        "end_date": f"WHEN {end} >= {day_of(exposures, 'start')} THEN {end}",
-        "days_supply": f"WHEN days_supply BETWEEN 1 AND {LONGEST_SUPPLY}"
-        f" THEN ADD_DAYS({day_of(exposures, 'start')}, {days})",
+        "end_date": f"WHEN {end} >= {start} THEN {end}",
+        "days_supply": f"WHEN {alias}.days_supply BETWEEN 1 AND {LONGEST_SUPPLY} THEN ADD_DAYS({start}, {days})",
     }
     found = " ".join(branches[name] for name in policy.end if name in branches)
-    start = day_of(exposures, "start")
     return f"CASE {found} ELSE {start} END" if found else start

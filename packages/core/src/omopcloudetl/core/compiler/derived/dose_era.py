@@ -149,7 +149,7 @@ def dose_era(compilation: Compilation, loaded: LoadedMapping, model: DoseEraMapp
 
 def _inputs(exposures: CdmTable, policy: DoseEraPolicy, keys: list[str]) -> str:
     """The query of merged exposures with their daily dose, and of what is left out and why."""
-    start, end = day_of(exposures, "start"), day_of(exposures, "end")
+    start, end = day_of(exposures, "start", "exposure"), day_of(exposures, "end", "exposure")
     durations = {
         "days_supply": "WHEN exposure.days_supply > 0 THEN exposure.days_supply",
         "dates": f"WHEN {end} >= {start} THEN DATE_DIFF('day', {start}, {end}) + 1",
@@ -169,7 +169,7 @@ def _inputs(exposures: CdmTable, policy: DoseEraPolicy, keys: list[str]) -> str:
     carried = ["unit_concept_id", "dose_value", "last_date", "ingredient_number"]
     doses = DOSES.format(
         start=start,
-        end=end_of_exposure(exposures, policy),
+        end=end_of_exposure(exposures, policy, "exposure"),
         dose=f"{dose} END",
         unknown=unknown,
         no_concept=NO_CONCEPT,

@@ -80,8 +80,8 @@ def drug_era(compilation: Compilation, loaded: LoadedMapping, model: DrugEraMapp
     exposures, eras = tables["drug_exposure"], tables["drug_era"]
     keys, gaps = ["person_id", "ingredient_concept_id"], {"span": "0", "era": ":gap_days"}
     sql = ERAS.format(
-        start=day_of(exposures, "start"),
-        end=end_of_exposure(exposures, policy),
+        start=day_of(exposures, "start", "exposure"),
+        end=end_of_exposure(exposures, policy, "exposure"),
         numbered=islands("exposures", keys, [], gaps),
         era_start=as_field(eras, "start", "MIN(start_date)"),
         era_end=as_field(eras, "end", "MAX(end_date)"),

@@ -49,7 +49,7 @@ GROUP BY person_id, reason{by_dates}
 # A record without an end, or with one before its start, is of one day.
 RECORDS = """
   SELECT person_id, {start} AS start_date, CASE WHEN {end} > {start} THEN {end} ELSE {start} END AS end_date
-  FROM cdm.{table}
+  FROM cdm.{table} AS record
 """
 # From its parts as far as they are there, without an error for days that no month has.
 BIRTH = """
@@ -98,7 +98,7 @@ def observation_period(
     if not tables:
         return None
     end_date = LONGER if policy.days_after_last else "MAX(end_date)"
-    numbered = "SELECT *, 1 AS period FROM records"
+    numbered = "SELECT person_id, start_date, end_date, last_day, record_count, 1 AS period FROM records"
     if policy.gap_days is not None:
         numbered = islands("records", ["person_id"], ["last_day", "record_count"], {"period": ":gap_days"})
     values = policy.model_dump()
@@ -148,8 +148,8 @@ def _inputs(specification: CdmSpecification, policy: ObservationPeriodPolicy, ta
 
 def _records(table: CdmTable) -> str:
     """The days of a table's records."""
-    start = day_of(table, "start")
-    return RECORDS.format(table=table.name, start=start, end=day_of(table, "end") or start)
+    start = day_of(table, "start", "record")
+    return RECORDS.format(table=table.name, start=start, end=day_of(table, "end", "record") or start)
 
 
 def _first_day(policy: ObservationPeriodPolicy) -> str:

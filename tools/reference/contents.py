@@ -40,6 +40,7 @@ from omopcloudetl.core.models.values import (
     ReferenceValue,
     ValueMap,
 )
+from omopcloudetl.core.models.visits import VisitPolicy, VisitsMapping
 from omopcloudetl.core.models.workflow import (
     BulkLoadStep,
     ConceptsStep,
@@ -101,6 +102,8 @@ MAPPINGS = Page(
         Section("Joins", Join, ("joins", "e"), level=3),
         Section("Table mappings", TableMapping, without=SourceRows, note="Besides the keys of every mapping:"),
         Section("Event mappings", EventMapping, without=SourceRows, note="Besides the keys of every mapping:"),
+        Section("Derived: visits", VisitsMapping, without=SourceRows, note=OF_SOURCE_ROWS),
+        Section("Visit policy", VisitPolicy, ("policy",), level=3),
         Section("Derived: observation_period", ObservationPeriodMapping, without=MappingBase),
         Section("Observation period policy", ObservationPeriodPolicy, ("policy",), level=3),
         Section("Derived: condition_era", ConditionEraMapping, without=MappingBase),

@@ -86,6 +86,8 @@ def default_of(field: FieldInfo) -> str:
         return ""
     if isinstance(default, BaseModel):
         values = list(default.model_dump(exclude_none=True).values())
+        if not values:
+            return ""
         if len(values) > 1:
             return "as below"
         default = values[0]

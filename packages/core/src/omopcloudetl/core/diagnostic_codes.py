@@ -76,6 +76,10 @@ CODES: Mapping[str, Code] = {
     "write-mode": Code(
         "A table is written in two ways, or in one that its mapping does not allow.", "use one `write:` for the table"
     ),
+    "not-alone": Code(
+        "A table whose rows one mapping makes from all that belongs together is written by another, too.",
+        "bring the source rows together in a `sql` step",
+    ),
     "kept-reference": Code(
         "Rows that stay refer to rows whose ids may change.", "write both tables with ids that stay, or both in full"
     ),

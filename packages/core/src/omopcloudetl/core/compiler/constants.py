@@ -14,6 +14,7 @@ from omopcloudetl.core.models.mapping import Mapping as AnyMapping
 from omopcloudetl.core.models.observation_period import ObservationPeriodMapping
 from omopcloudetl.core.models.payer_plan_period import PayerPlanPeriodMapping
 from omopcloudetl.core.models.values import ConstantValue, Scalar, ValueMap
+from omopcloudetl.core.models.visits import VisitsMapping
 from omopcloudetl.core.specification.concepts import KnownConcept
 from omopcloudetl.core.specification.models import CdmField, ForeignKey
 
@@ -45,6 +46,8 @@ def _columns(compilation: Compilation, model: AnyMapping) -> Iterator[tuple[CdmF
             if table and "period_type_concept_id" in table.by_name:
                 value = ConstantValue(constant=model.policy.type_concept_id)
                 yield table.by_name["period_type_concept_id"], value, ("policy", "type_concept_id")
+        case VisitsMapping():
+            yield from _columns_of_visits(compilation, model)
         case _:
             return  # a builder that takes no concepts from its policy
 
@@ -70,6 +73,30 @@ def _columns_of_event(compilation: Compilation, model: EventMapping) -> Iterator
         for name, value in columns.items():
             if name in fields and _has_domain(fields[name]):
                 yield fields[name], value, ("columns", table_name, name)
+
+
+def _columns_of_visits(
+    compilation: Compilation, model: VisitsMapping
+) -> Iterator[tuple[CdmField, AnyColumnValue, Path]]:
+    table = compilation.specification.by_name.get("visit_occurrence")
+    fields = table.by_name if table else {}
+    policy = model.policy
+    concepts: list[tuple[str, AnyColumnValue, Path]] = [
+        ("visit_concept_id", ConstantValue(constant=concept), ("policy", "classes", name))
+        for name, concept in policy.classes.items()
+    ]
+    concepts += [
+        ("visit_concept_id", ConstantValue(constant=getattr(policy, name)), ("policy", name))
+        for name in ("stay_concept_id", "emergency_stay_concept_id")
+    ]
+    concepts.append(("visit_type_concept_id", model.type_concept_id, ("type_concept_id",)))
+    concepts += [
+        (name, getattr(model, name), (name,)) for name in ("admitted_from_concept_id", "discharged_to_concept_id")
+    ]
+    for name, value, path in concepts:
+        field = fields.get(name)
+        if field is not None and _has_domain(field):
+            yield field, value, path
 
 
 def _has_domain(field: CdmField) -> bool:

@@ -20,7 +20,14 @@ from omopcloudetl.core.compiler.kept_rows import SOURCE_ROW
 from omopcloudetl.core.compiler.merge_ledger import kept_rows_check, table_entries, written_rows
 from omopcloudetl.core.compiler.merging import CHANGE
 from omopcloudetl.core.compiler.stage import EXCLUDED, MERGED, QUARANTINED, WRITTEN
-from omopcloudetl.core.compiler.staged import KEYED, CompiledMapping, Contribution, DerivedRows, StagedMapping
+from omopcloudetl.core.compiler.staged import (
+    KEYED,
+    CompiledMapping,
+    Contribution,
+    DerivedRows,
+    StagedMapping,
+    from_stage,
+)
 from omopcloudetl.core.compiler.too_long import too_long_counts
 from omopcloudetl.core.plan import Statement
 from omopcloudetl.core.specification.models import CdmTable
@@ -94,20 +101,35 @@ def ledger_step(compilation: Compilation, staged: Sequence[CompiledMapping]) -> 
 def _inserts(compilation: Compilation, mapping: CompiledMapping, number: int | None) -> list[DraftStatement]:
     """What fills the ledger and the quarantine for one mapping."""
     purpose = f"ledger of {mapping.name}"
+    entries: list[exp.Query]
     match mapping:
         case DerivedRows():
-            entries = trees.union([_of_mapping(mapping.name, entry) for entry in mapping.entries])
-            return [_insert(LEDGER, LEDGER_COLUMNS, entries, purpose)]
+            entries = [_of_mapping(mapping.name, entry) for entry in mapping.entries]
+            entries += _entries_of_derived(mapping, mapping.source, number) if mapping.source else []
+            source = mapping.source
         case StagedMapping():
-            write = compilation.dml_steps[mapping.loaded.step].write
-            entries = trees.union(_entries(mapping, number, write))
-            quarantined = _quarantined(mapping)
-            return [
-                _insert(LEDGER, LEDGER_COLUMNS, entries, purpose),
-                _insert(QUARANTINE, QUARANTINE_COLUMNS, quarantined, f"quarantine of {mapping.name}"),
-            ]
+            entries = _entries(mapping, number, compilation.dml_steps[mapping.loaded.step].write)
+            source = mapping
         case _:
             assert_never(mapping)
+    inserts = [_insert(LEDGER, LEDGER_COLUMNS, trees.union(entries), purpose)]
+    if source is not None:
+        aside = f"quarantine of {mapping.name}"
+        inserts.append(_insert(QUARANTINE, QUARANTINE_COLUMNS, _quarantined(source), aside))
+    return inserts
+
+
+def _entries_of_derived(mapping: DerivedRows, source: StagedMapping, number: int | None) -> list[exp.Query]:
+    """What the source rows tell of a mapping that derives rows from them, and what is in its tables."""
+    found: list[exp.Query] = [*_entries_of_source(source), _quarantine_entry(source)]
+    for contribution in mapping.contributions:
+        of_table = number if contribution.group is None else None
+        found += _entries_of_table(contribution, of_table)
+        for query in too_long_counts(contribution.stage, contribution.cut, contribution.condition, by_target=False):
+            names = (trees.named(trees.text(mapping.name), "mapping"), trees.named(trees.text("truncated"), "entry"))
+            query.set("expressions", [*names, *query.expressions])
+            found.append(query)
+    return found
 
 
 def _of_mapping(name: str, entry: exp.Query) -> exp.Select:
@@ -176,7 +198,7 @@ def _entries(mapping: StagedMapping, number: int | None, write: str) -> list[exp
     contribution = mapping.contributions[0]
     found += [*_merged_entries(mapping, contribution.table), _quarantine_entry(mapping)]
     if write == "full":
-        return [*found, *_entries_of_table(mapping, contribution, number)]
+        return [*found, *_entries_of_table(contribution, number)]
     return [*found, *(_entries_by_key(mapping, contribution, number) if contribution.strategy in KEYED else [])]
 
 
@@ -283,16 +305,16 @@ def _quarantine_entry(mapping: StagedMapping, *conditions: exp.Expr) -> exp.Sele
     return trees.group_by(query, reason.copy())
 
 
-def _entries_of_table(mapping: StagedMapping, contribution: Contribution, number: int | None) -> list[exp.Query]:
+def _entries_of_table(contribution: Contribution, number: int | None) -> list[exp.Query]:
     """Written rows, less those whose key an earlier mapping of the same table has."""
     table = trees.text(contribution.table)
-    written = _entry(mapping.name, "written", trees.count_rows(), target=table, reason=None)
-    _from_stage(written, mapping, _fate(WRITTEN))
+    written = _entry(contribution.mapping, "written", trees.count_rows(), target=table, reason=None)
+    from_stage(written, contribution)
     if number is None:
         return [written]
     keys = trees.table(f"work.key_{contribution.table}", "present")
     trees.join(written, keys, owned_keys(contribution, number), side="")
-    return [written, _taken(mapping, contribution, number, keys)]
+    return [written, _taken(contribution, number, keys)]
 
 
 def _entries_by_key(mapping: StagedMapping, contribution: Contribution, number: int | None) -> list[exp.Query]:
@@ -303,14 +325,14 @@ def _entries_by_key(mapping: StagedMapping, contribution: Contribution, number: 
     _from_stage(entry, mapping, _fate(WRITTEN))
     trees.join(entry, keys, owned_keys(contribution, number or 1), side="")
     found: list[exp.Query] = [trees.group_by(entry, change.copy())]
-    return found if number is None else [*found, _taken(mapping, contribution, number, keys)]
+    return found if number is None else [*found, _taken(contribution, number, keys)]
 
 
-def _taken(mapping: StagedMapping, contribution: Contribution, number: int, keys: exp.Table) -> exp.Select:
+def _taken(contribution: Contribution, number: int, keys: exp.Table) -> exp.Select:
     """Rows whose key is in `keys` as an earlier mapping's."""
-    reason = trees.text("an earlier mapping has the same key")
-    taken = _entry(mapping.name, "merged", trees.count_rows(), target=trees.text(contribution.table), reason=reason)
-    _from_stage(taken, mapping, _fate(WRITTEN))
+    reason, table = trees.text("an earlier mapping has the same key"), trees.text(contribution.table)
+    taken = _entry(contribution.mapping, "merged", trees.count_rows(), target=table, reason=reason)
+    from_stage(taken, contribution)
     return trees.join(taken, keys.copy(), owned_keys(contribution, number, by_others=True), side="")
 
 

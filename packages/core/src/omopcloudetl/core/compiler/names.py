@@ -12,16 +12,8 @@ from omopcloudetl.core.errors import Position
 from omopcloudetl.core.models.loads import Column
 from omopcloudetl.core.models.workflow import BulkLoadStep
 
-_GENERATED = (
-    "work.stage_",
-    "work.inputs_",
-    "work.codes_",
-    "work.event_",
-    "work.key_",
-    "work.registry_",
-    "work.ledger",
-    "work.quarantine",
-)
+_MADE = ("stage", "delivered", "known", "inputs", "codes", "event", "key", "registry")
+_GENERATED = (*(f"work.{kind}_" for kind in _MADE), "work.ledger", "work.quarantine")
 
 
 def check_tables(compilation: Compilation, made: Set[str]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Literal
 
 from sqlglot import exp
 
@@ -111,6 +112,8 @@ class StageBuilder:
     compilation: Compilation
     scope: Scope
     name: str
+    kind: Literal["stage", "delivered"] = "stage"
+    """What the table of the rows is called: `delivered` where it is only a part of the stage."""
     lookups: list[Lookup] = field(default_factory=list)
     references: dict[tuple[str, tuple[str, ...]], Reference] = field(default_factory=dict)
     key: list[exp.Expr] = field(default_factory=list)
@@ -124,8 +127,8 @@ class StageBuilder:
 
     @property
     def table(self) -> str:
-        """The stage table."""
-        return f"work.stage_{self.name}"
+        """The table of the rows."""
+        return f"work.{self.kind}_{self.name}"
 
     @property
     def codes(self) -> str:

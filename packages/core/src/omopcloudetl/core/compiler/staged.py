@@ -27,6 +27,29 @@ KEYED: frozenset[IdStrategy] = frozenset({"registry", "hash"})
 
 
 @dataclass(frozen=True)
+class Group:
+    """Several rows of a stage are one row of the table: the key of any of them refers to it.
+
+    The id of a group is the lowest that the registry has for one of its keys; without one, the key of the row that
+    the contribution's condition chooses is registered.
+    """
+
+    by: tuple[str, ...]
+    """The columns of the stage that the rows of a group share; never NULL."""
+    condition: exp.Expr
+    """Which rows of the stage are parts of groups, over the alias `stage`."""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A table beside the stage that has what some columns need; exactly one of its rows fits a row of the stage."""
+
+    table: str
+    alias: str
+    on: exp.Expr
+
+
+@dataclass(frozen=True)
 class Contribution:
     """The rows one mapping gives to one CDM table."""
 
@@ -49,6 +72,10 @@ class Contribution:
     """The standard concept, which tells the rows of one event apart."""
     derived: bool = False
     """Whether the rows are derived from all that there is, so that they are written anew at each run."""
+    group: Group | None = None
+    """How rows of the stage are one row of the table, where several are."""
+    joined: tuple[Joined, ...] = ()
+    """Tables that columns need beside `stage`, and beside `present`, which has the ids of keyed rows."""
     linked: Mapping[str, tuple[EventLink, str]] = field(default_factory=dict)
     """Field → the events of another mapping, and what is taken of them where the table is written."""
 
@@ -56,6 +83,12 @@ class Contribution:
     def links(self) -> tuple[EventLink, ...]:
         """What is joined to the rows where the table is written."""
         return tuple(dict.fromkeys(link for link, _ in self.linked.values()))
+
+    @property
+    def reads(self) -> set[str]:
+        """The tables that are read where the table is written."""
+        beside = (*(link.table for link in self.links), *(other.table for other in self.joined))
+        return {name for name in (self.stage, self.excluded, *beside) if name}
 
     def limited(self, limits: Sequence[TextLimit]) -> Contribution:
         """The same rows, with the texts of some fields cut to what the fields hold."""
@@ -66,6 +99,11 @@ class Contribution:
         """How the rows are written: as the workflow's step says, and derived rows always anew."""
         step = compilation.dml_steps[self.workflow_step]
         return step.model_copy(update={"write": "full"}) if self.derived else step
+
+    def keeping(self, compilation: Compilation) -> DmlStep:
+        """Which rows stay without their source: as the step says, but derived rows only where they have keys."""
+        step = compilation.dml_steps[self.workflow_step]
+        return step if self.strategy in KEYED else self.writing(compilation)
 
     def key_names(self) -> list[str]:
         """The names of the key columns."""
@@ -108,6 +146,8 @@ class DerivedRows:
     """Queries of the ledger's columns `entry`, `target_table`, `reason` and `row_count`; they balance."""
     reads: frozenset[str]
     """The tables that `entries` read."""
+    source: StagedMapping | None = None
+    """The source rows that the mapping accounts for, where it starts from any; the ledger counts them, too."""
 
     @property
     def name(self) -> str:

@@ -18,6 +18,7 @@ from omopcloudetl.core.compiler.concepts import concepts_steps
 from omopcloudetl.core.compiler.constants import check_constant_concepts
 from omopcloudetl.core.compiler.ddl import ddl_step, rejected_rows_step, schemas_step
 from omopcloudetl.core.compiler.derived.builders import derived_mapping
+from omopcloudetl.core.compiler.derived.visits import DETAIL, VISIT
 from omopcloudetl.core.compiler.event_keys import event_steps
 from omopcloudetl.core.compiler.event_mapping import event_mapping, possible_tables
 from omopcloudetl.core.compiler.graph import step_order
@@ -37,7 +38,8 @@ from omopcloudetl.core.errors import in_order
 from omopcloudetl.core.files.project_loader import LoadedMapping, LoadedProject
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.memory import collections_paused
-from omopcloudetl.core.models.mapping import EventMapping, TableMapping
+from omopcloudetl.core.models.mapping import EventMapping, Mapping, TableMapping
+from omopcloudetl.core.models.visits import VisitsMapping
 from omopcloudetl.core.models.workflow import BulkLoadStep as BulkLoadConfig
 from omopcloudetl.core.models.workflow import ConceptsStep, DdlStep, DmlStep, SqlStep, VocabularyStep
 from omopcloudetl.core.plan import (
@@ -157,18 +159,27 @@ def collect_entities(compilation: Compilation) -> None:
         if isinstance(loaded.model, EventMapping):
             compilation.events[loaded.model.name] = len(loaded.model.key)
             compilation.event_tables |= possible_tables(loaded.model)
-        entity = entity_of(compilation, loaded.model) if isinstance(loaded.model, TableMapping) else None
-        if entity is None:
-            continue
-        name, arity = entity
-        if compilation.entities.setdefault(name, arity) != arity:
-            compilation.problem(
-                "key-arity",
-                f"the natural key of '{name}' has {compilation.entities[name]} parts in another mapping",
-                loaded.document.at("columns"),
-                found=f"{arity} parts",
-                help="the mappings of a table number its rows by one natural key",
-            )
+        for name, arity in _entities(compilation, loaded.model):
+            if compilation.entities.setdefault(name, arity) != arity:
+                compilation.problem(
+                    "key-arity",
+                    f"the natural key of '{name}' has {compilation.entities[name]} parts in another mapping",
+                    loaded.document.at("columns" if isinstance(loaded.model, TableMapping) else "key"),
+                    found=f"{arity} parts",
+                    help="the mappings of a table number its rows by one natural key",
+                )
+
+
+def _entities(compilation: Compilation, model: Mapping) -> list[tuple[str, int]]:
+    """The tables to whose rows a mapping gives ids by natural key, and how many parts that has."""
+    match model:
+        case TableMapping():
+            entity = entity_of(compilation, model)
+            return [entity] if entity else []
+        case VisitsMapping():
+            return [(name, len(model.key)) for name in (VISIT, DETAIL)]
+        case _:
+            return []
 
 
 def compile_mappings(compilation: Compilation) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.staged import CompiledMapping, Contribution, DerivedRows
@@ -22,6 +22,7 @@ def can_be_written(
     by_name = {mapping.name: mapping for mapping in staged}
     first = contributions[0]
     step = first.writing(compilation)
+    _groups_are_alone(compilation, contributions, by_name)
     for other in contributions[1:]:
         _same_writing(compilation, table, step, other.writing(compilation))
         if other.strategy != first.strategy:
@@ -31,6 +32,22 @@ def can_be_written(
         for contribution in contributions:
             _can_find_rows(compilation, table, contribution, by_name[contribution.mapping], step)
     return len(compilation.problems) == before
+
+
+def _groups_are_alone(
+    compilation: Compilation, contributions: Sequence[Contribution], by_name: Mapping[str, CompiledMapping]
+) -> None:
+    """What belongs together can be told only by one mapping that has all the rows."""
+    grouped = next((c for c in contributions if c.group is not None), None)
+    for other in contributions:
+        if grouped is not None and other is not grouped:
+            compilation.problem(
+                "not-alone",
+                f"{grouped.mapping} makes the rows of cdm.{grouped.table} from all that belongs together, "
+                f"and {other.mapping} writes the table, too",
+                by_name[other.mapping].loaded.document.at("name"),
+                help=f"bring the rows of both together in a `sql` step, for {grouped.mapping} to read",
+            )
 
 
 def _same_writing(compilation: Compilation, table: CdmTable, first: DmlStep, other: DmlStep) -> None:
@@ -88,13 +105,14 @@ def _can_find_rows(
 def check_kept_references(compilation: Compilation, staged: Sequence[CompiledMapping]) -> None:
     """A row that stays when its source is gone must not refer to a table whose rows do not."""
     by_name = {mapping.name: mapping for mapping in staged}
-    steps = {c.table: c.writing(compilation) for mapping in staged for c in mapping.contributions}
+    steps = {c.table: c.keeping(compilation) for mapping in staged for c in mapping.contributions}
     for mapping in staged:
         step = compilation.dml_steps[mapping.loaded.step]
-        if step.forgets or isinstance(mapping, DerivedRows):
+        source = mapping.source if isinstance(mapping, DerivedRows) else mapping
+        if step.forgets or source is None:
             continue
-        entities = {f"cdm.{ref.entity}": steps.get(ref.entity) for ref in mapping.builder.references.values()}
-        for event in (by_name[link.event] for link in mapping.builder.links if link.event in by_name):
+        entities = {f"cdm.{ref.entity}": steps.get(ref.entity) for ref in source.builder.references.values()}
+        for event in (by_name[link.event] for link in source.builder.links if link.event in by_name):
             entities[event.name] = compilation.dml_steps[event.loaded.step]
         for entity, other in entities.items():
             if other is not None and other.forgets:

@@ -12,6 +12,7 @@ from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
 from omopcloudetl.core.compiler.entity_keys import current_keys, owned_keys, primary_key_check
 from omopcloudetl.core.compiler.event_links import EventLink
+from omopcloudetl.core.compiler.group_keys import group_keys
 from omopcloudetl.core.compiler.keys import same_key
 from omopcloudetl.core.compiler.merge_entities import entity_statements
 from omopcloudetl.core.compiler.merge_rows import CARRIED, row_statements
@@ -60,7 +61,7 @@ def _write_step(compilation: Compilation, table: CdmTable, contributions: list[C
         origin=origin(compilation.project.workflow_document.at()),
         workflow_steps=tuple(dict.fromkeys(contribution.workflow_step for contribution in contributions)),
         statements=statements,
-        reads={name for c in contributions for name in (c.stage, c.excluded, *(x.table for x in c.links)) if name},
+        reads={table for c in contributions for table in c.reads},
         writes={f"cdm.{table.name}", *(f"work.{kind}_{table.name}" for kind in made)},
     )
 
@@ -88,7 +89,11 @@ def _full(
     query: exp.Query
     match strategy:
         case "registry" | "hash":
-            statements += current_keys(compilation, table, contributions)
+            group = contributions[0].group
+            if group is not None:
+                statements += group_keys(compilation, table, contributions[0], group)
+            else:
+                statements += current_keys(compilation, table, contributions)
             made |= {"key"} | ({"registry"} if strategy == "registry" else set())
             query = _with_key_ids(compilation, table, contributions)
         case "ordinal":
@@ -126,7 +131,10 @@ def _with_key_ids(compilation: Compilation, table: CdmTable, contributions: Sequ
         on = same_key("present", "stage", contribution.key_names())
         if len(contributions) > 1:
             on = owned_keys(contribution, number)
-        queries.append(trees.join(query, trees.table(f"work.key_{table.name}", "present"), on, side=""))
+        trees.join(query, trees.table(f"work.key_{table.name}", "present"), on, side="")
+        for other in contribution.joined:
+            trees.join(query, trees.table(other.table, other.alias), other.on.copy(), side="")
+        queries.append(query)
     return trees.union(queries)
 
 

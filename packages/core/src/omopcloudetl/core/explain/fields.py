@@ -111,6 +111,11 @@ def _of_mapping(
     if key is not None and key.name == name and table.has_own_id:
         head = _with_id(context, head, loaded, table.name, name)
         return head if brief else _with_sql(context, head, loaded, table.name)
+    if isinstance(taken, exp.Column):  # of a table that is joined where the rows are written
+        rule = context.rules.rule(loaded.document, id_path(loaded.model, name))
+        head = replace(head, rules=(rule,), written_as=context.sql.text(taken))
+        through = tuple(map(_through, columns_read(taken)[1]))
+        return head if brief else replace(_with_sql(context, head, loaded, table.name), through=through)
     return replace(head, note=_left_out(taken))
 
 

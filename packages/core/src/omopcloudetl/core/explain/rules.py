@@ -17,6 +17,7 @@ from omopcloudetl.core.files.yaml_document import YamlDocument
 from omopcloudetl.core.models.mapping import EventMapping, Mapping, TableMapping
 from omopcloudetl.core.models.payer_plan_period import PayerPlanPeriodMapping
 from omopcloudetl.core.models.source_rows import SourceRows
+from omopcloudetl.core.models.visits import VisitsMapping
 
 KeyPath = tuple[str, ...]
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
@@ -51,12 +52,27 @@ _PERIOD_KEYS: dict[str, KeyPath] = {
 }
 """Column of the stage of payer plan periods → the key of the mapping that makes it."""
 
+_VISIT_KEYS = {
+    "person_id": "person",
+    "source_value": "class",
+    "provider_id": "provider",
+    "care_site_id": "care_site",
+    "start_date": "start",
+    "start_datetime": "start",
+    "end_date": "end",
+    "end_datetime": "end",
+}
+"""Column of the stage of visits → the key of the mapping that makes it; all others are made by the policy."""
+
 
 def rule_path(model: Mapping, column: str) -> KeyPath:
     """The keys of the rule that makes a column of the mapping's stage."""
     match model:
         case TableMapping():
             return ("columns", column)
+        case VisitsMapping():
+            key = _VISIT_KEYS.get(column, column.replace("visit_discharged", "discharged"))
+            return (key,) if key in {"class", *model.model_fields_set} else ("policy",)
         case EventMapping():
             table, is_extra, name = column.partition("__")
             if column == "value_as_concept_id" and model.value is None:
@@ -77,7 +93,8 @@ def id_path(model: Mapping, field: str) -> KeyPath:
     """The keys of what the rows of a mapping are numbered by."""
     if isinstance(model, TableMapping) and field in model.columns:
         return ("columns", field)
-    return ("key",) if isinstance(model, TableMapping | EventMapping | PayerPlanPeriodMapping) else ("builder",)
+    has_key = isinstance(model, TableMapping | EventMapping | PayerPlanPeriodMapping | VisitsMapping)
+    return ("key",) if has_key else ("builder",)
 
 
 def rows_of(model: Mapping, table: str) -> tuple[str, ...]:

@@ -52,9 +52,16 @@ class PlanSql:
         """Column of a stage → its expression over the mapping's aliases."""
         for statement, tree in self.trees(step, stage):
             if statement.counted and isinstance(tree, exp.Create | exp.Insert) and target_of(tree) == stage:
-                rows = _rows_within(tree.expression)
-                columns = {node.alias_or_name: node for node in rows.selects}
-                return columns if rows is tree.expression else _with_events(columns, rows)
+                found = {node.alias_or_name: _made_as(node) for node in tree.expression.selects}
+                return found | self._delivered(step, stage) | _columns_of_rows(tree.expression)
+        return {}
+
+    def _delivered(self, step: SqlStep, stage: str) -> dict[str, exp.Expr]:
+        """The same of the table that has only the rows of one delivery, where the stage has others beside them."""
+        delivered = stage.replace("stage_", "delivered_", 1)
+        for _, tree in self.trees(step, delivered):
+            if target_of(tree) == delivered:
+                return _columns_of_rows(tree.expression)
         return {}
 
     def inputs(self, step: SqlStep) -> dict[str, exp.Expr]:
@@ -121,6 +128,21 @@ def _with_events(columns: dict[str, exp.Expr], rows: exp.Query) -> dict[str, exp
         reasons = [node.unalias().copy() for node in (columns["row_reason"], taken["row_reason"])]
         taken["row_reason"] = exp.Coalesce(this=reasons[0], expressions=reasons[1:])
     return columns | taken
+
+
+def _columns_of_rows(query: exp.Query) -> dict[str, exp.Expr]:
+    """Column → expression in the query that makes a stage's rows, where there are others around it."""
+    rows = _rows_within(query)
+    return {} if rows is query else _with_events({node.alias_or_name: node for node in rows.selects}, rows)
+
+
+def _made_as(node: exp.Expr) -> exp.Expr:
+    """What a column of a query is made as, where it is only taken from a CTE or a subquery."""
+    value = node.unalias()
+    while isinstance(value, exp.Column) and owner(value) is None and len(_inside(value)) == 1:
+        node = _inside(value)[0]
+        value = node.unalias()
+    return node
 
 
 def target_of(tree: exp.Expr) -> str | None:

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 from omopcloudetl.core.models.eras import ConditionEraMapping, DoseEraMapping, DrugEraMapping
 from omopcloudetl.core.models.observation_period import ObservationPeriodMapping
 from omopcloudetl.core.models.payer_plan_period import PayerPlanPeriodMapping
+from omopcloudetl.core.models.visits import VisitsMapping
 
 
 def with_builder(value: Any) -> Any:
@@ -17,7 +18,12 @@ def with_builder(value: Any) -> Any:
 
 
 DerivedMapping = (
-    ObservationPeriodMapping | ConditionEraMapping | DrugEraMapping | DoseEraMapping | PayerPlanPeriodMapping
+    ObservationPeriodMapping
+    | ConditionEraMapping
+    | DrugEraMapping
+    | DoseEraMapping
+    | PayerPlanPeriodMapping
+    | VisitsMapping
 )
 """A mapping of any builder."""
 

@@ -10,12 +10,14 @@ from omopcloudetl.core.compiler.derived.dose_era import dose_era
 from omopcloudetl.core.compiler.derived.drug_era import drug_era
 from omopcloudetl.core.compiler.derived.observation_period import observation_period
 from omopcloudetl.core.compiler.derived.payer_plan_period import payer_plan_period
+from omopcloudetl.core.compiler.derived.visits import visits
 from omopcloudetl.core.compiler.staged import CompiledMapping
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.derived import DerivedMapping
 from omopcloudetl.core.models.eras import ConditionEraMapping, DoseEraMapping, DrugEraMapping
 from omopcloudetl.core.models.observation_period import ObservationPeriodMapping
 from omopcloudetl.core.models.payer_plan_period import PayerPlanPeriodMapping
+from omopcloudetl.core.models.visits import VisitsMapping
 
 
 def derived_mapping(compilation: Compilation, loaded: LoadedMapping, model: DerivedMapping) -> CompiledMapping | None:
@@ -34,5 +36,7 @@ def derived_mapping(compilation: Compilation, loaded: LoadedMapping, model: Deri
             return dose_era(compilation, loaded, model)
         case PayerPlanPeriodMapping():
             return payer_plan_period(compilation, loaded, model)
+        case VisitsMapping():
+            return visits(compilation, loaded, model)
         case _:
             assert_never(model)

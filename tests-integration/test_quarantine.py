@@ -1,6 +1,7 @@
 """What is kept of a source row that is set aside: its key and the reason, and its content where that is asked for."""
 
 import json
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -8,7 +9,9 @@ from small_project import EVENT, PERSON, Etl, Ran, Vocabulary, patients
 
 from omopcloudetl.core.capabilities import Capability, Support
 from omopcloudetl.core.errors import ProjectError
+from omopcloudetl.core.plugins import load_plugins
 from omopcloudetl.core.session import Session
+from omopcloudetl.core.templates import copy_demo_data, create_project
 from omopcloudetl.provider_duckdb.dialect import DuckDBGenerator
 
 KEPT = "keep_quarantined_rows: true"
@@ -218,3 +221,68 @@ columns: {payer_source_value: e.payer}
     assert aside[:2] == ("p1 | 2021-01-01", "payer_plan_period_end_date: unreadable")
     assert json.loads(str(aside[2])) == rows[1]
     assert ran.query("SELECT COUNT(*) FROM work.stage_periods WHERE source_row IS NOT NULL") == [(1,)]
+
+
+VISITS = """
+name: visits
+kind: derived
+builder: visits
+from: {e: source.encounters}
+key: e.id
+person: e.patient
+class: e.class
+start: e.start
+end: e.stop
+type_concept_id: 32827
+policy: {classes: {inpatient: 9201, outpatient: 9202}, stays: [inpatient]}
+"""
+
+
+@pytest.mark.parametrize("write", ["write: full", "write: merge", "write: merge, deletes: delete", "write: append_new"])
+def test_an_encounter_is_kept_too(etl: Etl, write: str) -> None:
+    """Of an encounter that belongs to no visit, also where those of earlier deliveries are known."""
+    rows = [
+        {
+            "id": "e1",
+            "patient": "p1",
+            "class": "inpatient",
+            "start": "2020-01-01",
+            "stop": "2020-01-03",
+            "note": SECRET,
+        },
+        {"id": "e2", "patient": "p1", "class": "outpatient", "start": "soon", "stop": "", "note": "é"},
+        {"id": "e3", "patient": "p9", "class": "outpatient", "start": "2020-01-02", "stop": "", "note": ""},
+    ]
+    etl.write([PERSON, VISITS], {"patients": patients("p1"), "encounters": rows}, write=f"{write}, {KEPT}")
+    for ran in (etl.run(), etl.run()):
+        found = [(key, json.loads(str(row))) for key, _, row in asides(ran, "visits")]
+        assert found == [("e2", rows[1] | {"stop": None}), ("e3", rows[2] | {"stop": None, "note": None})]
+        stages = ("work.stage_visits", "work.delivered_visits")
+        assert not any(SECRET in str(row) for name in stages for row in content(ran, name))
+
+
+def content(ran: Ran, table: str) -> list[tuple[object, ...]]:
+    """The rows of a table; none where there is no such table."""
+    schema, _, name = table.partition(".")
+    there = f"SELECT 1 FROM duckdb_tables() WHERE schema_name = '{schema}' AND table_name = '{name}'"
+    return ran.query(f"SELECT * FROM {table}") if ran.query(there) else []
+
+
+def test_every_mapping_of_the_demo_keeps_its_rows(tmp_path: Path) -> None:
+    """Whatever kind of mapping sets a row aside, its content is there if the workflow asks for it."""
+    resources = load_plugins().resources()
+    create_project(resources, "synthea", tmp_path, {"source_uri": "data/source", "vocabulary_uri": "data/vocabulary"})
+    copy_demo_data(resources, tmp_path)
+    workflow = tmp_path / "workflow.yaml"
+    text = workflow.read_text("utf-8")
+    asking = text.replace("mappings: mappings/*.yaml}", f"mappings: mappings/*.yaml, {KEPT}}}")
+    assert asking != text
+    workflow.write_text(asking, "utf-8")
+    session = Session.open(tmp_path)
+    record = session.run(session.compile())
+    assert record.state == "done", [f"{step.name}: {step.error}" for step in record.failed]
+    ran = Ran(tmp_path, record)
+    kept = ran.query("SELECT mapping, source_row FROM work.quarantine ORDER BY ALL")
+    assert {mapping for mapping, _ in kept} == {entry[0] for entry in record.quarantined()}
+    assert len(kept) > 5
+    assert [mapping for mapping, row in kept if not isinstance(row, str) or not json.loads(row)] == []

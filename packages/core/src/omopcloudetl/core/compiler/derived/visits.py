@@ -18,6 +18,7 @@ from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement
 from omopcloudetl.core.compiler.derived.encounter_groups import encounter_groups
 from omopcloudetl.core.compiler.derived.known_encounters import DELIVERED, known_encounters
 from omopcloudetl.core.compiler.derived.template import template
+from omopcloudetl.core.compiler.kept_rows import kept_column, only_aside
 from omopcloudetl.core.compiler.keys import same_key
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import QUARANTINED, WRITTEN, AnyColumnValue, FieldValue, StageBuilder
@@ -126,7 +127,7 @@ def _add_stage(
     """Add the step that groups the encounters, or those that are known with them."""
     compilation, stage = builder.compilation, f"work.stage_{builder.name}"
     keys = [f"key_{i}" for i in range(1, len(model.key) + 1)]
-    columns = [*keys, *_TYPES]
+    columns = [*keys, *_TYPES, *(kept_column(encounters) if builder.table == stage else [])]
     of_last = [name for name in _DISCHARGED if getattr(model, name) != NOT_GIVEN]
     if builder.table == stage:
         groups = encounter_groups(model.policy, encounters, keys, columns, of_last)
@@ -231,6 +232,7 @@ def _with_fates(rows: exp.Select, keys: Sequence[str], values: Sequence[str]) ->
     fate = trees.case(
         [(trees.not_null(reason), trees.text(QUARANTINED)), (first, trees.text(WRITTEN))], trees.text(QUARANTINED)
     )
+    projections += [only_aside(fate, "rows") for _ in kept_column(rows)]
     return trees.from_(trees.select(*projections, trees.named(fate, "row_fate")), trees.subquery(rows, "rows"))
 
 

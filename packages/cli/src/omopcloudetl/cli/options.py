@@ -48,6 +48,12 @@ def _remember_format(context: click.Context, _: click.Parameter, value: str) -> 
     return as_json
 
 
+def remember_form(context: click.Context, _: click.Parameter, value: str) -> str:
+    """Note whether errors are JSON, where the format may be others than text and JSON."""
+    context.ensure_object(State).as_json = value == "json"
+    return value
+
+
 def _remember_project(context: click.Context, _: click.Parameter, value: Path) -> Path:
     context.ensure_object(State).project = value
     return value

@@ -48,11 +48,14 @@ if TYPE_CHECKING:
         list_specifications,
         make_ddl,
     )
+    from omopcloudetl.core.vocabulary.coverage import Coverage
+    from omopcloudetl.core.vocabulary.loading import VocabularyLoad
     from omopcloudetl.core.vocabulary.own_map import OwnMap, import_usagi, import_usagi_concepts
 
 __all__ = [
     "Checked",
     "CompiledWorkflowPlan",
+    "Coverage",
     "DatabaseError",
     "Diagnostic",
     "Finding",
@@ -77,6 +80,7 @@ __all__ = [
     "StepRecord",
     "StepStarted",
     "UnknownNameError",
+    "VocabularyLoad",
     "check_project",
     "check_rules",
     "compare_specifications",
@@ -132,6 +136,8 @@ _MODULES = {
     "json_schema": ("file_schema",),
     "specification.fetch": ("fetch_specification",),
     "specifications": ("compare_specifications", "find_specification", "list_specifications", "make_ddl"),
+    "vocabulary.coverage": ("Coverage",),
+    "vocabulary.loading": ("VocabularyLoad",),
     "vocabulary.own_map": ("OwnMap", "import_usagi", "import_usagi_concepts"),
 }
 _OWNERS = {name: module for module, names in _MODULES.items() for name in names}

@@ -13,6 +13,7 @@ from omopcloudetl.core.memory import collections_paused
 from omopcloudetl.core.plugins import Plugins, load_plugins
 
 if TYPE_CHECKING:
+    from omopcloudetl.core.compiler.workflow import WorkflowCompiler
     from omopcloudetl.core.connection import BaseConnection
     from omopcloudetl.core.explain.model import Explanation
     from omopcloudetl.core.files.project_loader import LoadedProject
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from omopcloudetl.core.run_events import OnEvent
     from omopcloudetl.core.runs import RunRecord
     from omopcloudetl.core.specification.models import CdmSpecification
+    from omopcloudetl.core.vocabulary.coverage import Coverage
     from omopcloudetl.core.vocabulary.loading import VocabularyLoad
 
 STATE_FOLDER = ".omopcloudetl"
@@ -184,16 +186,19 @@ class Session:
 
     def check(self) -> Checked:
         """Compile the project and return the plan, if there is one, with every mistake and every warning."""
+        try:
+            compiler = self._compiler()
+        except ProjectError as error:
+            return Checked(None, _told(self.root, error.diagnostics))
+        checked = compiler.check(self.project)
+        return replace(checked, diagnostics=_told(self.root, checked.diagnostics))
+
+    def _compiler(self) -> WorkflowCompiler:
         from omopcloudetl.core.compiler.workflow import WorkflowCompiler
         from omopcloudetl.core.specification.concepts import KnownConcepts
 
-        try:
-            specification = self.specification()
-        except ProjectError as error:
-            return Checked(None, _told(self.root, error.diagnostics))
         concepts = KnownConcepts(self.plugins.resources())
-        checked = WorkflowCompiler(specification, self.provider.generator(), concepts).check(self.project)
-        return replace(checked, diagnostics=_told(self.root, checked.diagnostics))
+        return WorkflowCompiler(self.specification(), self.provider.generator(), concepts)
 
     def __repr__(self) -> str:
         target = self.project.target
@@ -303,6 +308,30 @@ class Session:
         project = vocabulary_project(self.project, self.specification(), self.check().plan, str(uri), tables)
         plan = replace(self, project=project).compile()
         return VocabularyLoad.of(self.run(plan, listeners=listeners, state=self.state / FOLDER))
+
+    def coverage(self, mappings: Sequence[str] = (), *, roles: Sequence[str] = ()) -> Coverage:
+        """Which codes of the mappings have standard concepts, by the tables that the last run left.
+
+        Args:
+            mappings: Names of mappings; all that look codes up without any.
+            roles: Whose codes are listed, such as `concept`, `unit` and `value`; all but `value` without any, because
+                texts of values may say more of a person than a code does.
+
+        Raises:
+            ProjectError: The project cannot be compiled.
+            UnknownNameError: No mapping has a name, or none that looks codes up.
+            RunError: There was no run that made the tables.
+        """
+        from omopcloudetl.core.vocabulary.coverage import check_names, read_coverage
+
+        self.compile()  # a project with mistakes has none
+        queries = self._compiler().coverage(self.project, [loaded.model.name for loaded in self.project.mappings])
+        check_names(mappings, [loaded.model.name for loaded in self.project.mappings], queries)
+        queries = {name: sql for name, sql in queries.items() if name in (mappings or queries)}
+        schema = self.project.config.physical_schemas(self.project.target)["work"].split(".")
+        tables = {name: (*schema, sql.table.partition(".")[2]) for name, sql in queries.items()}
+        with self.connection() as connection:
+            return read_coverage(connection, queries, tables, roles)
 
     def run(
         self,

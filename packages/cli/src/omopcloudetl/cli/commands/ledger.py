@@ -8,18 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from omopcloudetl.cli.errors import FAILED
-from omopcloudetl.cli.options import State, project_option
+from omopcloudetl.cli.options import project_option, remember_form
 from omopcloudetl.cli.output import typed, warn, write_json
 from omopcloudetl.core.errors import RunError, UnknownNameError
 
 if TYPE_CHECKING:
     from omopcloudetl.core.ledger import LedgerEntry
     from omopcloudetl.core.runs import RunRecord
-
-
-def _remember_format(context: click.Context, _: click.Parameter, value: str) -> str:
-    context.ensure_object(State).as_json = value == "json"
-    return value
 
 
 @click.command
@@ -32,7 +27,7 @@ def _remember_format(context: click.Context, _: click.Parameter, value: str) -> 
     type=click.Choice(["text", "json", "csv"]),
     default="text",
     show_default=True,
-    callback=_remember_format,
+    callback=remember_form,
     is_eager=True,
     help="Text for people, one JSON document, or CSV with a line for each entry.",
 )

@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from omopcloudetl.cli.errors import FAILED
-from omopcloudetl.cli.options import ProjectOptions, RunOptions, format_option, project_options, run_options
-from omopcloudetl.cli.output import emit, plural, printable, warn
+from omopcloudetl.cli.options import (
+    ProjectOptions,
+    RunOptions,
+    format_option,
+    project_options,
+    remember_form,
+    run_options,
+)
+from omopcloudetl.cli.output import emit, plural, printable, warn, write_json
 
 if TYPE_CHECKING:
     from omopcloudetl.core.vocabulary.loading import VocabularyLoad
@@ -82,6 +89,61 @@ def _show_load(found: VocabularyLoad) -> None:
     click.echo(f"\n{summary(found.record)}")
     show_notes(found.record)
     warn(found.record.warnings())
+
+
+@vocab.command
+@click.argument("mappings", metavar="[MAPPING]...", nargs=-1)
+@click.option("--role", "roles", metavar="NAME", multiple=True, help="List codes of this role, as of `value`.")
+@click.option("--top", type=click.IntRange(0), default=10, show_default=True, help="How many codes to map next.")
+@click.option(
+    "--usagi",
+    "usagi_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="CSV",
+    help="Write the codes without a standard concept to this file, for Usagi's import.",
+)
+@project_options
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "csv"]),
+    default="text",
+    show_default=True,
+    callback=remember_form,
+    is_eager=True,
+    help="Text for people, one JSON document, or CSV with a line for each code.",
+)
+def coverage(
+    mappings: tuple[str, ...],
+    roles: tuple[str, ...],
+    top: int,
+    usagi_file: Path | None,
+    options: ProjectOptions,
+    form: str,
+) -> None:
+    """Show which codes have standard concepts: how many codes, rows and persons, and which to map next.
+
+    It asks the tables that the last run left in the target. A role is what a code is for: `concept` and `unit` of an
+    event, or a field of a table mapping. Texts of values are counted, and listed only with `--role value`.
+    """
+    from omopcloudetl.cli.coverage import coverage_document, show_coverage, without_vocabulary
+    from omopcloudetl.cli.projects import open_session
+    from omopcloudetl.core.errors import UnknownNameError
+
+    try:
+        found = open_session(options).coverage(mappings, roles=roles)
+    except UnknownNameError as error:
+        raise click.BadParameter(str(error), param_hint="MAPPING") from None
+    if usagi_file is not None:
+        _write(usagi_file, found.to_usagi())
+        warn(without_vocabulary(found))
+    match form:
+        case "json":
+            write_json(coverage_document(found))
+        case "csv":
+            click.echo(found.to_csv().encode(), nl=False)
+        case _:
+            show_coverage(found, top)
 
 
 @vocab.command

@@ -93,7 +93,8 @@ def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventM
     builder = StageBuilder(compilation, scope, model.name)
     tables = _tables(compilation, loaded, model)
     code = scope.parse(model.concept.code, "concept", "code", as_delivered=True)
-    concept = builder.lookup("concept", code, model.concept.vocabulary, model.concept.domain, "concept", fans_out=True)
+    asked = model.concept
+    concept = builder.lookup("concept", code, asked.vocabulary, asked.domain, "concept", fans_out=True, name=asked.name)
     roles = [
         *_references(model, builder),
         FieldValue("concept_id", concept.concept_id(), nullable=False),
@@ -251,7 +252,7 @@ def _unit(model: EventMapping, builder: StageBuilder) -> list[FieldValue]:
     if model.unit is None:
         return []
     code = builder.scope.parse(model.unit.code, "unit", "code", as_delivered=True)
-    lookup = builder.lookup("unit", code, model.unit.vocabulary, model.unit.domain, "unit")
+    lookup = builder.lookup("unit", code, model.unit.vocabulary, model.unit.domain, "unit", name=model.unit.name)
     given = trees.is_null(builder.text_of(code))
 
     def concept(*, source: bool) -> exp.Expr:

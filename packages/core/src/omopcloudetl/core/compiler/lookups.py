@@ -173,6 +173,8 @@ class Lookup:
     """The domain of standard concepts whose code or name it may be, in any vocabulary, where the others have none."""
     fans_out: bool = False
     """Whether several standard concepts make several rows; else the one with the lowest id is taken."""
+    name: exp.Expr | None = None
+    """What the source calls the code; nothing is looked up by it."""
 
     def asked_vocabulary(self) -> exp.Expr:
         """What the rows of the codes table say was asked for."""

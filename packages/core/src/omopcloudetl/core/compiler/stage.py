@@ -231,8 +231,12 @@ class StageBuilder:
         *path: str | int,
         fans_out: bool = False,
         by_name: str | None = None,
+        name: str | None = None,
     ) -> Lookup:
-        """A new lookup of a code; with `by_name` it may also be the code or name of any concept of that domain."""
+        """A new lookup of a code; with `by_name` it may also be the code or name of any concept of that domain.
+
+        `name` is an expression of what the source calls the code.
+        """
         if domain and path:
             check_domain(self.compilation, domain, self.scope.at(*path, "domain"))
         vocabularies: tuple[str, ...] = ()
@@ -255,6 +259,7 @@ class StageBuilder:
             domain=domain,
             by_name=by_name,
             fans_out=fans_out,
+            name=self.text_of(self.scope.parse(name, *path, "name", as_delivered=True)) if name else None,
         )
         self.lookups.append(found)
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from sqlglot import parse_one
@@ -16,6 +16,7 @@ from omopcloudetl.core.compiler.compilation import (
 )
 from omopcloudetl.core.compiler.concepts import concepts_steps
 from omopcloudetl.core.compiler.constants import check_constant_concepts
+from omopcloudetl.core.compiler.coverage import CoverageSql, coverage_sql
 from omopcloudetl.core.compiler.ddl import ddl_step, rejected_rows_step, schemas_step
 from omopcloudetl.core.compiler.derived.builders import derived_mapping
 from omopcloudetl.core.compiler.derived.visits import DETAIL, VISIT
@@ -30,7 +31,7 @@ from omopcloudetl.core.compiler.loads import bulk_load_steps, load_columns, load
 from omopcloudetl.core.compiler.names import check_columns
 from omopcloudetl.core.compiler.rule_tests import check_expected_tables, check_rule_tests
 from omopcloudetl.core.compiler.sql_files import sql_step
-from omopcloudetl.core.compiler.staged import CompiledMapping
+from omopcloudetl.core.compiler.staged import CompiledMapping, StagedMapping
 from omopcloudetl.core.compiler.table_mapping import entity_of, table_mapping
 from omopcloudetl.core.compiler.vocabulary import files_of, vocabulary_steps
 from omopcloudetl.core.compiler.writes import write_tables
@@ -75,8 +76,21 @@ class WorkflowCompiler:
         with collections_paused():
             return self._check(project)
 
-    def _check(self, project: LoadedProject) -> Checked:
-        compilation = Compilation(
+    def coverage(self, project: LoadedProject, names: Collection[str]) -> dict[str, CoverageSql]:
+        """For each of these mappings that looks codes up, the queries of which codes have concepts.
+
+        The project must be one that can be compiled.
+        """
+        compilation = self._compilation(project)
+        compile_workflow_steps(compilation)
+        collect_entities(compilation)
+        chosen = [loaded for loaded in project.mappings if loaded.model.name in names]
+        compiled = [compile_mapping(compilation, loaded) for loaded in chosen]
+        staged = [mapping for mapping in compiled if isinstance(mapping, StagedMapping) and mapping.builder.lookups]
+        return {mapping.name: coverage_sql(compilation, mapping) for mapping in staged}
+
+    def _compilation(self, project: LoadedProject) -> Compilation:
+        return Compilation(
             project,
             self.specification,
             self.generator,
@@ -84,6 +98,9 @@ class WorkflowCompiler:
             text_tables(project),
             self.concepts,
         )
+
+    def _check(self, project: LoadedProject) -> Checked:
+        compilation = self._compilation(project)
         for compile_pass in PASSES:
             compile_pass(compilation)
         depends, ordered = step_order(compilation)

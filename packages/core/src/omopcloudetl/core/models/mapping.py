@@ -36,6 +36,8 @@ class CodeLookup(StrictModel):
     """Where the code is looked up, also among your own in `source_to_concept_map`."""
     domain: str | None = None
     """Only standard concepts of this domain."""
+    name: Sql | None = None
+    """What the source calls the code, for those who map it: `omopcloudetl vocab coverage` shows it."""
 
 
 class EventValue(StrictModel):

@@ -223,6 +223,25 @@ def test_a_check_that_fails_fails_the_test(root: Path) -> None:
     assert "the join makes more rows" in str(report.results[0].error)
 
 
+def test_a_test_can_be_about_what_stops_a_run(root: Path) -> None:
+    """It passes if the message is the expected one, and neither another nor none."""
+    path = root / "mappings/events.yaml"
+    join = "joins: {p: {table: source.patients, on: p.id = e.patient, cardinality: one}}\nwhere: p.id is not null\n"
+    path.write_text(EVENT + join, encoding="utf-8")
+    row = "source.events: [{patient: p1, code: 7, start: 2020-01-01}], source.patients: [{id: p1}, {id: p1}]"
+    once = row.replace(", {id: p1}", "")
+    report = with_tests(
+        root,
+        "events",
+        f"  - {{name: a, given: {{{row}}}, fails: joins as 'p'}}\n"
+        f"  - {{name: b, given: {{{row}}}, fails: joins as 'q'}}\n"
+        f"  - {{name: c, given: {{{once}}}, fails: joins as 'p'}}\n",
+    )
+    assert [result.passed for result in report.results] == [True, False, False]
+    assert "what stops the run is: the mapping events says" in str(report.results[1].error)
+    assert "nothing stops the run" in str(report.results[2].error)
+
+
 @pytest.fixture
 def failing(root: Path) -> Path:
     """A project with one test that fails."""

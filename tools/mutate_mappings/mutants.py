@@ -15,10 +15,8 @@ from omopcloudetl.core.models.mapping import DMLDefinition
 from tools.mutate_mappings.expressions import broken, broken_query, without_table
 
 Path = tuple[str | int, ...]
-NO_RULES = frozenset(
-    {"name", "description", "kind", "builder", "target", "from", "tests", "table", "strategy", "cardinality"}
-)
-"""Keys that say what a mapping is and what it was told of its tables, not what it makes of rows."""
+NO_RULES = frozenset({"name", "description", "kind", "builder", "target", "from", "tests", "table", "strategy"})
+"""Keys that say what a mapping is, not what it makes of rows."""
 WORDS = frozenset(
     {"vocabulary", "domain", "default_table", "routes", "map", "else", "reference", "event", "constant", "policy"}
 )

@@ -116,12 +116,17 @@ class RuleTest(StrictModel):
     """CDM table → exactly its rows, in any order; only listed fields are compared."""
     quarantined: tuple[QuarantinedRow, ...] = ()
     """Exactly the rows that are set aside, in any order."""
+    fails: NonEmpty | None = None
+    """A piece of the message with which the rows stop a run, as a join that makes more rows than it may does."""
 
     @model_validator(mode="after")
     def _expects(self) -> RuleTest:
-        if not self.expect and not self.quarantined:
+        if not self.expect and not self.quarantined and self.fails is None:
             help_ = "add `expect:`, or `quarantined:` for rows that are set aside"
             raise PydanticCustomError("rule_test", "expects nothing, so it cannot fail", {HELP: help_})
+        if self.fails is not None and (self.expect or self.quarantined):
+            help_ = "leave `expect` and `quarantined` out, or `fails`"
+            raise PydanticCustomError("rule_test", "expects rows of a run that stops", {HELP: help_})
         return self
 
 

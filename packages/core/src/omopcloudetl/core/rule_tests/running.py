@@ -72,6 +72,9 @@ def run_tests(made: Slice, bench: Bench) -> Iterator[RuleTestResult]:
             differences = tuple(_differences(made, test, _outcome(made, test, columns, bench.connection)))
         except DatabaseError as problem:
             error = str(problem)
+        if test.fails is not None:
+            error = _other_error(test.fails, error)
+            differences = ()
         place = made.loaded.document.at("tests", number, "name")
         yield RuleTestResult(
             mapping=made.loaded.model.name,
@@ -83,6 +86,13 @@ def run_tests(made: Slice, bench: Bench) -> Iterator[RuleTestResult]:
             error=error,
             differences=differences,
         )
+
+
+def _other_error(expected: str, error: str | None) -> str | None:
+    """What is wrong with the error of a test that expects one; None if nothing is."""
+    if error is None:
+        return f"nothing stops the run; expected was: {expected}"
+    return None if expected in error else f"expected was: {expected}\nbut what stops the run is: {error}"
 
 
 def _differences(made: Slice, test: RuleTest, outcome: _Outcome) -> Iterator[Difference]:

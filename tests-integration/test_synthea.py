@@ -69,12 +69,52 @@ def source_rows(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_there_is_a_person_a_patient_and_a_visit_an_encounter(ran: Ran) -> None:
-    """27 patients and 604 encounters are 27 persons, 604 visits and 604 visit details."""
+def test_there_is_a_person_a_patient_and_a_detail_an_encounter(ran: Ran) -> None:
+    """27 patients are 27 persons; 604 encounters are 604 visit details, and 598 visits, as some share a day."""
     counts = ["person", "visit_occurrence", "visit_detail", "care_site", "provider", "death", "cdm_source"]
     found = {name: ran.query(f"SELECT COUNT(*) FROM cdm.{name}")[0][0] for name in counts}
     expected = {"person": 27, "visit_occurrence": 598, "visit_detail": 604, "care_site": 63, "provider": 166}
     assert found == expected | {"death": 2, "cdm_source": 1}
+
+
+def test_visits_are_as_long_as_their_encounters(ran: Ran) -> None:
+    """14 encounters span days, all 11 inpatient ones among them, and so do their visits; each has its own detail."""
+    of_encounters = """
+        SELECT e.id, e.encounterclass, e.start, e.stop, v.visit_occurrence_id, v.visit_concept_id,
+          v.visit_start_datetime, v.visit_end_datetime, d.visit_occurrence_id AS of_detail,
+          d.visit_detail_start_datetime AS detail_start,
+          d.visit_detail_end_datetime AS detail_end
+        FROM source.encounters AS e JOIN work.key_visit_occurrence AS k ON k.key_1 = e.id
+        JOIN cdm.visit_occurrence AS v USING (visit_occurrence_id)
+        JOIN work.key_visit_detail AS l ON l.key_1 = e.id JOIN cdm.visit_detail AS d USING (visit_detail_id)"""
+    days = f"""SELECT COUNT(*), COUNT(CASE WHEN encounterclass = 'inpatient' THEN 1 END),
+        COUNT(CASE WHEN visit_concept_id IN (262, 9201) THEN 1 END),
+        COUNT(CASE WHEN CAST(visit_end_datetime AS DATE) > CAST(visit_start_datetime AS DATE) THEN 1 END)
+        FROM ({of_encounters}) WHERE left(stop, 10) > left(start, 10)"""
+    assert ran.query(days) == [(14, 11, 14, 14)]
+    assert sum(row["ENCOUNTERCLASS"] == "inpatient" for row in source_rows("encounters")) == 11
+    as_delivered = f"""SELECT COUNT(*), COUNT(CASE WHEN detail_start = CAST(start AS TIMESTAMP)
+          AND detail_end = CAST(stop AS TIMESTAMP) AND of_detail = visit_occurrence_id THEN 1 END)
+        FROM ({of_encounters})"""
+    assert ran.query(as_delivered) == [(604, 604)]
+    spans = f"""SELECT COUNT(*) FROM (SELECT visit_occurrence_id, visit_start_datetime AS s, visit_end_datetime AS e,
+          MIN(CAST(start AS TIMESTAMP)) AS first, MAX(CAST(stop AS TIMESTAMP)) AS last
+        FROM ({of_encounters}) GROUP BY ALL) WHERE s <> first OR e <> last"""
+    assert ran.query(spans) == [(0,)]
+
+
+def test_no_two_stays_overlap(ran: Ran) -> None:
+    """No person has two visits over days that share one, and every visit but a person's first has one before it."""
+    overlapping = """SELECT COUNT(*) FROM cdm.visit_occurrence AS a JOIN cdm.visit_occurrence AS b USING (person_id)
+        WHERE a.visit_occurrence_id < b.visit_occurrence_id AND a.visit_end_date > a.visit_start_date
+          AND b.visit_end_date > b.visit_start_date
+          AND a.visit_start_date <= b.visit_end_date AND b.visit_start_date <= a.visit_end_date"""
+    assert ran.query(overlapping) == [(0,)]
+    first = """SELECT COUNT(*), COUNT(DISTINCT v.person_id) FROM cdm.visit_occurrence AS v
+        LEFT JOIN cdm.visit_occurrence AS p ON p.visit_occurrence_id = v.preceding_visit_occurrence_id
+          AND p.person_id = v.person_id AND p.visit_start_datetime <= v.visit_start_datetime
+        WHERE p.visit_occurrence_id IS NULL"""
+    assert ran.query(first) == [(27, 27)]
 
 
 def test_every_coded_source_row_is_found_again_in_the_cdm(ran: Ran) -> None:

@@ -164,7 +164,9 @@ def _is_one_of(classes: Sequence[str]) -> exp.Expr:
     """Whether an encounter is of one of the classes; never NULL."""
     if not classes:
         return exp.false()
-    return trees.coalesce(exp.In(this=_class(), expressions=[trees.text(name) for name in classes]), exp.false())
+    return trees.coalesce(
+        exp.In(this=_class(), expressions=[trees.text(name) for name in sorted(classes)]), exp.false()
+    )
 
 
 def _is_stay(policy: VisitPolicy) -> exp.Expr:

@@ -1,5 +1,8 @@
 """References to the rows that event mappings make: costs, notes, measurements of events."""
 
+import random
+from collections import Counter
+
 import pytest
 from small_project import EVENT, PERSON, Etl, Ran, Vocabulary, events, patients
 
@@ -58,6 +61,21 @@ columns:
     measurement_event_id: {event: EVENT, key: [f.patient, f.of_code, f.start]}
     meas_event_field_concept_id: {event: EVENT, key: [f.patient, f.of_code, f.start], take: field_concept_id}
 """
+
+
+_FIELDS = {
+    "condition_occurrence": ("condition", "condition_start_date"),
+    "drug_exposure": ("drug", "drug_exposure_start_date"),
+    "procedure_occurrence": ("procedure", "procedure_date"),
+    "measurement": ("measurement", "measurement_date"),
+    "observation": ("observation", "observation_date"),
+}
+ALL_EVENTS = " UNION ALL ".join(
+    f"SELECT '{table}' AS event_table, {table}_id AS id, person_id AS person, "
+    f"{stem}_source_value AS code, {day} AS day FROM cdm.{table}"
+    for table, (stem, day) in _FIELDS.items()
+)
+"""Each row of the tables that the small vocabulary routes to."""
 
 
 def costs(*rows: tuple[str, str, str, str]) -> list[dict[str, object]]:
@@ -171,6 +189,17 @@ def test_rows_of_one_key_are_counted_not_the_rows_of_their_concepts(etl: Etl, wr
     assert ran.query("SELECT count(DISTINCT cost_event_id) FROM cdm.cost") == [(2,)]
 
 
+@pytest.mark.parametrize("write", ["write: full", "write: merge"])
+def test_the_next_row_stands_for_an_event_whose_first_is_set_aside(etl: Etl, write: str) -> None:
+    """Where a text is too long for one of its tables, the event is still there in the other."""
+    event = EVENT + "too_long: quarantine\ncolumns: {drug_exposure: {lot_number: e.lot}}\n"
+    rows = [row | {"lot": lot} for row, lot in zip(events(("p1", "Two", "2020-01-01")), ["x" * 60], strict=True)]
+    source = {"patients": patients("p1"), "events": rows, "costs": costs(("p1", "Two", "2020-01-01", "7"))}
+    cost = COST.replace("ordinal", "registry")
+    ran = etl.write([PERSON, event, cost], source, vocabulary=VOCABULARY, write=write).run()
+    assert priced(ran) == [(7.0, "Procedure", 105)]
+
+
 def test_a_measurement_refers_to_an_event_of_another_mapping(etl: Etl) -> None:
     """Also where the event may be in the same table: its id is known when the table is written."""
     source = {
@@ -241,6 +270,31 @@ def test_kept_rows_are_still_referred_to(etl: Etl) -> None:
     source |= {"events": events(("p1", "B", "2020-01-01")), "costs": costs(("p1", "Two", "2020-01-01", "2"))}
     ran = etl.write([PERSON, EVENT, cost], source, vocabulary=VOCABULARY, write="write: merge").run()
     assert priced(ran) == [(1.0, "Condition", 101), (2.0, "Drug", 104)]
+
+
+@pytest.mark.parametrize("write", ["write: full", "write: merge"])
+def test_every_event_is_found_again_by_its_key(etl: Etl, write: str) -> None:
+    """Of hundreds of rows, many of them alike: as many events a key as source rows, and each is a row of that key."""
+    choice = random.Random(7)
+    rows = [
+        (choice.choice(["p1", "p2"]), choice.choice(["A", "B", "Two", "Late", "?"]), f"2020-01-0{choice.randint(1, 9)}")
+        for _ in range(400)
+    ]
+    (etl.root / "sql").mkdir(parents=True)
+    (etl.root / "sql" / "listed.sql").write_text("SELECT * FROM work.event_events", encoding="utf-8")
+    step = "  - {name: listed, kind: sql, file: sql/listed.sql, creates: work.listed}\n"
+    # The other mapping's rows come first in every table that both write.
+    other = EVENT.replace("name: events", "name: before").replace("source.events", "source.others")
+    source = {"patients": patients("p1", "p2"), "events": events(*rows), "others": events(*rows[:50])}
+    ran = etl.write([PERSON, other, EVENT], source, vocabulary=VOCABULARY, steps=step, write=write).run()
+    found = ran.query(
+        "SELECT l.event_key, count(*), count(DISTINCT l.event_occurrence), max(l.event_occurrence) "
+        f"FROM work.listed AS l JOIN ({ALL_EVENTS}) AS e ON e.event_table = l.event_table AND e.id = l.event_id "
+        "JOIN cdm.person AS p ON p.person_id = e.person "
+        "WHERE l.event_key = concat_ws('|', p.person_source_value, e.code, CAST(e.day AS TEXT)) GROUP BY ALL"
+    )
+    wanted = Counter("|".join(row) for row in rows)
+    assert {key: counts for key, *counts in found} == {key: [n, n, n] for key, n in wanted.items()}
 
 
 def test_sql_can_read_the_events(etl: Etl) -> None:

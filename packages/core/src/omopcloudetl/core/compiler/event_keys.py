@@ -46,7 +46,8 @@ def _step(compilation: Compilation, staged: Sequence[CompiledMapping], mapping: 
         rows, reads = _by_ordinal(compilation, staged, mapping)
     else:
         rows, reads = _by_registry(compilation, mapping)
-    made = compilation.generator.create_table_as(trees.table(table), _with_fields(_standing(rows)))
+        rows = _standing(rows)
+    made = compilation.generator.create_table_as(trees.table(table), _with_fields(rows))
     purpose = f"the rows that stand for the events of {mapping.name}"
     return DraftStep(
         name=f"events_{mapping.name}",
@@ -71,11 +72,20 @@ def _by_ordinal(
         query = _numbered(compilation, table, together, together.index(contribution))
         queries.append(query)
         reads |= {other.stage for other in together[: together.index(contribution)]}
-    number = trees.row_number(columns_of("each", [EVENT_TABLE, EVENT_ID]), columns_of("each", [EVENT_KEY, _RANK]))
-    each = trees.select(
-        *columns_of("each", [EVENT_KEY, EVENT_ID, EVENT_TABLE, _RANK]), trees.named(number, EVENT_OCCURRENCE)
-    )
-    return trees.from_(each, trees.subquery(trees.union(queries), "each")), reads
+    every = trees.union(queries)
+    if mapping.own_reasons:  # the first row may be set aside, and another written
+        return _standing(_counted(every, [EVENT_KEY, _RANK], _RANK)), reads
+    first = trees.from_(trees.select(exp.Star()), trees.subquery(every, "each"))
+    trees.where(first, trees.equal(trees.column(_RANK, "each"), trees.number(1)))
+    return _counted(first, [EVENT_KEY]), reads
+
+
+def _counted(rows: exp.Query, same: Sequence[str], *more: str) -> exp.Select:
+    """The rows, those that share some columns counted in the order of their ids."""
+    number = trees.row_number(columns_of("each", [EVENT_TABLE, EVENT_ID]), columns_of("each", same))
+    names = [EVENT_KEY, EVENT_ID, EVENT_TABLE, *more]
+    query = trees.select(*columns_of("each", names), trees.named(number, EVENT_OCCURRENCE))
+    return trees.from_(query, trees.subquery(rows, "each"))
 
 
 def _contributions(staged: Sequence[CompiledMapping]) -> Mapping[str, list[Contribution]]:
@@ -95,7 +105,7 @@ def _numbered(
     assert contribution.mapping in compilation.kept_keys, "who refers to events is found before their stages are made"
     key = trees.named(key_text(columns_of("stage", contribution.key_names())), EVENT_KEY)
     rows = ordinal.of(index, key, trees.named(trees.column("fan_out", "stage"), _RANK))
-    number: exp.Expr = trees.row_number(columns_of("rows", ordinal.order))
+    number: exp.Expr = trees.row_number(columns_of("rows", [*ordinal.order, EVENT_KEY]))
     for other in contributions[:index]:
         before = trees.from_(trees.select(trees.count_rows()), trees.table(other.stage, "stage"))
         trees.where(before, other.condition.copy())
@@ -144,7 +154,7 @@ def _standing(rows: exp.Query) -> exp.Select:
     return trees.where(query, trees.equal(trees.column("choice", "found"), trees.number(1)))
 
 
-def _with_fields(query: exp.Select) -> exp.Select:
+def _with_fields(events: exp.Query) -> exp.Select:
     """Beside each event the concept of its table's id; 0 where the vocabulary 'CDM' is not loaded."""
     fields = parse_one(_FIELDS, read="duckdb")
     assert isinstance(fields, exp.Query)
@@ -153,5 +163,7 @@ def _with_fields(query: exp.Select) -> exp.Select:
     name = exp.DPipe(this=exp.DPipe(this=table, expression=trees.text(".")), expression=table.copy())
     same_name = trees.equal(trees.column("field_name", "fields"), exp.DPipe(this=name, expression=id_))
     concept = trees.coalesce(trees.column("concept_id", "fields"), trees.number(0))
-    query.append("expressions", trees.named(concept, EVENT_FIELD))
+    names = [EVENT_KEY, EVENT_OCCURRENCE, EVENT_ID, EVENT_TABLE]
+    query = trees.select(*columns_of("found", names), trees.named(concept, EVENT_FIELD))
+    trees.from_(query, trees.subquery(events, "found"))
     return trees.join(query, trees.subquery(fields, "fields"), same_name)

@@ -143,10 +143,10 @@ def _with_key_ids(compilation: Compilation, table: CdmTable, contributions: Sequ
 
 @dataclass(frozen=True)
 class OrdinalRows:
-    """The rows of a table whose ids are their numbers in an order: mapping, every column, then what else is known.
+    """The rows of a table whose ids are their numbers in an order: mapping, every column, then the events referred to.
 
-    The columns come first because most of them are numbers and dates, which are sorted several times faster than the
-    texts of natural keys. Rows that are equal in all of it are the same row to everybody, in whichever order.
+    Natural keys are no part of it: most columns are numbers and dates, which are sorted several times faster than
+    texts. Rows that are equal in all of it are the same row to everybody, in whichever order.
     """
 
     compilation: Compilation
@@ -159,12 +159,6 @@ class OrdinalRows:
         return filled_fields(self.table, self.contributions)
 
     @cached_property
-    def keys(self) -> list[str]:
-        """The columns of the longest natural key that a stage has of every row."""
-        kept = [c.keys for c in self.contributions if c.mapping in self.compilation.kept_keys]
-        return [f"key_{i}" for i in range(1, max(kept, default=0) + 1)]
-
-    @cached_property
     def links(self) -> list[tuple[int, EventLink]]:
         """Each link to events with the index of its contribution; among the rows its columns have their own names."""
         return [(i, link) for i, contribution in enumerate(self.contributions) for link in contribution.links]
@@ -173,17 +167,12 @@ class OrdinalRows:
     def order(self) -> list[str]:
         """The columns that give the order."""
         linked = [name for index, link in self.links for name in renamed(index, link).columns]
-        return ["mapping_number", *self.fields, *linked, *self.keys]
+        return ["mapping_number", *self.fields, *linked]
 
     def of(self, index: int, *more: exp.Expr) -> exp.Select:
         """The rows of one contribution; `more` are further columns."""
         contribution, text = self.contributions[index], self.compilation.type("text")
-        own_keys = contribution.key_names() if contribution.mapping in self.compilation.kept_keys else []
-        keys = [
-            trees.column(name, "stage") if name in own_keys else trees.named(trees.null_of(text), name)
-            for name in self.keys
-        ]
-        projections = [*more, trees.named(trees.number(index + 1), "mapping_number"), *keys]
+        projections = [*more, trees.named(trees.number(index + 1), "mapping_number")]
         for owner, link in self.links:
             for name, own in zip(link.columns, renamed(owner, link).columns, strict=True):
                 type_ = self.compilation.type("bigint") if name == link.occurrence else text

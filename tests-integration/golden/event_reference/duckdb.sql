@@ -319,7 +319,7 @@ INSERT INTO "cdm"."condition_occurrence" (
 )
 SELECT
   ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."condition_concept_id", "rows"."condition_start_date", "rows"."condition_start_datetime", "rows"."condition_type_concept_id", "rows"."condition_source_value", "rows"."condition_source_concept_id", "rows"."key_1", "rows"."key_2", "rows"."key_3"
+    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."condition_concept_id", "rows"."condition_start_date", "rows"."condition_start_datetime", "rows"."condition_type_concept_id", "rows"."condition_source_value", "rows"."condition_source_concept_id"
   ) AS "condition_occurrence_id",
   "rows"."person_id" AS "person_id",
   "rows"."condition_concept_id" AS "condition_concept_id",
@@ -331,9 +331,6 @@ SELECT
 FROM (
   SELECT
     1 AS "mapping_number",
-    "stage"."key_1",
-    "stage"."key_2",
-    "stage"."key_3",
     "stage"."person_id" AS "person_id",
     "stage"."concept_id" AS "condition_concept_id",
     "stage"."start_date" AS "condition_start_date",
@@ -371,7 +368,7 @@ INSERT INTO "cdm"."procedure_occurrence" (
 )
 SELECT
   ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."procedure_concept_id", "rows"."procedure_date", "rows"."procedure_datetime", "rows"."procedure_type_concept_id", "rows"."procedure_source_value", "rows"."procedure_source_concept_id", "rows"."key_1", "rows"."key_2", "rows"."key_3"
+    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."procedure_concept_id", "rows"."procedure_date", "rows"."procedure_datetime", "rows"."procedure_type_concept_id", "rows"."procedure_source_value", "rows"."procedure_source_concept_id"
   ) AS "procedure_occurrence_id",
   "rows"."person_id" AS "person_id",
   "rows"."procedure_concept_id" AS "procedure_concept_id",
@@ -383,9 +380,6 @@ SELECT
 FROM (
   SELECT
     1 AS "mapping_number",
-    "stage"."key_1",
-    "stage"."key_2",
-    "stage"."key_3",
     "stage"."person_id" AS "person_id",
     "stage"."concept_id" AS "procedure_concept_id",
     "stage"."start_date" AS "procedure_date",
@@ -424,7 +418,7 @@ INSERT INTO "cdm"."observation" (
 )
 SELECT
   ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."observation_concept_id", "rows"."observation_date", "rows"."observation_datetime", "rows"."observation_type_concept_id", "rows"."value_as_concept_id", "rows"."observation_source_value", "rows"."observation_source_concept_id", "rows"."key_1", "rows"."key_2", "rows"."key_3"
+    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."observation_concept_id", "rows"."observation_date", "rows"."observation_datetime", "rows"."observation_type_concept_id", "rows"."value_as_concept_id", "rows"."observation_source_value", "rows"."observation_source_concept_id"
   ) AS "observation_id",
   "rows"."person_id" AS "person_id",
   "rows"."observation_concept_id" AS "observation_concept_id",
@@ -437,9 +431,6 @@ SELECT
 FROM (
   SELECT
     1 AS "mapping_number",
-    "stage"."key_1",
-    "stage"."key_2",
-    "stage"."key_3",
     "stage"."person_id" AS "person_id",
     "stage"."concept_id" AS "observation_concept_id",
     "stage"."start_date" AS "observation_date",
@@ -471,29 +462,18 @@ SELECT
   COALESCE("fields"."concept_id", 0) AS "event_field_concept_id"
 FROM (
   SELECT
-    "ranked"."event_key",
-    "ranked"."event_occurrence",
-    "ranked"."event_id",
-    "ranked"."event_table",
-    ROW_NUMBER() OVER (
-      PARTITION BY "ranked"."event_key", "ranked"."event_occurrence"
-      ORDER BY "ranked"."event_rank", "ranked"."event_table", "ranked"."event_id"
-    ) AS "choice"
+    "each"."event_key",
+    "each"."event_id",
+    "each"."event_table",
+    ROW_NUMBER() OVER (PARTITION BY "each"."event_key" ORDER BY "each"."event_table", "each"."event_id") AS "event_occurrence"
   FROM (
     SELECT
-      "each"."event_key",
-      "each"."event_id",
-      "each"."event_table",
-      "each"."event_rank",
-      ROW_NUMBER() OVER (
-        PARTITION BY "each"."event_key", "each"."event_rank"
-        ORDER BY "each"."event_table", "each"."event_id"
-      ) AS "event_occurrence"
+      *
     FROM (
       SELECT
         "rows"."event_key",
         ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."condition_concept_id", "rows"."condition_start_date", "rows"."condition_start_datetime", "rows"."condition_type_concept_id", "rows"."condition_source_value", "rows"."condition_source_concept_id", "rows"."key_1", "rows"."key_2", "rows"."key_3"
+          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."condition_concept_id", "rows"."condition_start_date", "rows"."condition_start_datetime", "rows"."condition_type_concept_id", "rows"."condition_source_value", "rows"."condition_source_concept_id", "rows"."event_key"
         ) AS "event_id",
         'condition_occurrence' AS "event_table",
         "rows"."event_rank"
@@ -502,9 +482,6 @@ FROM (
           COALESCE(REPLACE(REPLACE("stage"."key_1", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_2", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_3", '~', '~~'), '|', '~|'), '~N') AS "event_key",
           "stage"."fan_out" AS "event_rank",
           1 AS "mapping_number",
-          "stage"."key_1",
-          "stage"."key_2",
-          "stage"."key_3",
           "stage"."person_id" AS "person_id",
           "stage"."concept_id" AS "condition_concept_id",
           "stage"."start_date" AS "condition_start_date",
@@ -521,7 +498,7 @@ FROM (
       SELECT
         "rows"."event_key",
         ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."drug_concept_id", "rows"."drug_exposure_start_date", "rows"."drug_exposure_start_datetime", "rows"."drug_exposure_end_date", "rows"."drug_exposure_end_datetime", "rows"."drug_type_concept_id", "rows"."drug_source_value", "rows"."drug_source_concept_id", "rows"."key_1", "rows"."key_2", "rows"."key_3"
+          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."drug_concept_id", "rows"."drug_exposure_start_date", "rows"."drug_exposure_start_datetime", "rows"."drug_exposure_end_date", "rows"."drug_exposure_end_datetime", "rows"."drug_type_concept_id", "rows"."drug_source_value", "rows"."drug_source_concept_id", "rows"."event_key"
         ) AS "event_id",
         'drug_exposure' AS "event_table",
         "rows"."event_rank"
@@ -530,9 +507,6 @@ FROM (
           COALESCE(REPLACE(REPLACE("stage"."key_1", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_2", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_3", '~', '~~'), '|', '~|'), '~N') AS "event_key",
           "stage"."fan_out" AS "event_rank",
           1 AS "mapping_number",
-          "stage"."key_1",
-          "stage"."key_2",
-          "stage"."key_3",
           "stage"."person_id" AS "person_id",
           "stage"."concept_id" AS "drug_concept_id",
           "stage"."start_date" AS "drug_exposure_start_date",
@@ -550,7 +524,7 @@ FROM (
       SELECT
         "rows"."event_key",
         ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."procedure_concept_id", "rows"."procedure_date", "rows"."procedure_datetime", "rows"."procedure_type_concept_id", "rows"."procedure_source_value", "rows"."procedure_source_concept_id", "rows"."key_1", "rows"."key_2", "rows"."key_3"
+          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."procedure_concept_id", "rows"."procedure_date", "rows"."procedure_datetime", "rows"."procedure_type_concept_id", "rows"."procedure_source_value", "rows"."procedure_source_concept_id", "rows"."event_key"
         ) AS "event_id",
         'procedure_occurrence' AS "event_table",
         "rows"."event_rank"
@@ -559,9 +533,6 @@ FROM (
           COALESCE(REPLACE(REPLACE("stage"."key_1", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_2", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_3", '~', '~~'), '|', '~|'), '~N') AS "event_key",
           "stage"."fan_out" AS "event_rank",
           1 AS "mapping_number",
-          "stage"."key_1",
-          "stage"."key_2",
-          "stage"."key_3",
           "stage"."person_id" AS "person_id",
           "stage"."concept_id" AS "procedure_concept_id",
           "stage"."start_date" AS "procedure_date",
@@ -578,7 +549,7 @@ FROM (
       SELECT
         "rows"."event_key",
         ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."device_concept_id", "rows"."device_exposure_start_date", "rows"."device_exposure_start_datetime", "rows"."device_type_concept_id", "rows"."device_source_value", "rows"."device_source_concept_id", "rows"."key_1", "rows"."key_2", "rows"."key_3"
+          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."device_concept_id", "rows"."device_exposure_start_date", "rows"."device_exposure_start_datetime", "rows"."device_type_concept_id", "rows"."device_source_value", "rows"."device_source_concept_id", "rows"."event_key"
         ) AS "event_id",
         'device_exposure' AS "event_table",
         "rows"."event_rank"
@@ -587,9 +558,6 @@ FROM (
           COALESCE(REPLACE(REPLACE("stage"."key_1", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_2", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_3", '~', '~~'), '|', '~|'), '~N') AS "event_key",
           "stage"."fan_out" AS "event_rank",
           1 AS "mapping_number",
-          "stage"."key_1",
-          "stage"."key_2",
-          "stage"."key_3",
           "stage"."person_id" AS "person_id",
           "stage"."concept_id" AS "device_concept_id",
           "stage"."start_date" AS "device_exposure_start_date",
@@ -605,7 +573,7 @@ FROM (
       SELECT
         "rows"."event_key",
         ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."measurement_concept_id", "rows"."measurement_date", "rows"."measurement_datetime", "rows"."measurement_type_concept_id", "rows"."value_as_concept_id", "rows"."measurement_source_value", "rows"."measurement_source_concept_id", "rows"."measurement_event_id", "rows"."meas_event_field_concept_id", "rows"."m1_event_1_key", "rows"."m1_event_1_occurrence", "rows"."key_1", "rows"."key_2", "rows"."key_3"
+          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."measurement_concept_id", "rows"."measurement_date", "rows"."measurement_datetime", "rows"."measurement_type_concept_id", "rows"."value_as_concept_id", "rows"."measurement_source_value", "rows"."measurement_source_concept_id", "rows"."measurement_event_id", "rows"."meas_event_field_concept_id", "rows"."m1_event_1_key", "rows"."m1_event_1_occurrence", "rows"."event_key"
         ) AS "event_id",
         'measurement' AS "event_table",
         "rows"."event_rank"
@@ -614,9 +582,6 @@ FROM (
           COALESCE(REPLACE(REPLACE("stage"."key_1", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_2", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_3", '~', '~~'), '|', '~|'), '~N') AS "event_key",
           "stage"."fan_out" AS "event_rank",
           1 AS "mapping_number",
-          "stage"."key_1",
-          "stage"."key_2",
-          "stage"."key_3",
           "stage"."event_1_key" AS "m1_event_1_key",
           "stage"."event_1_occurrence" AS "m1_event_1_occurrence",
           "stage"."person_id" AS "person_id",
@@ -637,7 +602,7 @@ FROM (
       SELECT
         "rows"."event_key",
         ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."observation_concept_id", "rows"."observation_date", "rows"."observation_datetime", "rows"."observation_type_concept_id", "rows"."value_as_concept_id", "rows"."observation_source_value", "rows"."observation_source_concept_id", "rows"."key_1", "rows"."key_2", "rows"."key_3"
+          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."observation_concept_id", "rows"."observation_date", "rows"."observation_datetime", "rows"."observation_type_concept_id", "rows"."value_as_concept_id", "rows"."observation_source_value", "rows"."observation_source_concept_id", "rows"."event_key"
         ) AS "event_id",
         'observation' AS "event_table",
         "rows"."event_rank"
@@ -646,9 +611,6 @@ FROM (
           COALESCE(REPLACE(REPLACE("stage"."key_1", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_2", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_3", '~', '~~'), '|', '~|'), '~N') AS "event_key",
           "stage"."fan_out" AS "event_rank",
           1 AS "mapping_number",
-          "stage"."key_1",
-          "stage"."key_2",
-          "stage"."key_3",
           "stage"."person_id" AS "person_id",
           "stage"."concept_id" AS "observation_concept_id",
           "stage"."start_date" AS "observation_date",
@@ -665,7 +627,7 @@ FROM (
       SELECT
         "rows"."event_key",
         ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."specimen_concept_id", "rows"."specimen_type_concept_id", "rows"."specimen_date", "rows"."specimen_datetime", "rows"."specimen_source_value", "rows"."key_1", "rows"."key_2", "rows"."key_3"
+          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."specimen_concept_id", "rows"."specimen_type_concept_id", "rows"."specimen_date", "rows"."specimen_datetime", "rows"."specimen_source_value", "rows"."event_key"
         ) AS "event_id",
         'specimen' AS "event_table",
         "rows"."event_rank"
@@ -674,9 +636,6 @@ FROM (
           COALESCE(REPLACE(REPLACE("stage"."key_1", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_2", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_3", '~', '~~'), '|', '~|'), '~N') AS "event_key",
           "stage"."fan_out" AS "event_rank",
           1 AS "mapping_number",
-          "stage"."key_1",
-          "stage"."key_2",
-          "stage"."key_3",
           "stage"."person_id" AS "person_id",
           "stage"."concept_id" AS "specimen_concept_id",
           "stage"."type_concept_id" AS "specimen_type_concept_id",
@@ -688,7 +647,9 @@ FROM (
           "stage"."target_table" = 'specimen' AND "stage"."row_fate" = 'written'
       ) AS "rows"
     ) AS "each"
-  ) AS "ranked"
+    WHERE
+      "each"."event_rank" = 1
+  ) AS "each"
 ) AS "found"
 LEFT JOIN (
   SELECT
@@ -702,9 +663,7 @@ LEFT JOIN (
   GROUP BY
     LOWER("concept_name")
 ) AS "fields"
-  ON "fields"."field_name" = "found"."event_table" || '.' || "found"."event_table" || '_id'
-WHERE
-  "found"."choice" = 1;
+  ON "fields"."field_name" = "found"."event_table" || '.' || "found"."event_table" || '_id';
 
 -- write_measurement: write cdm.measurement from findings
 
@@ -727,7 +686,7 @@ INSERT INTO "cdm"."measurement" (
 )
 SELECT
   ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."measurement_concept_id", "rows"."measurement_date", "rows"."measurement_datetime", "rows"."measurement_type_concept_id", "rows"."value_as_concept_id", "rows"."measurement_source_value", "rows"."measurement_source_concept_id", "rows"."measurement_event_id", "rows"."meas_event_field_concept_id", "rows"."m1_event_1_key", "rows"."m1_event_1_occurrence", "rows"."key_1", "rows"."key_2", "rows"."key_3"
+    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."measurement_concept_id", "rows"."measurement_date", "rows"."measurement_datetime", "rows"."measurement_type_concept_id", "rows"."value_as_concept_id", "rows"."measurement_source_value", "rows"."measurement_source_concept_id", "rows"."measurement_event_id", "rows"."meas_event_field_concept_id", "rows"."m1_event_1_key", "rows"."m1_event_1_occurrence"
   ) AS "measurement_id",
   "rows"."person_id" AS "person_id",
   "rows"."measurement_concept_id" AS "measurement_concept_id",
@@ -742,9 +701,6 @@ SELECT
 FROM (
   SELECT
     1 AS "mapping_number",
-    "stage"."key_1",
-    "stage"."key_2",
-    "stage"."key_3",
     "stage"."event_1_key" AS "m1_event_1_key",
     "stage"."event_1_occurrence" AS "m1_event_1_occurrence",
     "stage"."person_id" AS "person_id",

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from omopcloudetl.core.models.death import DeathMapping, DeathPolicy, DeathSource
 from omopcloudetl.core.models.eras import (
     ConditionEraMapping,
     DoseEraMapping,
@@ -18,7 +19,6 @@ from omopcloudetl.core.models.eras import (
 )
 from omopcloudetl.core.models.loads import Column, LoadOptions, LoadTable
 from omopcloudetl.core.models.mapping import (
-    CodeLookup,
     DMLDefinition,
     EventMapping,
     EventValue,
@@ -31,6 +31,7 @@ from omopcloudetl.core.models.project import ProjectConfig, SpecificationSource,
 from omopcloudetl.core.models.rule_test import ConceptStub, QuarantinedRow, RuleTest
 from omopcloudetl.core.models.source_rows import Join, SourceRows
 from omopcloudetl.core.models.values import (
+    CodeLookup,
     ConceptValue,
     ConstantValue,
     DirectValue,
@@ -107,6 +108,9 @@ MAPPINGS = Page(
         Section("Derived: observation_period", ObservationPeriodMapping, without=MappingBase),
         Section("Observation period policy", ObservationPeriodPolicy, ("policy",), level=3),
         Section("Derived: condition_era", ConditionEraMapping, without=MappingBase),
+        Section("Derived: death", DeathMapping, without=MappingBase),
+        Section("Sources of deaths", DeathSource, ("sources", 0), level=3),
+        Section("Policy of deaths", DeathPolicy, ("policy",), level=3),
         Section("Era policy", EraPolicy, ("policy",), level=3),
         Section("Derived: drug_era", DrugEraMapping, without=MappingBase),
         Section("Drug era policy", DrugEraPolicy, ("policy",), level=3),

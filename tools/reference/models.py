@@ -90,6 +90,8 @@ def default_of(field: FieldInfo) -> str:
             return ""
         if len(values) > 1:
             return "as below"
+        if not values:
+            return ""
         default = values[0]
     if isinstance(default, tuple):
         default = f"[{', '.join(map(str, default))}]"

@@ -10,8 +10,9 @@ from pydantic import TypeAdapter, ValidationError
 from omopcloudetl.core.files.yaml_document import parse_yaml
 from omopcloudetl.core.models.base import LogicalTable, Name
 from omopcloudetl.core.models.loads import Column, LoadTable
-from omopcloudetl.core.models.mapping import CodeLookup, DMLDefinition, EventMapping, EventValue, TableMapping
+from omopcloudetl.core.models.mapping import DMLDefinition, EventMapping, EventValue, TableMapping
 from omopcloudetl.core.models.values import (
+    CodeLookup,
     ColumnValue,
     ConceptValue,
     ConstantValue,

@@ -9,6 +9,7 @@ from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.event_mapping import event_fields
 from omopcloudetl.core.compiler.stage import AnyColumnValue
 from omopcloudetl.core.errors import Position
+from omopcloudetl.core.models.death import DeathMapping
 from omopcloudetl.core.models.mapping import EventMapping, TableMapping
 from omopcloudetl.core.models.mapping import Mapping as AnyMapping
 from omopcloudetl.core.models.observation_period import ObservationPeriodMapping
@@ -37,6 +38,11 @@ def _columns(compilation: Compilation, model: AnyMapping) -> Iterator[tuple[CdmF
     match model:
         case TableMapping():
             yield from _columns_of_table(compilation, model.target.partition(".")[2], model.columns)
+        case DeathMapping():
+            for i, source in enumerate(model.sources):
+                columns = {"death_type_concept_id": source.type_concept_id}
+                for field, value, _ in _columns_of_table(compilation, model.builder, columns):
+                    yield field, value, ("sources", i, "type_concept_id")
         case PayerPlanPeriodMapping():
             yield from _columns_of_table(compilation, model.builder, model.columns)
         case EventMapping():

@@ -19,7 +19,8 @@ from omopcloudetl.core.compiler.entity_keys import owned_keys
 from omopcloudetl.core.compiler.kept_rows import SOURCE_ROW
 from omopcloudetl.core.compiler.merge_ledger import kept_rows_check, table_entries, written_rows
 from omopcloudetl.core.compiler.merging import CHANGE
-from omopcloudetl.core.compiler.stage import EXCLUDED, MERGED, QUARANTINED, WRITTEN
+from omopcloudetl.core.compiler.scope import Scope
+from omopcloudetl.core.compiler.stage import EXCLUDED, MERGED, QUARANTINED, WRITTEN, StageBuilder
 from omopcloudetl.core.compiler.staged import (
     KEYED,
     CompiledMapping,
@@ -121,7 +122,7 @@ def _inserts(compilation: Compilation, mapping: CompiledMapping, number: int | N
 
 def _entries_of_derived(mapping: DerivedRows, source: StagedMapping, number: int | None) -> list[exp.Query]:
     """What the source rows tell of a mapping that derives rows from them, and what is in its tables."""
-    found: list[exp.Query] = [*_entries_of_source(source), _quarantine_entry(source)]
+    found: list[exp.Query] = [*_entries_of_sources(source), _quarantine_entry(source)]
     for contribution in mapping.contributions:
         of_table = number if contribution.group is None else None
         found += _entries_of_table(contribution, of_table)
@@ -191,7 +192,7 @@ def _numbers(staged: Sequence[CompiledMapping]) -> dict[str, int]:
 
 def _entries(mapping: StagedMapping, number: int | None, write: str) -> list[exp.Query]:
     """All that the source and the stage tell; of rows that are merged, their table tells what was written."""
-    found = [*_entries_of_source(mapping), *_truncated(mapping, number, write)]
+    found = [*_entries_of_sources(mapping), *_truncated(mapping, number, write)]
     if mapping.fans_out:
         by_table = _written_by_table(mapping) if write == "full" else []
         return [*found, *by_table, *_entries_of_event(mapping)]
@@ -217,9 +218,20 @@ def _truncated(mapping: StagedMapping, number: int | None, write: str) -> list[e
     return found
 
 
-def _entries_of_source(mapping: StagedMapping) -> list[exp.Query]:
-    """Rows of the mapping's own table, what `many` joins add, and what `where` leaves out."""
-    scope, name = mapping.scope, mapping.name
+def _entries_of_sources(mapping: StagedMapping) -> list[exp.Query]:
+    """What all sources of a mapping tell, as one entry of each kind."""
+    entries = [entry for source in mapping.builder.sources for entry in _entries_of_source(source.scope, mapping.name)]
+    if not mapping.builder.beside:
+        return entries
+    names = LEDGER_COLUMNS[:-1]
+    total = trees.named(exp.Sum(this=trees.column("row_count", "entry")), "row_count")
+    summed = trees.select(*(trees.column(name, "entry") for name in names), total)
+    trees.from_(summed, trees.subquery(trees.union(entries), "entry"))
+    return [trees.group_by(summed, *(trees.column(name, "entry") for name in names))]
+
+
+def _entries_of_source(scope: Scope, name: str) -> list[exp.Query]:
+    """Rows of a mapping's own table, what `many` joins add, and what `where` leaves out."""
     base = {scope.base[0]} if scope.base else set()
     found: list[exp.Query] = [
         scope.from_clause(_entry(name, "source", trees.count_rows(), target=None, reason=None), base)
@@ -338,22 +350,38 @@ def _taken(contribution: Contribution, number: int, keys: exp.Table) -> exp.Sele
 
 def _quarantined(mapping: StagedMapping) -> exp.Select:
     """Mapping, table, key and reason of each row that was set aside; of its content only what the workflow asks for."""
-    key: exp.Expr | None = None
-    for i in range(1, mapping.keys + 1):
-        part = trees.coalesce(trees.column(f"key_{i}", "stage"), trees.text("NULL"))
-        key = (
-            part if key is None else exp.DPipe(this=exp.DPipe(this=key, expression=trees.text(" | ")), expression=part)
-        )
-    assert key is not None
-    base = mapping.scope.base
+    sources = mapping.builder.sources
     query = trees.select(
         trees.named(trees.text(mapping.name), "mapping"),
-        trees.named(trees.text(base[1]) if base else exp.Null(), "source_table"),
-        trees.named(key, "source_key"),
+        trees.named(_by_source([_source_table(source) for source in sources]), "source_table"),
+        trees.named(_by_source([_key_text(len(source.key)) for source in sources]), "source_key"),
         trees.named(trees.coalesce(trees.column("row_reason", "stage"), trees.text(SAME_KEY)), "reason"),
         trees.named(trees.column(SOURCE_ROW, "stage") if mapping.builder.keeps_row else exp.Null(), SOURCE_ROW),
     )
     return _from_stage(query, mapping, _fate(QUARANTINED), *([_first(mapping)] if mapping.fans_out else []))
+
+
+def _source_table(source: StageBuilder) -> exp.Expr:
+    """The table whose rows a source has; NULL where a mapping has none."""
+    return trees.text(source.scope.base[1]) if source.scope.base else exp.Null()
+
+
+def _key_text(parts: int) -> exp.Expr:
+    """The natural key as people read it."""
+    key: exp.Expr | None = None
+    for i in range(1, parts + 1):
+        part = trees.coalesce(trees.column(f"key_{i}", "stage"), trees.text("NULL"))
+        before = exp.DPipe(this=key, expression=trees.text(" | ")) if key is not None else None
+        key = exp.DPipe(this=before, expression=part) if before is not None else part
+    assert key is not None
+    return key
+
+
+def _by_source(values: Sequence[exp.Expr]) -> exp.Expr:
+    """The value of the source that a row of the stage is from."""
+    number = trees.column("source_number", "stage")
+    branches = [(trees.equal(number.copy(), trees.number(i)), value) for i, value in enumerate(values, start=1)]
+    return trees.case(branches, None) if len(values) > 1 else values[0]
 
 
 def _table_check(table: str, holds: exp.Select | None = None) -> DraftStatement:

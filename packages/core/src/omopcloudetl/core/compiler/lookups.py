@@ -232,15 +232,16 @@ class Routes:
         return trees.case(branches, trees.text(result(OTHER_DOMAINS)))
 
 
-def codes_query(compilation: Compilation, scope: Scope, lookups: Sequence[Lookup], routes: Routes | None) -> exp.Query:
+def codes_query(compilation: Compilation, lookups: Sequence[tuple[Scope, Lookup]], routes: Routes | None) -> exp.Query:
     """The query of a mapping's codes table: role, vocabulary, code, source_rows, concepts, domain, fan_out.
 
-    `routes` adds `target_table`, for the mapping whose rows are routed by domain, and values by 'Maps to value'.
+    Each lookup comes with the rows whose codes it looks up. `routes` adds `target_table`, for the mapping whose rows
+    are routed by domain, and values by 'Maps to value'.
     """
     query = _template(_RESOLVED).copy()
     ctes = {cte.alias: cte for cte in query.args["with_"].expressions}
-    ctes["used"].set("this", trees.union([q for lookup in lookups for q in _used(compilation, scope, lookup)]))
-    if any(lookup.by_name is not None for lookup in lookups):
+    ctes["used"].set("this", trees.union([q for scope, lookup in lookups for q in _used(compilation, scope, lookup)]))
+    if any(lookup.by_name is not None for _, lookup in lookups):
         standard = ctes["standard_concept"]
         standard.set("this", trees.union([standard.this, _template(_BY_NAME).copy()], distinct=True))
     _set_date(compilation, query)

@@ -22,7 +22,7 @@ from omopcloudetl.core.compiler.types import Family, TypeReader
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
-from omopcloudetl.core.models.source_rows import SourceRows
+from omopcloudetl.core.models.source_rows import RowsOfTable
 
 TEMPLATE_PROBLEM = "there are no text templates"
 TEMPLATE_HELP = "write a variable as :name"
@@ -31,7 +31,7 @@ TABLE_HELP = "write for example source.patients; a file is loaded by a `bulk_loa
 AUTHOR_DIALECT = "duckdb"
 """The dialect in which authors write expressions, whatever the target."""
 
-_BEFORE_WINDOWS = frozenset({"where", "joins", "key", "id", "concept", "unit"})
+_BEFORE_WINDOWS = frozenset({"where", "joins", "key", "id", "concept", "unit", "cause"})
 """Keys below which SQL chooses rows, tells one from another, or is grouped by."""
 
 
@@ -39,7 +39,7 @@ class Scope:
     """The tables one mapping reads, under their aliases."""
 
     def __init__(
-        self, compilation: Compilation, mapping: LoadedMapping, rows: SourceRows, below: tuple[str | int, ...] = ()
+        self, compilation: Compilation, mapping: LoadedMapping, rows: RowsOfTable, below: tuple[str | int, ...] = ()
     ) -> None:
         self.compilation = compilation
         self.document = mapping.document

@@ -124,6 +124,8 @@ class StageBuilder:
     """The events that rows refer to, and the text of their natural key."""
     target: str | None = None
     """The CDM table of a mapping that has one."""
+    beside: tuple[StageBuilder, ...] = ()
+    """Those of further sources whose rows are in the same stage; their rows have `source_number` 2 and so on."""
 
     @property
     def table(self) -> str:
@@ -146,8 +148,16 @@ class StageBuilder:
         """Whether the stage has the natural key of every row; else it is NULL for rows that are not set aside."""
         return self.name in self.compilation.kept_keys
 
+    @property
+    def sources(self) -> tuple[StageBuilder, ...]:
+        """This one, and those of further sources."""
+        return (self, *self.beside)
+
     def reads(self) -> set[str]:
         """Every logical table the stage reads."""
+        return {table for source in self.sources for table in source._own_reads()}
+
+    def _own_reads(self) -> set[str]:
         keys = {f"work.key_{reference.entity}" for reference in self.references.values()}
         if not is_late(self.compilation, self.target):
             keys |= {link.table for link in self.links}

@@ -133,7 +133,7 @@ class StagedMapping:
     @property
     def reads(self) -> set[str]:
         """The tables whose rows the ledger counts."""
-        return self.scope.reads
+        return {table for source in self.builder.sources for table in source.scope.reads}
 
 
 @dataclass(frozen=True)
@@ -169,11 +169,14 @@ def stage_step(
     """The step that makes a mapping's codes table and stage, after checking its joins, and then checks the stage."""
     generator, model = compilation.generator, loaded.model
     builder.keeps_row = bool(kept_column(query))
-    check_joins(builder.scope)
-    statements = join_checks(builder.scope, model.name)
+    statements: list[DraftStatement] = []
+    for source in builder.sources:
+        check_joins(source.scope)
+        statements += join_checks(source.scope, model.name)
     writes = {builder.table}
-    if builder.lookups:
-        codes = codes_query(compilation, builder.scope, builder.lookups, routes)
+    lookups = [(source.scope, lookup) for source in builder.sources for lookup in source.lookups]
+    if lookups:
+        codes = codes_query(compilation, lookups, routes)
         statements += [
             DraftStatement(tree, f"codes of {model.name} and their concepts", counted=False)
             for tree in generator.create_table_as(trees.table(builder.codes), codes)

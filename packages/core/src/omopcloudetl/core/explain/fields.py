@@ -12,7 +12,16 @@ from omopcloudetl.core.compiler.scope import AUTHOR_DIALECT
 from omopcloudetl.core.explain.context import Context, place_of
 from omopcloudetl.core.explain.model import FieldExplanation, Filling, Id, Part, ReadColumn
 from omopcloudetl.core.explain.rules import extra_column, id_path, rows_of
-from omopcloudetl.core.explain.statements import CODES, EVENTS, KEYS, assigned, columns_read, fills, target_of
+from omopcloudetl.core.explain.statements import (
+    CODES,
+    EVENTS,
+    KEYS,
+    OF_SOURCE,
+    assigned,
+    columns_read,
+    fills,
+    target_of,
+)
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.mapping import EventMapping, TableMapping
 from omopcloudetl.core.models.values import ColumnValue, EventReferenceValue, IdValue
@@ -99,7 +108,7 @@ def _of_mapping(
         by=loaded.model.name, place=context.place(loaded), step=step.name, stage=f"stage_{loaded.model.name}"
     )
     if parts:
-        rules = dict.fromkeys(context.rules.of_mapping(loaded, part) for part in parts)
+        rules = dict.fromkeys(rule for part in parts for rule in context.rules.of_mapping(loaded, part))
         as_it_is = taken is None or isinstance(taken, exp.Column)
         written_as = None if taken is None or as_it_is else context.sql.text(taken)
         head = replace(head, rules=tuple(rules), written_as=written_as)
@@ -134,7 +143,7 @@ def _of_event(
 ) -> Filling:
     """A field whose events are joined where the table is written; `field` is table, name, and mapping of events."""
     table, name, event = field
-    head = replace(head, rules=(context.rules.of_mapping(loaded, extra_column(loaded.model, table, name)),))
+    head = replace(head, rules=context.rules.of_mapping(loaded, extra_column(loaded.model, table, name)))
     found = context.sql.joined(step, f"{EVENTS}{event}", name)
     key = context.sql.contribution(step, f"work.{head.stage}", found[1]) if found else None
     if found is None or not isinstance(key, exp.Column):
@@ -160,7 +169,8 @@ def _with_sql(
     stage = context.stage_step(head.by)
     columns = context.sql.stage_columns(stage, f"work.{stage.name}")
     keys = [part for part in columns if part.startswith("key_") and part.removeprefix("key_").isdigit()]
-    made = _made_of(context, columns, (keys or columns) if parts is None else parts, context.sql.inputs(stage))
+    own = [part for part in columns if OF_SOURCE not in part]
+    made = _made_of(context, columns, (keys or own) if parts is None else parts, context.sql.inputs(stage))
     return replace(
         head,
         rows=rows_of(loaded.model, table),
@@ -182,7 +192,8 @@ class _Made(NamedTuple):
 def _made_of(
     context: Context, columns: dict[str, exp.Expr], parts: Iterable[str], within: Mapping[str, exp.Expr]
 ) -> _Made:
-    nodes = [(part, columns[part]) for part in parts]
+    names = [name for part in parts for name in columns if name.partition(OF_SOURCE)[0] == part]
+    nodes = [(name, columns[name]) for name in names]
     found = [columns_read(node, within) for _, node in nodes]
     read = dict.fromkeys(column for columns_, _ in found for column in columns_)
     looked_up = dict.fromkeys(table for _, tables in found for table in tables)
@@ -203,8 +214,8 @@ def _through(table: str) -> str:
 
 def _reasons(columns: dict[str, exp.Expr], parts: Iterable[str]) -> tuple[str, ...]:
     """Why a row without one of these values is quarantined."""
-    reason = columns.get("row_reason")
-    texts = [node.name for node in reason.find_all(exp.Literal) if node.is_string] if reason is not None else []
+    reasons = [node for name, node in columns.items() if name.partition(OF_SOURCE)[0] == "row_reason"]
+    texts = [node.name for reason in reasons for node in reason.find_all(exp.Literal) if node.is_string]
     return tuple(dict.fromkeys(text for text in texts if text.partition(":")[0] in parts))
 
 

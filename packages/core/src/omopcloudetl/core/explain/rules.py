@@ -14,12 +14,13 @@ from omopcloudetl.core.compiler.lookups import DOMAIN_TABLES, OTHER_DOMAINS
 from omopcloudetl.core.explain.model import Rule
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.files.yaml_document import YamlDocument
+from omopcloudetl.core.models.death import DeathMapping
 from omopcloudetl.core.models.mapping import EventMapping, Mapping, TableMapping
 from omopcloudetl.core.models.payer_plan_period import PayerPlanPeriodMapping
 from omopcloudetl.core.models.source_rows import SourceRows
 from omopcloudetl.core.models.visits import VisitsMapping
 
-KeyPath = tuple[str, ...]
+KeyPath = tuple[str | int, ...]
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 """What YAML's parser counts as the end of a line."""
 _ALIAS = re.compile(r"\s*:\s*\*[^\s,\]}]+")
@@ -63,6 +64,24 @@ _VISIT_KEYS = {
     "end_datetime": "end",
 }
 """Column of the stage of visits → the key of the mapping that makes it; all others are made by the policy."""
+
+
+_DEATH_KEYS: dict[str, str] = {
+    "person_id": "person",
+    "death_date": "date",
+    "death_datetime": "date",
+    "death_type_concept_id": "type_concept_id",
+}
+"""Column of the stage of deaths → the key of a source that makes it; the cause makes the others."""
+
+
+def rule_paths(model: Mapping, column: str) -> tuple[KeyPath, ...]:
+    """The keys of the rules that make a column of the mapping's stage, one for each source that says it."""
+    if not isinstance(model, DeathMapping):
+        return (rule_path(model, column),)
+    key = _DEATH_KEYS.get(column, "cause")
+    says = [(i, source) for i, source in enumerate(model.sources) if key in source.model_fields_set]
+    return tuple(("sources", i, key) for i, source in says if source.says == "death" or key in {"person", "cause"})
 
 
 def rule_path(model: Mapping, column: str) -> KeyPath:
@@ -111,6 +130,9 @@ def rows_of(model: Mapping, table: str) -> tuple[str, ...]:
             found.append("rows whose code has no concept")
     if isinstance(model, SourceRows) and model.where is not None:
         found.append(f"only where {model.where}")
+    if isinstance(model, DeathMapping):
+        of_source = [(next(iter(source.from_.values()), "its source"), source.where) for source in model.sources]
+        found += [f"of {name} only where {where}" for name, where in of_source if where is not None]
     return tuple(found)
 
 
@@ -125,11 +147,11 @@ class RuleTexts:
         """The rule at a path, or that of its nearest parent that the file holds."""
         position = document.at_key(*path)
         text = self._text(document.file, position.line, position.column)
-        return Rule(".".join(path), document.file, position.line, text)
+        return Rule(".".join(map(str, path)), document.file, position.line, text)
 
-    def of_mapping(self, loaded: LoadedMapping, column: str) -> Rule:
-        """The rule that makes a column of the mapping's stage."""
-        return self.rule(loaded.document, rule_path(loaded.model, column))
+    def of_mapping(self, loaded: LoadedMapping, column: str) -> tuple[Rule, ...]:
+        """The rules that make a column of the mapping's stage: one, or one of each source."""
+        return tuple(self.rule(loaded.document, path) for path in rule_paths(loaded.model, column))
 
     def _text(self, file: str, line: int, start: int) -> str:
         lines, pairs = self._read(file)

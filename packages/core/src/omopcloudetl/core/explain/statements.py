@@ -11,6 +11,8 @@ from omopcloudetl.core.compiler.columns import owner
 from omopcloudetl.core.plan import CompiledWorkflowPlan, SqlStep, Statement
 
 CODES, KEYS, EVENTS, INPUTS = "work.codes_", "work.key_", "work.event_", "work.inputs_"
+OF_SOURCE = " of source "
+"""Between a column and the number of the source that it is of, where a mapping has several."""
 _WRITES = (exp.Insert, exp.Update, exp.Merge, exp.Create)
 
 
@@ -133,7 +135,7 @@ def _with_events(columns: dict[str, exp.Expr], rows: exp.Query) -> dict[str, exp
 def _columns_of_rows(query: exp.Query) -> dict[str, exp.Expr]:
     """Column → expression in the query that makes a stage's rows, where there are others around it."""
     rows = _rows_within(query)
-    return {} if rows is query else _with_events({node.alias_or_name: node for node in rows.selects}, rows)
+    return {} if rows is query else _with_events(_columns_of(rows), rows)
 
 
 def _made_as(node: exp.Expr) -> exp.Expr:
@@ -143,6 +145,22 @@ def _made_as(node: exp.Expr) -> exp.Expr:
         node = _inside(value)[0]
         value = node.unalias()
     return node
+
+
+def _columns_of(query: exp.Query) -> dict[str, exp.Expr]:
+    """Column → expression; what a further source makes of the same column is `<column> of source 2` and so on."""
+    if not isinstance(query, exp.Union):
+        return {node.alias_or_name: node for node in query.selects}
+    found: dict[str, exp.Expr] = {}
+    selects: list[exp.Query] = [query]
+    while isinstance(selects[0], exp.Union):
+        selects[:1] = [selects[0].this, selects[0].expression]
+    for number, select in enumerate(selects, start=1):
+        for node in select.selects:
+            value, name = node.unalias(), node.alias_or_name
+            if not (isinstance(value, exp.Cast) and isinstance(value.this, exp.Null)):
+                found[name if number == 1 else f"{name}{OF_SOURCE}{number}"] = node
+    return found
 
 
 def target_of(tree: exp.Expr) -> str | None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from omopcloudetl.core.models.death import DeathMapping
 from omopcloudetl.core.models.eras import ConditionEraMapping, DoseEraMapping, DrugEraMapping
 from omopcloudetl.core.models.observation_period import ObservationPeriodMapping
 from omopcloudetl.core.models.payer_plan_period import PayerPlanPeriodMapping
@@ -22,6 +23,7 @@ DerivedMapping = (
     | ConditionEraMapping
     | DrugEraMapping
     | DoseEraMapping
+    | DeathMapping
     | PayerPlanPeriodMapping
     | VisitsMapping
 )

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from omopcloudetl.core.models.base import HELP, LogicalTable, Name, Sql, StrictModel, with_kind
 from omopcloudetl.core.models.derived import DerivedDefinition, DerivedMapping
 from omopcloudetl.core.models.source_rows import SourceRows
-from omopcloudetl.core.models.values import ColumnValue, Key, Vocabulary
+from omopcloudetl.core.models.values import CodeLookup, ColumnValue, Key, Vocabulary
 
 
 class TableMapping(SourceRows):
@@ -25,19 +25,6 @@ class TableMapping(SourceRows):
     """Field of the CDM table → its value; every required field must be there."""
     on_duplicate_key: Literal["quarantine", "merge"] = "quarantine"
     """Rows that share the key beyond the first: set aside with a reason, or taken as the same entity."""
-
-
-class CodeLookup(StrictModel):
-    """A code of the source and the vocabulary it belongs to."""
-
-    code: Sql
-    """The code as the source has it."""
-    vocabulary: Vocabulary
-    """Where the code is looked up, also among your own in `source_to_concept_map`."""
-    domain: str | None = None
-    """Only standard concepts of this domain."""
-    name: Sql | None = None
-    """What the source calls the code, for those who map it: `omopcloudetl vocab coverage` shows it."""
 
 
 class EventValue(StrictModel):

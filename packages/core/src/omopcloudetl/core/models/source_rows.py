@@ -28,8 +28,8 @@ def _one_table(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
-class SourceRows(MappingBase):
-    """The rows of the source that a mapping accounts for."""
+class RowsOfTable(StrictModel):
+    """Rows of one table, with what is joined to each and which of them are left out."""
 
     from_: Annotated[dict[Name, LogicalTable], Field(alias="from"), AfterValidator(_one_table)] = {}
     """One alias and the table whose rows this mapping accounts for; without it the mapping makes one row."""
@@ -37,5 +37,10 @@ class SourceRows(MappingBase):
     """Alias → a further table; always a left join."""
     where: Sql | None = None
     """Rows for which this is not true are left out on purpose, and counted in the ledger."""
+
+
+class SourceRows(MappingBase, RowsOfTable):
+    """The rows of the source that a mapping accounts for."""
+
     too_long: TooLong | None = None
     """A text that is longer than its field is cut, quarantines its row, or stops the run; else as the project says."""

@@ -172,3 +172,16 @@ Vocabulary = Annotated[
 ]
 
 ConceptValue.model_rebuild()
+
+
+class CodeLookup(StrictModel):
+    """A code of the source and the vocabulary it belongs to."""
+
+    code: Sql
+    """The code as the source has it."""
+    vocabulary: Vocabulary
+    """Where the code is looked up, also among your own in `source_to_concept_map`."""
+    domain: str | None = None
+    """Only standard concepts of this domain."""
+    name: Sql | None = None
+    """What the source calls the code, for those who map it: `omopcloudetl vocab coverage` shows it."""

@@ -152,7 +152,7 @@ def payer_plan_period(
     end = day(builder, END, scope.parse(model.end, "end"), last=True)
     values = [person, start, end, *further_columns(builder, table, model.columns, {"person_id", START, END})]
     keys = builder.key_columns(model.key, "key")
-    too_long = TooLongTexts.of(builder, table, values)
+    too_long = TooLongTexts.of(compilation, model.too_long, table, values)
     backwards = exp.LT(this=end.node.copy(), expression=start.node.copy())
     others = [(backwards, trees.text(f"{END}: before the start")), *too_long.reasons(values)]
     required = [FieldValue(ID, _any_of_key(keys)), *(v for v in values if table.by_name[v.name].required)]

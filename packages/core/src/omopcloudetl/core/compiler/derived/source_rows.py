@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlglot import exp
@@ -16,6 +16,7 @@ from omopcloudetl.core.compiler.text_lengths import TextLimit
 from omopcloudetl.core.compiler.too_long import text_limits, too_long_check, too_long_counts, too_long_reasons
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.files.project_loader import LoadedMapping
+from omopcloudetl.core.models.base import TooLong
 from omopcloudetl.core.specification.models import CdmTable
 
 
@@ -87,15 +88,20 @@ class TooLongTexts:
     limits: tuple[TextLimit, ...]
 
     @classmethod
-    def of(cls, builder: StageBuilder, table: CdmTable, values: Sequence[FieldValue]) -> TooLongTexts:
-        """As the mapping says, or else the project."""
-        policy = builder.scope.rows.too_long or builder.compilation.project.config.too_long
-        return cls(policy, text_limits(table, {value.name: value for value in values}))
+    def of(
+        cls, compilation: Compilation, own: TooLong | None, table: CdmTable, values: Iterable[FieldValue]
+    ) -> TooLongTexts:
+        """As the mapping says, or else the project; several values of a field are one column of the stage."""
+        limits: dict[TextLimit, None] = {}
+        for value in values:
+            limits |= dict.fromkeys(text_limits(table, {value.name: value}))
+        return cls(own or compilation.project.config.too_long, tuple(limits))
 
     def reasons(self, values: Sequence[FieldValue]) -> list[tuple[exp.Expr, exp.Expr]]:
         """Why rows are set aside."""
         by_name = {value.name: value for value in values}
-        return too_long_reasons(self.limits, by_name) if self.policy == "quarantine" else []
+        limits = [limit for limit in self.limits if limit.column in by_name]
+        return too_long_reasons(limits, by_name) if self.policy == "quarantine" else []
 
     def checks(self, builder: StageBuilder, place: Position) -> list[DraftStatement]:
         """What stops the run."""

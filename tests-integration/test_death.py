@@ -173,6 +173,24 @@ def test_the_last_of_several_causes_counts(etl: Etl) -> None:
     assert deaths(ran, "cause_concept_id, cause_source_concept_id") == [("0", "0")]
 
 
+def test_rows_that_are_set_aside_keep_their_content_if_asked_for(etl: Etl) -> None:
+    """Each with the columns of its own source."""
+    source = {
+        "patients": patients("a"),
+        "registry": registry(("ghost", "2020")),
+        "hospital": hospital(("1", "a", "")),
+        "diagnoses": [{"stay": "", "code": ""}],
+        "certificates": certificates(("a", "2020", "A")),
+    }
+    write = "write: full, keep_quarantined_rows: true"
+    ran = etl.write([BORN_IN_JUNE, DEATHS], source, vocabulary=VOCABULARY, write=write).run()
+    kept = ran.query("SELECT source_table, source_row FROM work.quarantine ORDER BY source_table")
+    assert kept == [
+        ("source.hospital", '{"id":"1","person":"a","date":null,"left":null}'),
+        ("source.registry", '{"person":"ghost","date":"2020"}'),
+    ]
+
+
 # -- laws
 
 a_person = st.sampled_from(["a", "b", "ghost"])

@@ -172,3 +172,27 @@ def test_custom_concepts_are_concepts(etl: Etl) -> None:
     devices = ran.query("SELECT device_concept_id, device_source_concept_id FROM cdm.device_exposure")
     assert devices == [(last, 2_000_000_001)]
     assert concepts(ran) == [("ours", 2_000_000_002, 2_000_000_003)]
+
+
+def test_a_result_has_its_sign_and_its_range(etl: Etl) -> None:
+    """As the docs have it: `<0.5` is the number 0.5, less than it, with the value as delivered beside it."""
+    lab = """value: {number: "ltrim(e.result, '<>=')", source: e.result}
+columns:
+  measurement:
+    operator_concept_id:
+      value_map: regexp_extract(e.result, '^[<>]=?')
+      map: {"<": 4171756, "<=": 4171754, ">": 4172704, ">=": 4171755}
+    range_low: e.normal_from
+    range_high: e.normal_to
+"""
+    day = ("p1", "enzymes", "2020-01-02")
+    limits = {"normal_from": "1", "normal_to": "2.5"}
+    rows = [row | {"result": r} | limits for row, r in zip(events(day, day, day), ["<0.5", ">=7", "3"], strict=True)]
+    source = {"patients": patients("p1"), "events": rows}
+    ran = etl.write([PERSON, EVENT + lab], source, vocabulary=VOCABULARY).run()
+    fields = "value_as_number, operator_concept_id, value_source_value, range_low, range_high"
+    assert ran.query(f"SELECT {fields} FROM cdm.measurement ORDER BY 1") == [
+        (0.5, 4171756, "<0.5", 1.0, 2.5),
+        (3.0, None, "3", 1.0, 2.5),
+        (7.0, 4171755, ">=7", 1.0, 2.5),
+    ]

@@ -201,6 +201,25 @@ def test_only_the_mapping_that_is_tested_must_be_right(root: Path) -> None:
         with_tests(root, "visits", "  - {name: a, expect: {cdm.visit_occurrence: []}}\n")
 
 
+@pytest.mark.parametrize(
+    ("test", "message"),
+    [
+        ("given: {source.event: []}", r"no table source.event that the workflow knows"),
+        ("given: {work.events: []}", r"no table work.events that the workflow knows"),
+        ("given: {source.events: [{codes: 1}]}", r"source.events has no column 'codes'"),
+        ("unknown: {persons: p1}", r"'persons' is no table"),
+    ],
+    ids=["source", "work", "column", "entity"],
+)
+def test_what_a_test_names_must_be_there(root: Path, test: str, message: str) -> None:
+    """Mistakes of a test are told before any test runs, with their place."""
+    with pytest.raises(ProjectError, match=message) as caught:
+        with_tests(root, "events", f"  - {{name: a, {test}, expect: {{cdm.observation: []}}}}\n")
+    assert {(found.position.file, found.position.line) for found in caught.value.diagnostics} == {
+        ("mappings/events.yaml", 12)
+    }
+
+
 def test_tests_leave_nothing_to_each_other(root: Path) -> None:
     """Every test begins with empty tables."""
     expect = "expect: {cdm.person: [{person_id: 1, person_source_value: p2}]}"

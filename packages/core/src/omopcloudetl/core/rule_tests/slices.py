@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TypeVar
 
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, declared_sources, text_tables
 from omopcloudetl.core.compiler.constants import check_constant_concepts
@@ -109,6 +110,9 @@ class SliceCompilation(Compilation):
         return found
 
 
+Kind = TypeVar("Kind", bound=Compilation)
+
+
 @dataclass
 class Slicer:
     """Compiles mappings of one project, each alone."""
@@ -141,7 +145,7 @@ class Slicer:
     def slice(self, loaded: LoadedMapping) -> Slice | None:
         """Compile one mapping; None where it, or one of its tests, is wrong."""
         self._check_tests(loaded)
-        compilation = self._compilation(_alone(self.project, loaded))
+        compilation = self._compilation(SliceCompilation, _alone(self.project, loaded))
         check_constant_concepts(compilation)
         mapping = compile_mapping(compilation, loaded)
         if mapping is not None:
@@ -164,12 +168,12 @@ class Slicer:
 
     def _check_tests(self, loaded: LoadedMapping) -> None:
         """What its tests name must be there: in the whole project, not in what is compiled of it."""
-        whole = self._compilation(replace(self.project, mappings=(loaded,)))
+        whole = self._compilation(Compilation, replace(self.project, mappings=(loaded,)))
         check_rule_tests(whole)
         self.problems += whole.problems
 
-    def _compilation(self, project: LoadedProject) -> SliceCompilation:
-        found = SliceCompilation(project, self.specification, self.generator, self.sources, self.texts, self.concepts)
+    def _compilation(self, kind: type[Kind], project: LoadedProject) -> Kind:
+        found = kind(project, self.specification, self.generator, self.sources, self.texts, self.concepts)
         found.entities.update(self.everything.entities)
         found.events.update(self.everything.events)
         found.event_tables.update(self.everything.event_tables)

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from omopcloudetl.core.models.cost import CostMapping, CostPolicy
 from omopcloudetl.core.models.death import DeathMapping, DeathPolicy, DeathSource
 from omopcloudetl.core.models.eras import (
     ConditionEraMapping,
@@ -118,6 +119,8 @@ MAPPINGS = Page(
         Section("Dose era policy", DoseEraPolicy, ("policy",), level=3),
         Section("Derived: payer_plan_period", PayerPlanPeriodMapping, without=SourceRows, note=OF_SOURCE_ROWS),
         Section("Policy of payer plan periods", PayerPlanPeriodPolicy, ("policy",), level=3),
+        Section("Derived: cost", CostMapping, without=SourceRows, note=OF_SOURCE_ROWS),
+        Section("Cost policy", CostPolicy, ("policy",), level=3),
         Section("Codes", CodeLookup, ("concept",), level=3),
         Section("Values", EventValue, ("value",), level=3, note="A bare text is the `text`."),
         Section("Rule tests", RuleTest, ("tests", 0), note="[Rule tests](../rule-tests.md) explains them."),

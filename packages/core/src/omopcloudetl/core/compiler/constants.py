@@ -9,6 +9,7 @@ from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.event_mapping import event_fields
 from omopcloudetl.core.compiler.stage import AnyColumnValue
 from omopcloudetl.core.errors import Position
+from omopcloudetl.core.models.cost import CostMapping
 from omopcloudetl.core.models.death import DeathMapping
 from omopcloudetl.core.models.mapping import EventMapping, TableMapping
 from omopcloudetl.core.models.mapping import Mapping as AnyMapping
@@ -43,7 +44,7 @@ def _columns(compilation: Compilation, model: AnyMapping) -> Iterator[tuple[CdmF
                 columns = {"death_type_concept_id": source.type_concept_id}
                 for field, value, _ in _columns_of_table(compilation, model.builder, columns):
                     yield field, value, ("sources", i, "type_concept_id")
-        case PayerPlanPeriodMapping():
+        case PayerPlanPeriodMapping() | CostMapping():
             yield from _columns_of_table(compilation, model.builder, model.columns)
         case EventMapping():
             yield from _columns_of_event(compilation, model)

@@ -14,6 +14,7 @@ from omopcloudetl.core.compiler.lookups import DOMAIN_TABLES, OTHER_DOMAINS
 from omopcloudetl.core.explain.model import Rule
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.files.yaml_document import YamlDocument
+from omopcloudetl.core.models.cost import CostMapping
 from omopcloudetl.core.models.death import DeathMapping
 from omopcloudetl.core.models.mapping import EventMapping, Mapping, TableMapping
 from omopcloudetl.core.models.payer_plan_period import PayerPlanPeriodMapping
@@ -66,6 +67,14 @@ _VISIT_KEYS = {
 """Column of the stage of visits → the key of the mapping that makes it; all others are made by the policy."""
 
 
+_COST_KEYS: dict[str, KeyPath] = {
+    "cost_event_id": ("prices",),
+    "cost_domain_id": ("prices",),
+    "payer_plan_period_id": ("date",),
+}
+"""Column of the stage of costs → the key of the mapping that makes it."""
+
+
 _DEATH_KEYS: dict[str, str] = {
     "person_id": "person",
     "death_date": "date",
@@ -97,6 +106,8 @@ def rule_path(model: Mapping, column: str) -> KeyPath:
             if column == "value_as_concept_id" and model.value is None:
                 return ("concept",)
             return ("columns", table, name) if is_extra else _EVENT_KEYS.get(column, (column,))
+        case CostMapping():
+            return _COST_KEYS.get(column, ("columns", column))
         case PayerPlanPeriodMapping():
             return _PERIOD_KEYS.get(column, ("columns", column))
         case _:
@@ -112,7 +123,7 @@ def id_path(model: Mapping, field: str) -> KeyPath:
     """The keys of what the rows of a mapping are numbered by."""
     if isinstance(model, TableMapping) and field in model.columns:
         return ("columns", field)
-    has_key = isinstance(model, TableMapping | EventMapping | PayerPlanPeriodMapping | VisitsMapping)
+    has_key = isinstance(model, TableMapping | EventMapping | PayerPlanPeriodMapping | VisitsMapping | CostMapping)
     return ("key",) if has_key else ("builder",)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from omopcloudetl.core.models.cost import CostMapping
 from omopcloudetl.core.models.death import DeathMapping
 from omopcloudetl.core.models.eras import ConditionEraMapping, DoseEraMapping, DrugEraMapping
 from omopcloudetl.core.models.observation_period import ObservationPeriodMapping
@@ -25,6 +26,7 @@ DerivedMapping = (
     | DoseEraMapping
     | DeathMapping
     | PayerPlanPeriodMapping
+    | CostMapping
     | VisitsMapping
 )
 """A mapping of any builder."""

@@ -6,6 +6,7 @@ from typing import assert_never
 
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.derived.condition_era import condition_era
+from omopcloudetl.core.compiler.derived.cost import cost
 from omopcloudetl.core.compiler.derived.death import death
 from omopcloudetl.core.compiler.derived.dose_era import dose_era
 from omopcloudetl.core.compiler.derived.drug_era import drug_era
@@ -14,6 +15,7 @@ from omopcloudetl.core.compiler.derived.payer_plan_period import payer_plan_peri
 from omopcloudetl.core.compiler.derived.visits import visits
 from omopcloudetl.core.compiler.staged import CompiledMapping
 from omopcloudetl.core.files.project_loader import LoadedMapping
+from omopcloudetl.core.models.cost import CostMapping
 from omopcloudetl.core.models.death import DeathMapping
 from omopcloudetl.core.models.derived import DerivedMapping
 from omopcloudetl.core.models.eras import ConditionEraMapping, DoseEraMapping, DrugEraMapping
@@ -40,6 +42,8 @@ def derived_mapping(compilation: Compilation, loaded: LoadedMapping, model: Deri
             return death(compilation, loaded, model)
         case PayerPlanPeriodMapping():
             return payer_plan_period(compilation, loaded, model)
+        case CostMapping():
+            return cost(compilation, loaded, model)
         case VisitsMapping():
             return visits(compilation, loaded, model)
         case _:

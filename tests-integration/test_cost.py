@@ -1,0 +1,143 @@
+"""The builder `cost`: prices of events and visits, each once."""
+
+from pathlib import Path
+
+import pytest
+from small_project import EVENT, PERSON, Etl, Ran, Vocabulary, patients
+
+COSTS = """
+name: costs
+kind: derived
+builder: cost
+from: {e: source.events}
+key: [e.patient, e.code, e.start]
+prices: {event: events, key: [e.patient, e.code, e.start], pair: true}
+person: e.patient
+date: e.start
+columns: {cost_type_concept_id: 32810, total_cost: e.price}
+"""
+PERIODS = """
+name: periods
+kind: derived
+builder: payer_plan_period
+from: {i: source.insurance}
+key: [i.patient, i.first]
+person: i.patient
+start: i.first
+end: i.last
+"""
+VISITS = """
+name: visits
+kind: table
+target: cdm.visit_occurrence
+from: {e: source.events}
+on_duplicate_key: merge
+columns:
+  visit_occurrence_id: {id: [e.patient, e.start]}
+  person_id: {reference: person, key: e.patient}
+  visit_concept_id: 0
+  visit_start_date: e.start
+  visit_end_date: e.start
+  visit_type_concept_id: 32827
+"""
+VISIT_COSTS = """
+name: visit_costs
+kind: derived
+builder: cost
+from: {e: source.events}
+key: [e.patient, e.code, e.start]
+prices: {reference: visit_occurrence, key: [e.patient, e.start]}
+columns: {cost_type_concept_id: 32810, total_cost: e.price}
+policy: {several: POLICY}
+"""
+INSURANCE = [
+    {"patient": "p1", "first": "2020-01-01", "last": "2020-01-31"},
+    {"patient": "p1", "first": "2020-03-01", "last": "2020-03-31"},
+    {"patient": "p2", "first": "2019-01-01", "last": "2029-12-31"},
+]
+ROWS = [
+    ("p1", "two", "2020-01-01", "10.10"),
+    ("p1", "two", "2020-01-01", "20.20"),
+    ("p1", "one", "2020-01-31", "0.1"),
+    ("p1", "one", "2020-02-01", "0.2"),
+    ("p1", "none", "2020-03-31", "0.3"),
+    ("p1", "one", "2020-04-01", ""),
+    ("p9", "one", "2020-01-01", "7"),
+]
+
+
+def write(folder: Path, rows: list[tuple[str, str, str, str]], *more: str, write: str = "write: full") -> Etl:
+    """A project of events with prices, and two standard concepts for one code."""
+    vocabulary = Vocabulary().concept(11, "a").concept(12, "b").concept(13, "one")
+    vocabulary.concept(10, "two", standard=False).maps(10, 11).maps(10, 12)
+    events = [dict(zip(("patient", "code", "start", "price"), row, strict=True)) for row in rows]
+    source = {"patients": patients("p1", "p2"), "events": events, "insurance": INSURANCE}
+    return Etl(folder).write([PERSON, EVENT, PERIODS, *more], source, vocabulary=vocabulary, write=write)
+
+
+def costs(ran: Ran) -> list[tuple[object, ...]]:
+    """Domain, concept and start of what is priced, its price, and the first day of the plan."""
+    return ran.query("""
+        select cost_domain_id, condition_concept_id, condition_start_date::text, total_cost,
+          payer_plan_period_start_date::text
+        from cdm.cost left join (
+          select condition_occurrence_id id, condition_concept_id, condition_start_date, 'Condition' domain_id
+          from cdm.condition_occurrence union all
+          select observation_id, observation_concept_id, observation_date, 'Observation' from cdm.observation
+        ) on id = cost_event_id and domain_id = cost_domain_id
+        left join cdm.payer_plan_period using (payer_plan_period_id) order by 3, 4""")
+
+
+def test_an_event_is_priced_once_with_the_plan_of_its_day(tmp_path: Path) -> None:
+    """A code with two concepts has one price; a row without an event is set aside, and the first and last day count."""
+    ran = write(tmp_path, ROWS, COSTS).run()
+    assert costs(ran) == [
+        ("Condition", 11, "2020-01-01", 10.1, "2020-01-01"),
+        ("Condition", 11, "2020-01-01", 20.2, "2020-01-01"),
+        ("Condition", 13, "2020-01-31", 0.1, "2020-01-01"),
+        ("Condition", 13, "2020-02-01", 0.2, None),
+        ("Observation", 0, "2020-03-31", 0.3, "2020-03-01"),
+        ("Condition", 13, "2020-04-01", None, None),
+    ]
+    assert ran.ledger("costs") == {
+        ("source", None): 7,
+        ("written", "cost"): 6,
+        ("quarantined", "cost_event_id: unknown events"): 1,
+    }
+    assert ran.query("select count(distinct (cost_domain_id, cost_event_id)), count(*) from cdm.cost") == [(6, 6)]
+
+
+@pytest.mark.parametrize(("policy", "prices"), [("sum", [30.3, 0.3]), ("keep", [10.1, 20.2, 0.1, 0.2])])
+def test_rows_of_one_visit_are_added_up_or_kept(tmp_path: Path, policy: str, prices: list[float]) -> None:
+    """By default a visit has one price; decimals are added exactly, and nothing is lost either way."""
+    rows = [
+        ("p1", "x", "2020-01-01", "10.10"),
+        ("p1", "y", "2020-01-01", "20.20"),
+        ("p2", "x", "2020-01-02", "0.1"),
+        ("p2", "y", "2020-01-02", "0.2"),
+    ]
+    ran = write(tmp_path, rows, VISITS, VISIT_COSTS.replace("POLICY", policy)).run()
+    found = ran.query("select cost_domain_id, total_cost from cdm.cost order by cost_event_id, 2")
+    assert found == [("Visit", price) for price in prices]
+    merged = {("merged", "priced together with another row"): 2} if policy == "sum" else {}
+    assert ran.ledger("visit_costs") == {("source", None): 4, ("written", "cost"): len(prices), **merged}
+
+
+@pytest.mark.parametrize("mode", ["write: full", "write: merge", "write: append_new"])
+def test_costs_are_the_same_again_and_in_any_order(tmp_path: Path, mode: str) -> None:
+    """A second run over shuffled rows changes no row and no id."""
+    query = "select * from cdm.cost order by all"
+    first = write(tmp_path, ROWS, COSTS, write=mode).run().query(query)
+    again = write(tmp_path, ROWS[::-1], COSTS, write=mode).run().query(query)
+    assert len(first) == 6
+    assert first == again
+
+
+def test_costs_that_are_merged_stay_and_keep_their_ids(tmp_path: Path) -> None:
+    """Of a delivery in two parts every price is there once, and those of the first part have their ids."""
+    merge = "write: merge, deletes: keep"
+    query = "select cost_id, total_cost from cdm.cost order by 1"
+    first = write(tmp_path, ROWS[:3], COSTS, write=merge).run().query(query)
+    both = write(tmp_path, ROWS[3:6], COSTS, write=merge).run().query(query)
+    assert both[: len(first)] == first
+    assert len(both) == 6

@@ -8,7 +8,7 @@ of concept 262; encounters of one day are one visit); THEMIS issue 13 (for an en
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sqlglot import exp
@@ -34,6 +34,7 @@ from omopcloudetl.core.compiler.staged import (
 from omopcloudetl.core.compiler.text_lengths import TextLimit
 from omopcloudetl.core.compiler.too_long import text_limits, too_long_check, too_long_counts, too_long_reasons
 from omopcloudetl.core.files.project_loader import LoadedMapping
+from omopcloudetl.core.models.values import EventReferenceValue
 from omopcloudetl.core.models.visits import NOT_GIVEN, VisitsMapping
 from omopcloudetl.core.specification.models import CdmTable
 
@@ -101,17 +102,19 @@ def visits(compilation: Compilation, loaded: LoadedMapping, model: VisitsMapping
     policy = model.too_long or compilation.project.config.too_long
     too_long = too_long_reasons(limits[1], values) if policy == "quarantine" else []
     required = [_key_value(keys), *(values[name] for name in ("person_id", "start_date", "type_concept_id"))]
+    constants = {} if keeps else _constants(model, values)
+    carried = [value for value in values.values() if value.name not in constants]
     rows = builder.rows(
         [
             *keys,
-            *(trees.named(value.node, value.name) for value in values.values()),
+            *(trees.named(value.node, value.name) for value in carried),
             trees.named(builder.reason(required, too_long), "row_reason"),
         ]
     )
-    encounters = _with_fates(rows, [key.alias for key in keys], list(values))
+    encounters = _with_fates(rows, [key.alias for key in keys], [value.name for value in carried])
     counts = too_long_counts(builder.table, limits[1], _written(), by_target=False) if policy == "error" else ()
     checks = too_long_check(model.name, counts, scope.at("name"))
-    _add_stage(builder, loaded, model, encounters, checks)
+    _add_stage(builder, loaded, model, encounters, constants, checks)
     contributions = tuple(c.limited(cut if policy == "truncate" else ()) for c, cut in zip(made, limits, strict=True))
     staged = StagedMapping(loaded, scope, builder, len(keys), False, contributions)
     return DerivedRows(loaded, contributions, _entries(builder), frozenset({*scope.reads, builder.table}), staged)
@@ -122,15 +125,19 @@ def _add_stage(
     loaded: LoadedMapping,
     model: VisitsMapping,
     encounters: exp.Select,
+    constants: Mapping[str, exp.Expr],
     checks: Sequence[DraftStatement],
 ) -> None:
     """Add the step that groups the encounters, or those that are known with them."""
     compilation, stage = builder.compilation, f"work.stage_{builder.name}"
     keys = [f"key_{i}" for i in range(1, len(model.key) + 1)]
-    columns = [*keys, *_TYPES, *(kept_column(encounters) if builder.table == stage else [])]
+    columns = [*keys, *(name for name in _TYPES if name not in constants)]
     of_last = [name for name in _DISCHARGED if getattr(model, name) != NOT_GIVEN]
     if builder.table == stage:
+        columns += kept_column(encounters)
         groups = encounter_groups(model.policy, encounters, keys, columns, of_last)
+        for name, value in constants.items():
+            groups.append("expressions", trees.named(value, name))
         compilation.steps.append(stage_step(compilation, loaded, builder, groups, checks=checks))
         return
     step = stage_step(compilation, loaded, builder, encounters, checks=checks)
@@ -209,7 +216,19 @@ def _times(builder: StageBuilder, name: str, sql: str | None) -> list[FieldValue
 
 def _optional(builder: StageBuilder, name: str, value: AnyColumnValue) -> FieldValue:
     type_ = "integer" if name.endswith("_id") else "varchar(50)"
+    if isinstance(value, EventReferenceValue):
+        message = f"{name} is found before visits are grouped, and the ids of events only after them"
+        place = builder.scope.at(name, "event")
+        builder.compilation.problem("late-reference", message, place, help="fill it in another way")
+        value = NOT_GIVEN
     return builder.value(name, value, type_, name, required=False)
+
+
+def _constants(model: VisitsMapping, values: Mapping[str, FieldValue]) -> dict[str, exp.Expr]:
+    """What is the same for every encounter, and need not go through every window."""
+    given = [name for name in _DISCHARGED if getattr(model, name) != NOT_GIVEN]
+    names = ("type_concept_id", "provider_id", "care_site_id", *_ADMITTED, *_DISCHARGED)
+    return {n: values[n].node for n in names if n not in given and values[n].node.find(exp.Column) is None}
 
 
 def _key_value(keys: Sequence[exp.Expr]) -> FieldValue:

@@ -1,0 +1,584 @@
+-- stage_visits: stage the rows of the mapping visits
+
+-- rows of visits, typed and resolved
+CREATE OR REPLACE TABLE "work"."stage_visits" AS
+WITH "rows" AS (
+  SELECT
+    "rows"."key_1",
+    "rows"."key_2",
+    "rows"."person_id",
+    "rows"."source_value",
+    "rows"."start_date",
+    "rows"."start_datetime",
+    CASE
+      WHEN "rows"."end_datetime" > "rows"."start_datetime"
+      THEN "rows"."end_date"
+      ELSE "rows"."start_date"
+    END AS "end_date",
+    CASE
+      WHEN "rows"."end_datetime" > "rows"."start_datetime"
+      THEN "rows"."end_datetime"
+      ELSE "rows"."start_datetime"
+    END AS "end_datetime",
+    "rows"."discharged_to_source_value",
+    "rows"."row_reason",
+    CASE
+      WHEN NOT "rows"."row_reason" IS NULL
+      THEN 'quarantined'
+      WHEN ROW_NUMBER() OVER (
+        PARTITION BY "rows"."key_1", "rows"."key_2", "rows"."row_reason" IS NULL
+        ORDER BY "rows"."person_id", "rows"."source_value", "rows"."start_date", "rows"."start_datetime", "rows"."end_date", "rows"."end_datetime", "rows"."discharged_to_source_value"
+      ) = 1
+      THEN 'written'
+      ELSE 'quarantined'
+    END AS "row_fate"
+  FROM (
+    SELECT
+      "e"."patient" AS "key_1",
+      "e"."code" AS "key_2",
+      "person_key"."person_id" AS "person_id",
+      "e"."system" AS "source_value",
+      TRY_CAST(TRY_CAST("e"."start" AS TIMESTAMP) AS DATE) AS "start_date",
+      TRY_CAST("e"."start" AS TIMESTAMP) AS "start_datetime",
+      TRY_CAST(TRY_CAST("e"."stop" AS TIMESTAMP) AS DATE) AS "end_date",
+      TRY_CAST(TRY_CAST(TRY_CAST("e"."stop" AS TIMESTAMP) AS DATE) AS TIMESTAMP) AS "end_datetime",
+      "e"."place" AS "discharged_to_source_value",
+      CASE
+        WHEN COALESCE("e"."patient", "e"."code") IS NULL
+        THEN 'key: missing'
+        WHEN "person_key"."person_id" IS NULL AND NOT "e"."patient" IS NULL
+        THEN 'person_id: unknown person'
+        WHEN "person_key"."person_id" IS NULL
+        THEN 'person_id: missing'
+        WHEN TRY_CAST(TRY_CAST("e"."start" AS TIMESTAMP) AS DATE) IS NULL
+        AND (
+          NOT "e"."start" IS NULL AND TRY_CAST("e"."start" AS TIMESTAMP) IS NULL
+        )
+        THEN 'start_date: unreadable'
+        WHEN TRY_CAST(TRY_CAST("e"."start" AS TIMESTAMP) AS DATE) IS NULL
+        THEN 'start_date: missing'
+      END AS "row_reason"
+    FROM "source"."events" AS "e"
+    LEFT JOIN "work"."key_person" AS "person_key"
+      ON "person_key"."key_1" = "e"."patient"
+  ) AS "rows"
+), "numbered" AS (
+  SELECT
+    "key_1",
+    "key_2",
+    "person_id",
+    "source_value",
+    "start_date",
+    "start_datetime",
+    "end_date",
+    "end_datetime",
+    "discharged_to_source_value",
+    "row_reason",
+    "row_fate",
+    CASE "source_value"
+      WHEN 'inpatient'
+      THEN 9201
+      WHEN 'nursing'
+      THEN 42898160
+      WHEN 'emergency'
+      THEN 9203
+      WHEN 'ambulatory'
+      THEN 9202
+      ELSE 0
+    END AS "concept_id",
+    CASE WHEN "row_fate" = 'written' THEN "person_id" END AS "of_person",
+    ROW_NUMBER() OVER (
+      PARTITION BY CASE WHEN "row_fate" = 'written' THEN "person_id" END
+      ORDER BY "start_datetime", "end_datetime", "key_1", "key_2"
+    ) AS "encounter_number"
+  FROM "rows"
+), "marked" AS (
+  SELECT
+    "of_person",
+    "encounter_number",
+    "start_date",
+    "end_date",
+    "end_datetime",
+    "concept_id",
+    CASE
+      WHEN "source_value" = 'inpatient'
+      THEN 1
+      WHEN "source_value" = 'nursing'
+      THEN 2
+    END AS "class_rank",
+    COALESCE("source_value" IN ('inpatient', 'nursing'), FALSE)
+    OR "end_date" > "start_date" AS "is_stay",
+    COALESCE("source_value" IN ('emergency'), FALSE) AS "is_emergency",
+    COALESCE("source_value" IN ('ambulatory', 'emergency'), FALSE) AS "is_by_day"
+  FROM "numbered"
+  WHERE
+    "row_fate" = 'written'
+), "reached" AS (
+  SELECT
+    "of_person",
+    "encounter_number",
+    "start_date",
+    "end_date",
+    "end_datetime",
+    "concept_id",
+    "class_rank",
+    "is_stay",
+    "is_emergency",
+    "is_by_day",
+    MAX(CASE WHEN "is_stay" THEN "end_date" END) OVER (
+      PARTITION BY "of_person"
+      ORDER BY "encounter_number"
+      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    ) AS "reached_date"
+  FROM "marked"
+), "opened" AS (
+  SELECT
+    "of_person",
+    "encounter_number",
+    "start_date",
+    "end_date",
+    "end_datetime",
+    "concept_id",
+    "class_rank",
+    "is_stay",
+    "is_emergency",
+    "is_by_day",
+    "is_stay"
+    AND NOT COALESCE(DATE_DIFF('DAY', "reached_date", "start_date") <= 1, FALSE) AS "opens"
+  FROM "reached"
+), "placed" AS (
+  SELECT
+    "of_person",
+    "encounter_number",
+    "start_date",
+    "end_date",
+    "end_datetime",
+    "concept_id",
+    "class_rank",
+    "is_stay",
+    "is_emergency",
+    "is_by_day",
+    COUNT(CASE WHEN "opens" THEN 1 END) OVER (
+      PARTITION BY "of_person"
+      ORDER BY "encounter_number"
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS "stay_number",
+    MIN(CASE WHEN "opens" THEN "start_date" END) OVER (
+      PARTITION BY "of_person"
+      ORDER BY "encounter_number"
+      ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
+    ) AS "next_stay_date"
+  FROM "opened"
+), "stays" AS (
+  SELECT
+    "of_person",
+    "stay_number",
+    MIN("start_date") AS "first_date",
+    MAX("end_date") AS "last_date",
+    MIN("class_rank") AS "class_rank"
+  FROM "placed"
+  WHERE
+    "is_stay"
+  GROUP BY
+    "of_person",
+    "stay_number"
+), "parts" AS (
+  SELECT
+    "placed"."of_person",
+    "placed"."encounter_number",
+    "placed"."end_datetime",
+    "stays"."class_rank",
+    CASE
+      WHEN "placed"."is_emergency" AND "placed"."start_date" = "stays"."first_date"
+      THEN 1
+      ELSE 0
+    END AS "is_emergency",
+    CASE
+      WHEN NOT "stays"."stay_number" IS NULL
+      THEN -1
+      WHEN "placed"."is_by_day"
+      THEN "placed"."concept_id"
+      ELSE -2
+    END AS "visit_kind",
+    CASE
+      WHEN NOT "stays"."stay_number" IS NULL
+      THEN "stays"."stay_number"
+      WHEN "placed"."is_by_day"
+      THEN DATE_DIFF('DAY', CAST('1970-01-01' AS DATE), "placed"."start_date")
+      ELSE "placed"."encounter_number"
+    END AS "visit_part"
+  FROM "placed"
+  LEFT JOIN "stays"
+    ON "stays"."of_person" = "placed"."of_person"
+    AND "stays"."stay_number" = CASE
+      WHEN NOT "placed"."is_stay" AND "placed"."next_stay_date" = "placed"."start_date"
+      THEN "placed"."stay_number" + 1
+      ELSE "placed"."stay_number"
+    END
+    AND "placed"."end_date" <= "stays"."last_date"
+), "ended" AS (
+  SELECT
+    "of_person",
+    "encounter_number",
+    "end_datetime",
+    "class_rank",
+    "is_emergency",
+    "visit_kind",
+    "visit_part",
+    ROW_NUMBER() OVER (
+      PARTITION BY "of_person", "visit_kind", "visit_part"
+      ORDER BY "end_datetime" DESC, "encounter_number" DESC
+    ) AS "from_last"
+  FROM "parts"
+), "visits" AS (
+  SELECT
+    "of_person",
+    "visit_kind",
+    "visit_part",
+    MIN("encounter_number") AS "visit_number",
+    MAX("end_datetime") AS "visit_end_datetime",
+    MAX("class_rank") AS "class_rank",
+    MAX("is_emergency") AS "is_emergency",
+    MAX(CASE WHEN "from_last" = 1 THEN "encounter_number" END) AS "last_number"
+  FROM "ended"
+  GROUP BY
+    "of_person",
+    "visit_kind",
+    "visit_part"
+)
+SELECT
+  "numbered"."key_1",
+  "numbered"."key_2",
+  "numbered"."person_id",
+  "numbered"."source_value",
+  "numbered"."start_date",
+  "numbered"."start_datetime",
+  "numbered"."end_date",
+  "numbered"."end_datetime",
+  "numbered"."discharged_to_source_value",
+  "numbered"."row_reason",
+  "numbered"."row_fate",
+  "numbered"."concept_id",
+  "numbered"."encounter_number",
+  "visits"."visit_number",
+  CASE
+    WHEN "visits"."visit_kind" = -1
+    THEN CASE
+      WHEN "visits"."class_rank" = 2
+      THEN 42898160
+      ELSE CASE WHEN "visits"."is_emergency" = 1 THEN 262 ELSE 9201 END
+    END
+    ELSE "numbered"."concept_id"
+  END AS "visit_concept_id",
+  CASE
+    WHEN "visits"."class_rank" = 1
+    THEN 'inpatient'
+    WHEN "visits"."class_rank" = 2
+    THEN 'nursing'
+    ELSE "numbered"."source_value"
+  END AS "visit_source_value",
+  CAST("visits"."visit_end_datetime" AS DATE) AS "visit_end_date",
+  "visits"."visit_end_datetime",
+  "last"."discharged_to_source_value" AS "visit_discharged_to_source_value",
+  32827 AS "type_concept_id",
+  CAST(NULL AS BIGINT) AS "provider_id",
+  CAST(NULL AS BIGINT) AS "care_site_id",
+  CAST(NULL AS INT) AS "admitted_from_concept_id",
+  CAST(NULL AS TEXT) AS "admitted_from_source_value",
+  CAST(NULL AS INT) AS "discharged_to_concept_id"
+FROM "numbered"
+LEFT JOIN "parts"
+  ON "parts"."of_person" = "numbered"."of_person"
+  AND "parts"."encounter_number" = "numbered"."encounter_number"
+LEFT JOIN "visits"
+  ON "visits"."of_person" = "parts"."of_person"
+  AND "visits"."visit_kind" = "parts"."visit_kind"
+  AND "visits"."visit_part" = "parts"."visit_part"
+LEFT JOIN "numbered" AS "last"
+  ON "last"."of_person" = "visits"."of_person"
+  AND "last"."encounter_number" = "visits"."last_number";
+
+-- write_visit_occurrence: write cdm.visit_occurrence from visits
+
+-- ids of visit_occurrence: a registry that only grows
+CREATE TABLE IF NOT EXISTS "work"."registry_visit_occurrence" (
+  "visit_occurrence_id" BIGINT NOT NULL,
+  "key_1" TEXT,
+  "key_2" TEXT
+);
+
+-- the natural key of cdm.visit_occurrence has more or fewer parts than when its ids were given; give it back the old ones, or begin anew with other ids: empty cdm.visit_occurrence and drop work.registry_visit_occurrence and work.key_visit_occurrence
+SELECT
+  "visit_occurrence_id",
+  "key_1",
+  "key_2"
+FROM "work"."registry_visit_occurrence"
+WHERE
+  FALSE
+UNION ALL
+SELECT
+  *
+FROM "work"."registry_visit_occurrence"
+WHERE
+  FALSE;
+
+-- new keys get the next ids, in the order of the keys
+INSERT INTO "work"."registry_visit_occurrence" (
+  "visit_occurrence_id",
+  "key_1",
+  "key_2"
+)
+SELECT
+  (
+    SELECT
+      COALESCE(MAX("visit_occurrence_id"), 0)
+    FROM "work"."registry_visit_occurrence"
+  ) + ROW_NUMBER() OVER (ORDER BY "present"."key_1", "present"."key_2"),
+  "present"."key_1",
+  "present"."key_2"
+FROM (
+  SELECT
+    "stage"."key_1",
+    "stage"."key_2"
+  FROM "work"."stage_visits" AS "stage"
+  WHERE
+    "stage"."row_fate" = 'written'
+    AND "stage"."encounter_number" = "stage"."visit_number"
+    AND NOT EXISTS(
+      SELECT
+        1
+      FROM (
+        SELECT
+          "stage"."person_id",
+          "stage"."visit_number"
+        FROM "work"."stage_visits" AS "stage"
+        JOIN "work"."registry_visit_occurrence" AS "registry"
+          ON "registry"."key_1" IS NOT DISTINCT FROM "stage"."key_1"
+          AND "registry"."key_2" IS NOT DISTINCT FROM "stage"."key_2"
+        WHERE
+          "stage"."row_fate" = 'written'
+        GROUP BY
+          "stage"."person_id",
+          "stage"."visit_number"
+      ) AS "registered"
+      WHERE
+        "registered"."person_id" = "stage"."person_id"
+        AND "registered"."visit_number" = "stage"."visit_number"
+    )
+) AS "present"
+WHERE
+  NOT EXISTS(
+    SELECT
+      1
+    FROM "work"."registry_visit_occurrence" AS "registry"
+    WHERE
+      "registry"."key_1" IS NOT DISTINCT FROM "present"."key_1"
+      AND "registry"."key_2" IS NOT DISTINCT FROM "present"."key_2"
+  );
+
+-- the keys of this run, with the ids of their groups
+CREATE OR REPLACE TABLE "work"."key_visit_occurrence" AS
+SELECT
+  "registered"."visit_occurrence_id",
+  "stage"."key_1",
+  "stage"."key_2"
+FROM "work"."stage_visits" AS "stage"
+JOIN (
+  SELECT
+    "stage"."person_id",
+    "stage"."visit_number",
+    MIN("registry"."visit_occurrence_id") AS "visit_occurrence_id"
+  FROM "work"."stage_visits" AS "stage"
+  JOIN "work"."registry_visit_occurrence" AS "registry"
+    ON "registry"."key_1" IS NOT DISTINCT FROM "stage"."key_1"
+    AND "registry"."key_2" IS NOT DISTINCT FROM "stage"."key_2"
+  WHERE
+    "stage"."row_fate" = 'written'
+  GROUP BY
+    "stage"."person_id",
+    "stage"."visit_number"
+) AS "registered"
+  ON "registered"."person_id" = "stage"."person_id"
+  AND "registered"."visit_number" = "stage"."visit_number"
+WHERE
+  "stage"."row_fate" = 'written';
+
+-- cdm.visit_occurrence becomes the union of its mappings
+DELETE FROM "cdm"."visit_occurrence";
+
+-- cdm.visit_occurrence becomes the union of its mappings
+INSERT INTO "cdm"."visit_occurrence" (
+  "visit_occurrence_id",
+  "person_id",
+  "visit_concept_id",
+  "visit_start_date",
+  "visit_start_datetime",
+  "visit_end_date",
+  "visit_end_datetime",
+  "visit_type_concept_id",
+  "provider_id",
+  "care_site_id",
+  "visit_source_value",
+  "discharged_to_source_value",
+  "preceding_visit_occurrence_id"
+)
+SELECT
+  "present"."visit_occurrence_id" AS "visit_occurrence_id",
+  "stage"."person_id" AS "person_id",
+  "stage"."visit_concept_id" AS "visit_concept_id",
+  "stage"."start_date" AS "visit_start_date",
+  "stage"."start_datetime" AS "visit_start_datetime",
+  "stage"."visit_end_date" AS "visit_end_date",
+  "stage"."visit_end_datetime" AS "visit_end_datetime",
+  "stage"."type_concept_id" AS "visit_type_concept_id",
+  "stage"."provider_id" AS "provider_id",
+  "stage"."care_site_id" AS "care_site_id",
+  LEFT("stage"."visit_source_value", 50) AS "visit_source_value",
+  LEFT("stage"."visit_discharged_to_source_value", 50) AS "discharged_to_source_value",
+  LAG("present"."visit_occurrence_id") OVER (PARTITION BY "stage"."person_id" ORDER BY "stage"."encounter_number") AS "preceding_visit_occurrence_id"
+FROM "work"."stage_visits" AS "stage"
+JOIN "work"."key_visit_occurrence" AS "present"
+  ON "present"."key_1" IS NOT DISTINCT FROM "stage"."key_1"
+  AND "present"."key_2" IS NOT DISTINCT FROM "stage"."key_2"
+WHERE
+  "stage"."row_fate" = 'written'
+  AND "stage"."encounter_number" = "stage"."visit_number";
+
+-- cdm.visit_occurrence has rows with the same visit_occurrence_id
+SELECT
+  "visit_occurrence_id",
+  COUNT(*) AS "row_count"
+FROM "cdm"."visit_occurrence"
+GROUP BY
+  "visit_occurrence_id"
+HAVING
+  COUNT(*) > 1;
+
+-- write_visit_detail: write cdm.visit_detail from visits
+
+-- ids of visit_detail: a registry that only grows
+CREATE TABLE IF NOT EXISTS "work"."registry_visit_detail" (
+  "visit_detail_id" BIGINT NOT NULL,
+  "key_1" TEXT,
+  "key_2" TEXT
+);
+
+-- the natural key of cdm.visit_detail has more or fewer parts than when its ids were given; give it back the old ones, or begin anew with other ids: empty cdm.visit_detail and drop work.registry_visit_detail and work.key_visit_detail
+SELECT
+  "visit_detail_id",
+  "key_1",
+  "key_2"
+FROM "work"."registry_visit_detail"
+WHERE
+  FALSE
+UNION ALL
+SELECT
+  *
+FROM "work"."registry_visit_detail"
+WHERE
+  FALSE;
+
+-- new keys get the next ids, in the order of the keys
+INSERT INTO "work"."registry_visit_detail" (
+  "visit_detail_id",
+  "key_1",
+  "key_2"
+)
+SELECT
+  (
+    SELECT
+      COALESCE(MAX("visit_detail_id"), 0)
+    FROM "work"."registry_visit_detail"
+  ) + ROW_NUMBER() OVER (ORDER BY "present"."key_1", "present"."key_2"),
+  "present"."key_1",
+  "present"."key_2"
+FROM (
+  SELECT DISTINCT
+    "stage"."key_1",
+    "stage"."key_2"
+  FROM "work"."stage_visits" AS "stage"
+  WHERE
+    "stage"."row_fate" = 'written'
+) AS "present"
+WHERE
+  NOT EXISTS(
+    SELECT
+      1
+    FROM "work"."registry_visit_detail" AS "registry"
+    WHERE
+      "registry"."key_1" IS NOT DISTINCT FROM "present"."key_1"
+      AND "registry"."key_2" IS NOT DISTINCT FROM "present"."key_2"
+  );
+
+-- the keys of this run, with their ids
+CREATE OR REPLACE TABLE "work"."key_visit_detail" AS
+SELECT
+  "registry"."visit_detail_id",
+  "registry"."key_1",
+  "registry"."key_2"
+FROM (
+  SELECT DISTINCT
+    "stage"."key_1",
+    "stage"."key_2"
+  FROM "work"."stage_visits" AS "stage"
+  WHERE
+    "stage"."row_fate" = 'written'
+) AS "present"
+JOIN "work"."registry_visit_detail" AS "registry"
+  ON "registry"."key_1" IS NOT DISTINCT FROM "present"."key_1"
+  AND "registry"."key_2" IS NOT DISTINCT FROM "present"."key_2";
+
+-- cdm.visit_detail becomes the union of its mappings
+DELETE FROM "cdm"."visit_detail";
+
+-- cdm.visit_detail becomes the union of its mappings
+INSERT INTO "cdm"."visit_detail" (
+  "visit_detail_id",
+  "person_id",
+  "visit_detail_concept_id",
+  "visit_detail_start_date",
+  "visit_detail_start_datetime",
+  "visit_detail_end_date",
+  "visit_detail_end_datetime",
+  "visit_detail_type_concept_id",
+  "provider_id",
+  "care_site_id",
+  "visit_detail_source_value",
+  "discharged_to_source_value",
+  "preceding_visit_detail_id",
+  "visit_occurrence_id"
+)
+SELECT
+  "present"."visit_detail_id" AS "visit_detail_id",
+  "stage"."person_id" AS "person_id",
+  "stage"."concept_id" AS "visit_detail_concept_id",
+  "stage"."start_date" AS "visit_detail_start_date",
+  "stage"."start_datetime" AS "visit_detail_start_datetime",
+  "stage"."end_date" AS "visit_detail_end_date",
+  "stage"."end_datetime" AS "visit_detail_end_datetime",
+  "stage"."type_concept_id" AS "visit_detail_type_concept_id",
+  "stage"."provider_id" AS "provider_id",
+  "stage"."care_site_id" AS "care_site_id",
+  LEFT("stage"."source_value", 50) AS "visit_detail_source_value",
+  LEFT("stage"."discharged_to_source_value", 50) AS "discharged_to_source_value",
+  LAG("present"."visit_detail_id") OVER (PARTITION BY "stage"."person_id" ORDER BY "stage"."encounter_number") AS "preceding_visit_detail_id",
+  "visit"."visit_occurrence_id" AS "visit_occurrence_id"
+FROM "work"."stage_visits" AS "stage"
+JOIN "work"."key_visit_detail" AS "present"
+  ON "present"."key_1" IS NOT DISTINCT FROM "stage"."key_1"
+  AND "present"."key_2" IS NOT DISTINCT FROM "stage"."key_2"
+JOIN "work"."key_visit_occurrence" AS "visit"
+  ON "visit"."key_1" IS NOT DISTINCT FROM "stage"."key_1"
+  AND "visit"."key_2" IS NOT DISTINCT FROM "stage"."key_2"
+WHERE
+  "stage"."row_fate" = 'written';
+
+-- cdm.visit_detail has rows with the same visit_detail_id
+SELECT
+  "visit_detail_id",
+  COUNT(*) AS "row_count"
+FROM "cdm"."visit_detail"
+GROUP BY
+  "visit_detail_id"
+HAVING
+  COUNT(*) > 1;

@@ -1,0 +1,664 @@
+-- stage_visits: stage the rows of the mapping visits
+
+-- rows of visits, typed and resolved
+CREATE OR REPLACE TABLE "work"."delivered_visits" AS
+SELECT
+  "rows"."key_1",
+  "rows"."person_id",
+  "rows"."source_value",
+  "rows"."type_concept_id",
+  "rows"."provider_id",
+  "rows"."care_site_id",
+  "rows"."start_date",
+  "rows"."start_datetime",
+  CASE
+    WHEN "rows"."end_datetime" > "rows"."start_datetime"
+    THEN "rows"."end_date"
+    ELSE "rows"."start_date"
+  END AS "end_date",
+  CASE
+    WHEN "rows"."end_datetime" > "rows"."start_datetime"
+    THEN "rows"."end_datetime"
+    ELSE "rows"."start_datetime"
+  END AS "end_datetime",
+  "rows"."admitted_from_concept_id",
+  "rows"."admitted_from_source_value",
+  "rows"."discharged_to_concept_id",
+  "rows"."discharged_to_source_value",
+  "rows"."row_reason",
+  CASE
+    WHEN NOT "rows"."row_reason" IS NULL
+    THEN 'quarantined'
+    WHEN ROW_NUMBER() OVER (
+      PARTITION BY "rows"."key_1", "rows"."row_reason" IS NULL
+      ORDER BY "rows"."person_id", "rows"."source_value", "rows"."type_concept_id", "rows"."provider_id", "rows"."care_site_id", "rows"."start_date", "rows"."start_datetime", "rows"."end_date", "rows"."end_datetime", "rows"."admitted_from_concept_id", "rows"."admitted_from_source_value", "rows"."discharged_to_concept_id", "rows"."discharged_to_source_value"
+    ) = 1
+    THEN 'written'
+    ELSE 'quarantined'
+  END AS "row_fate"
+FROM (
+  SELECT
+    "e"."code" AS "key_1",
+    "person_key"."person_id" AS "person_id",
+    "e"."system" AS "source_value",
+    32827 AS "type_concept_id",
+    CAST(NULL AS BIGINT) AS "provider_id",
+    CAST(NULL AS BIGINT) AS "care_site_id",
+    TRY_CAST(TRY_CAST("e"."start" AS TIMESTAMP) AS DATE) AS "start_date",
+    TRY_CAST("e"."start" AS TIMESTAMP) AS "start_datetime",
+    CAST(NULL AS DATE) AS "end_date",
+    CAST(NULL AS TIMESTAMP) AS "end_datetime",
+    CAST(NULL AS INT) AS "admitted_from_concept_id",
+    CAST(NULL AS TEXT) AS "admitted_from_source_value",
+    CAST(NULL AS INT) AS "discharged_to_concept_id",
+    CAST(NULL AS TEXT) AS "discharged_to_source_value",
+    CASE
+      WHEN "e"."code" IS NULL
+      THEN 'key: missing'
+      WHEN "person_key"."person_id" IS NULL AND NOT "e"."patient" IS NULL
+      THEN 'person_id: unknown person'
+      WHEN "person_key"."person_id" IS NULL
+      THEN 'person_id: missing'
+      WHEN TRY_CAST(TRY_CAST("e"."start" AS TIMESTAMP) AS DATE) IS NULL
+      AND (
+        NOT "e"."start" IS NULL AND TRY_CAST("e"."start" AS TIMESTAMP) IS NULL
+      )
+      THEN 'start_date: unreadable'
+      WHEN TRY_CAST(TRY_CAST("e"."start" AS TIMESTAMP) AS DATE) IS NULL
+      THEN 'start_date: missing'
+    END AS "row_reason"
+  FROM "source"."events" AS "e"
+  LEFT JOIN "work"."key_person" AS "person_key"
+    ON "person_key"."key_1" = "e"."patient"
+  WHERE
+    NOT "e"."unit" IS NULL
+) AS "rows";
+
+-- keys that visits leaves out
+CREATE OR REPLACE TABLE "work"."excluded_visits" AS
+SELECT DISTINCT
+  "e"."code" AS "key_1"
+FROM "source"."events" AS "e"
+WHERE
+  NOT COALESCE((
+    NOT "e"."unit" IS NULL
+  ), FALSE);
+
+-- encounters of earlier deliveries
+CREATE TABLE IF NOT EXISTS "work"."stage_visits" (
+  "key_1" TEXT,
+  "person_id" BIGINT,
+  "source_value" TEXT,
+  "type_concept_id" INT,
+  "provider_id" BIGINT,
+  "care_site_id" BIGINT,
+  "start_date" DATE,
+  "start_datetime" TIMESTAMP,
+  "end_date" DATE,
+  "end_datetime" TIMESTAMP,
+  "admitted_from_concept_id" INT,
+  "admitted_from_source_value" TEXT,
+  "discharged_to_concept_id" INT,
+  "discharged_to_source_value" TEXT,
+  "row_reason" TEXT,
+  "row_fate" TEXT
+);
+
+-- work.stage_visits is not of encounters, as another mapping of this name has made it; run the mapping once with `write: full` from the complete source
+SELECT
+  "known"."key_1",
+  "known"."person_id",
+  "known"."source_value",
+  "known"."type_concept_id",
+  "known"."provider_id",
+  "known"."care_site_id",
+  "known"."start_date",
+  "known"."start_datetime",
+  "known"."end_date",
+  "known"."end_datetime",
+  "known"."admitted_from_concept_id",
+  "known"."admitted_from_source_value",
+  "known"."discharged_to_concept_id",
+  "known"."discharged_to_source_value",
+  "known"."row_reason",
+  "known"."row_fate"
+FROM "work"."stage_visits" AS "known"
+WHERE
+  FALSE;
+
+-- encounters of visits, of this delivery and of earlier ones
+CREATE OR REPLACE TABLE "work"."known_visits" AS
+SELECT
+  "delivered"."key_1",
+  "delivered"."person_id",
+  "delivered"."source_value",
+  "delivered"."type_concept_id",
+  "delivered"."provider_id",
+  "delivered"."care_site_id",
+  "delivered"."start_date",
+  "delivered"."start_datetime",
+  "delivered"."end_date",
+  "delivered"."end_datetime",
+  "delivered"."admitted_from_concept_id",
+  "delivered"."admitted_from_source_value",
+  "delivered"."discharged_to_concept_id",
+  "delivered"."discharged_to_source_value",
+  "delivered"."row_reason",
+  "delivered"."row_fate",
+  TRUE AS "is_delivered"
+FROM "work"."delivered_visits" AS "delivered"
+UNION ALL
+SELECT
+  "known"."key_1",
+  "known"."person_id",
+  "known"."source_value",
+  "known"."type_concept_id",
+  "known"."provider_id",
+  "known"."care_site_id",
+  "known"."start_date",
+  "known"."start_datetime",
+  "known"."end_date",
+  "known"."end_datetime",
+  "known"."admitted_from_concept_id",
+  "known"."admitted_from_source_value",
+  "known"."discharged_to_concept_id",
+  "known"."discharged_to_source_value",
+  "known"."row_reason",
+  "known"."row_fate",
+  FALSE AS "is_delivered"
+FROM "work"."stage_visits" AS "known"
+WHERE
+  "known"."row_fate" = 'written'
+  AND NOT EXISTS(
+    SELECT
+      1
+    FROM "work"."delivered_visits" AS "seen"
+    WHERE
+      "seen"."key_1" = "known"."key_1"
+  )
+  AND NOT EXISTS(
+    SELECT
+      1
+    FROM "work"."excluded_visits" AS "seen"
+    WHERE
+      "seen"."key_1" = "known"."key_1"
+  );
+
+-- rows of visits, typed, resolved and grouped
+CREATE OR REPLACE TABLE "work"."stage_visits" AS
+WITH "rows" AS (
+  SELECT
+    "rows"."key_1",
+    "rows"."person_id",
+    "rows"."source_value",
+    "rows"."type_concept_id",
+    "rows"."provider_id",
+    "rows"."care_site_id",
+    "rows"."start_date",
+    "rows"."start_datetime",
+    "rows"."end_date",
+    "rows"."end_datetime",
+    "rows"."admitted_from_concept_id",
+    "rows"."admitted_from_source_value",
+    "rows"."discharged_to_concept_id",
+    "rows"."discharged_to_source_value",
+    "rows"."is_delivered",
+    "rows"."row_reason",
+    "rows"."row_fate"
+  FROM "work"."known_visits" AS "rows"
+), "numbered" AS (
+  SELECT
+    "key_1",
+    "person_id",
+    "source_value",
+    "type_concept_id",
+    "provider_id",
+    "care_site_id",
+    "start_date",
+    "start_datetime",
+    "end_date",
+    "end_datetime",
+    "admitted_from_concept_id",
+    "admitted_from_source_value",
+    "discharged_to_concept_id",
+    "discharged_to_source_value",
+    "is_delivered",
+    "row_reason",
+    "row_fate",
+    CASE "source_value" WHEN 'ambulatory' THEN 9202 ELSE 0 END AS "concept_id",
+    CASE WHEN "row_fate" = 'written' THEN "person_id" END AS "of_person",
+    ROW_NUMBER() OVER (
+      PARTITION BY CASE WHEN "row_fate" = 'written' THEN "person_id" END
+      ORDER BY "start_datetime", "end_datetime", "key_1"
+    ) AS "encounter_number"
+  FROM "rows"
+), "marked" AS (
+  SELECT
+    "of_person",
+    "encounter_number",
+    "start_date",
+    "end_date",
+    "end_datetime",
+    "concept_id",
+    CAST(NULL AS INT) AS "class_rank",
+    FALSE OR "end_date" > "start_date" AS "is_stay",
+    FALSE AS "is_emergency",
+    FALSE AS "is_by_day"
+  FROM "numbered"
+  WHERE
+    "row_fate" = 'written'
+), "reached" AS (
+  SELECT
+    "of_person",
+    "encounter_number",
+    "start_date",
+    "end_date",
+    "end_datetime",
+    "concept_id",
+    "class_rank",
+    "is_stay",
+    "is_emergency",
+    "is_by_day",
+    MAX(CASE WHEN "is_stay" THEN "end_date" END) OVER (
+      PARTITION BY "of_person"
+      ORDER BY "encounter_number"
+      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    ) AS "reached_date"
+  FROM "marked"
+), "opened" AS (
+  SELECT
+    "of_person",
+    "encounter_number",
+    "start_date",
+    "end_date",
+    "end_datetime",
+    "concept_id",
+    "class_rank",
+    "is_stay",
+    "is_emergency",
+    "is_by_day",
+    "is_stay"
+    AND NOT COALESCE(DATE_DIFF('DAY', "reached_date", "start_date") <= 1, FALSE) AS "opens"
+  FROM "reached"
+), "placed" AS (
+  SELECT
+    "of_person",
+    "encounter_number",
+    "start_date",
+    "end_date",
+    "end_datetime",
+    "concept_id",
+    "class_rank",
+    "is_stay",
+    "is_emergency",
+    "is_by_day",
+    COUNT(CASE WHEN "opens" THEN 1 END) OVER (
+      PARTITION BY "of_person"
+      ORDER BY "encounter_number"
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS "stay_number",
+    MIN(CASE WHEN "opens" THEN "start_date" END) OVER (
+      PARTITION BY "of_person"
+      ORDER BY "encounter_number"
+      ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
+    ) AS "next_stay_date"
+  FROM "opened"
+), "stays" AS (
+  SELECT
+    "of_person",
+    "stay_number",
+    MIN("start_date") AS "first_date",
+    MAX("end_date") AS "last_date",
+    MIN("class_rank") AS "class_rank"
+  FROM "placed"
+  WHERE
+    "is_stay"
+  GROUP BY
+    "of_person",
+    "stay_number"
+), "parts" AS (
+  SELECT
+    "placed"."of_person",
+    "placed"."encounter_number",
+    "placed"."end_datetime",
+    "stays"."class_rank",
+    CASE
+      WHEN "placed"."is_emergency" AND "placed"."start_date" = "stays"."first_date"
+      THEN 1
+      ELSE 0
+    END AS "is_emergency",
+    CASE
+      WHEN NOT "stays"."stay_number" IS NULL
+      THEN -1
+      WHEN "placed"."is_by_day"
+      THEN "placed"."concept_id"
+      ELSE -2
+    END AS "visit_kind",
+    CASE
+      WHEN NOT "stays"."stay_number" IS NULL
+      THEN "stays"."stay_number"
+      WHEN "placed"."is_by_day"
+      THEN DATE_DIFF('DAY', CAST('1970-01-01' AS DATE), "placed"."start_date")
+      ELSE "placed"."encounter_number"
+    END AS "visit_part"
+  FROM "placed"
+  LEFT JOIN "stays"
+    ON "stays"."of_person" = "placed"."of_person"
+    AND "stays"."stay_number" = CASE
+      WHEN NOT "placed"."is_stay" AND "placed"."next_stay_date" = "placed"."start_date"
+      THEN "placed"."stay_number" + 1
+      ELSE "placed"."stay_number"
+    END
+    AND "placed"."end_date" <= "stays"."last_date"
+), "visits" AS (
+  SELECT
+    "of_person",
+    "visit_kind",
+    "visit_part",
+    MIN("encounter_number") AS "visit_number",
+    MAX("end_datetime") AS "visit_end_datetime",
+    MAX("class_rank") AS "class_rank",
+    MAX("is_emergency") AS "is_emergency"
+  FROM "parts"
+  GROUP BY
+    "of_person",
+    "visit_kind",
+    "visit_part"
+)
+SELECT
+  "numbered"."key_1",
+  "numbered"."person_id",
+  "numbered"."source_value",
+  "numbered"."type_concept_id",
+  "numbered"."provider_id",
+  "numbered"."care_site_id",
+  "numbered"."start_date",
+  "numbered"."start_datetime",
+  "numbered"."end_date",
+  "numbered"."end_datetime",
+  "numbered"."admitted_from_concept_id",
+  "numbered"."admitted_from_source_value",
+  "numbered"."discharged_to_concept_id",
+  "numbered"."discharged_to_source_value",
+  "numbered"."is_delivered",
+  "numbered"."row_reason",
+  "numbered"."row_fate",
+  "numbered"."concept_id",
+  "numbered"."encounter_number",
+  "visits"."visit_number",
+  CASE
+    WHEN "visits"."visit_kind" = -1
+    THEN CASE WHEN "visits"."is_emergency" = 1 THEN 262 ELSE 9201 END
+    ELSE "numbered"."concept_id"
+  END AS "visit_concept_id",
+  "numbered"."source_value" AS "visit_source_value",
+  CAST("visits"."visit_end_datetime" AS DATE) AS "visit_end_date",
+  "visits"."visit_end_datetime"
+FROM "numbered"
+LEFT JOIN "parts"
+  ON "parts"."of_person" = "numbered"."of_person"
+  AND "parts"."encounter_number" = "numbered"."encounter_number"
+LEFT JOIN "visits"
+  ON "visits"."of_person" = "parts"."of_person"
+  AND "visits"."visit_kind" = "parts"."visit_kind"
+  AND "visits"."visit_part" = "parts"."visit_part";
+
+-- write_visit_occurrence: write cdm.visit_occurrence from visits
+
+-- ids of visit_occurrence: a registry that only grows
+CREATE TABLE IF NOT EXISTS "work"."registry_visit_occurrence" (
+  "visit_occurrence_id" BIGINT NOT NULL,
+  "key_1" TEXT
+);
+
+-- the natural key of cdm.visit_occurrence has more or fewer parts than when its ids were given; give it back the old ones, or begin anew with other ids: empty cdm.visit_occurrence and drop work.registry_visit_occurrence and work.key_visit_occurrence
+SELECT
+  "visit_occurrence_id",
+  "key_1"
+FROM "work"."registry_visit_occurrence"
+WHERE
+  FALSE
+UNION ALL
+SELECT
+  *
+FROM "work"."registry_visit_occurrence"
+WHERE
+  FALSE;
+
+-- new keys get the next ids, in the order of the keys
+INSERT INTO "work"."registry_visit_occurrence" (
+  "visit_occurrence_id",
+  "key_1"
+)
+SELECT
+  (
+    SELECT
+      COALESCE(MAX("visit_occurrence_id"), 0)
+    FROM "work"."registry_visit_occurrence"
+  ) + ROW_NUMBER() OVER (ORDER BY "present"."key_1"),
+  "present"."key_1"
+FROM (
+  SELECT
+    "stage"."key_1"
+  FROM "work"."stage_visits" AS "stage"
+  WHERE
+    "stage"."row_fate" = 'written'
+    AND "stage"."encounter_number" = "stage"."visit_number"
+    AND NOT EXISTS(
+      SELECT
+        1
+      FROM (
+        SELECT
+          "stage"."person_id",
+          "stage"."visit_number"
+        FROM "work"."stage_visits" AS "stage"
+        JOIN "work"."registry_visit_occurrence" AS "registry"
+          ON "registry"."key_1" = "stage"."key_1"
+        WHERE
+          "stage"."row_fate" = 'written'
+        GROUP BY
+          "stage"."person_id",
+          "stage"."visit_number"
+      ) AS "registered"
+      WHERE
+        "registered"."person_id" = "stage"."person_id"
+        AND "registered"."visit_number" = "stage"."visit_number"
+    )
+) AS "present"
+WHERE
+  NOT EXISTS(
+    SELECT
+      1
+    FROM "work"."registry_visit_occurrence" AS "registry"
+    WHERE
+      "registry"."key_1" = "present"."key_1"
+  );
+
+-- the keys of this run, with the ids of their groups
+CREATE OR REPLACE TABLE "work"."key_visit_occurrence" AS
+SELECT
+  "registered"."visit_occurrence_id",
+  "stage"."key_1"
+FROM "work"."stage_visits" AS "stage"
+JOIN (
+  SELECT
+    "stage"."person_id",
+    "stage"."visit_number",
+    MIN("registry"."visit_occurrence_id") AS "visit_occurrence_id"
+  FROM "work"."stage_visits" AS "stage"
+  JOIN "work"."registry_visit_occurrence" AS "registry"
+    ON "registry"."key_1" = "stage"."key_1"
+  WHERE
+    "stage"."row_fate" = 'written'
+  GROUP BY
+    "stage"."person_id",
+    "stage"."visit_number"
+) AS "registered"
+  ON "registered"."person_id" = "stage"."person_id"
+  AND "registered"."visit_number" = "stage"."visit_number"
+WHERE
+  "stage"."row_fate" = 'written';
+
+-- cdm.visit_occurrence becomes the union of its mappings
+DELETE FROM "cdm"."visit_occurrence";
+
+-- cdm.visit_occurrence becomes the union of its mappings
+INSERT INTO "cdm"."visit_occurrence" (
+  "visit_occurrence_id",
+  "person_id",
+  "visit_concept_id",
+  "visit_start_date",
+  "visit_start_datetime",
+  "visit_end_date",
+  "visit_end_datetime",
+  "visit_type_concept_id",
+  "provider_id",
+  "care_site_id",
+  "visit_source_value",
+  "preceding_visit_occurrence_id"
+)
+SELECT
+  "present"."visit_occurrence_id" AS "visit_occurrence_id",
+  "stage"."person_id" AS "person_id",
+  "stage"."visit_concept_id" AS "visit_concept_id",
+  "stage"."start_date" AS "visit_start_date",
+  "stage"."start_datetime" AS "visit_start_datetime",
+  "stage"."visit_end_date" AS "visit_end_date",
+  "stage"."visit_end_datetime" AS "visit_end_datetime",
+  "stage"."type_concept_id" AS "visit_type_concept_id",
+  "stage"."provider_id" AS "provider_id",
+  "stage"."care_site_id" AS "care_site_id",
+  LEFT("stage"."visit_source_value", 50) AS "visit_source_value",
+  LAG("present"."visit_occurrence_id") OVER (PARTITION BY "stage"."person_id" ORDER BY "stage"."encounter_number") AS "preceding_visit_occurrence_id"
+FROM "work"."stage_visits" AS "stage"
+JOIN "work"."key_visit_occurrence" AS "present"
+  ON "present"."key_1" = "stage"."key_1"
+WHERE
+  "stage"."row_fate" = 'written'
+  AND "stage"."encounter_number" = "stage"."visit_number";
+
+-- cdm.visit_occurrence has rows with the same visit_occurrence_id
+SELECT
+  "visit_occurrence_id",
+  COUNT(*) AS "row_count"
+FROM "cdm"."visit_occurrence"
+GROUP BY
+  "visit_occurrence_id"
+HAVING
+  COUNT(*) > 1;
+
+-- write_visit_detail: write cdm.visit_detail from visits
+
+-- ids of visit_detail: a registry that only grows
+CREATE TABLE IF NOT EXISTS "work"."registry_visit_detail" (
+  "visit_detail_id" BIGINT NOT NULL,
+  "key_1" TEXT
+);
+
+-- the natural key of cdm.visit_detail has more or fewer parts than when its ids were given; give it back the old ones, or begin anew with other ids: empty cdm.visit_detail and drop work.registry_visit_detail and work.key_visit_detail
+SELECT
+  "visit_detail_id",
+  "key_1"
+FROM "work"."registry_visit_detail"
+WHERE
+  FALSE
+UNION ALL
+SELECT
+  *
+FROM "work"."registry_visit_detail"
+WHERE
+  FALSE;
+
+-- new keys get the next ids, in the order of the keys
+INSERT INTO "work"."registry_visit_detail" (
+  "visit_detail_id",
+  "key_1"
+)
+SELECT
+  (
+    SELECT
+      COALESCE(MAX("visit_detail_id"), 0)
+    FROM "work"."registry_visit_detail"
+  ) + ROW_NUMBER() OVER (ORDER BY "present"."key_1"),
+  "present"."key_1"
+FROM (
+  SELECT DISTINCT
+    "stage"."key_1"
+  FROM "work"."stage_visits" AS "stage"
+  WHERE
+    "stage"."row_fate" = 'written'
+) AS "present"
+WHERE
+  NOT EXISTS(
+    SELECT
+      1
+    FROM "work"."registry_visit_detail" AS "registry"
+    WHERE
+      "registry"."key_1" = "present"."key_1"
+  );
+
+-- the keys of this run, with their ids
+CREATE OR REPLACE TABLE "work"."key_visit_detail" AS
+SELECT
+  "registry"."visit_detail_id",
+  "registry"."key_1"
+FROM (
+  SELECT DISTINCT
+    "stage"."key_1"
+  FROM "work"."stage_visits" AS "stage"
+  WHERE
+    "stage"."row_fate" = 'written'
+) AS "present"
+JOIN "work"."registry_visit_detail" AS "registry"
+  ON "registry"."key_1" = "present"."key_1";
+
+-- cdm.visit_detail becomes the union of its mappings
+DELETE FROM "cdm"."visit_detail";
+
+-- cdm.visit_detail becomes the union of its mappings
+INSERT INTO "cdm"."visit_detail" (
+  "visit_detail_id",
+  "person_id",
+  "visit_detail_concept_id",
+  "visit_detail_start_date",
+  "visit_detail_start_datetime",
+  "visit_detail_end_date",
+  "visit_detail_end_datetime",
+  "visit_detail_type_concept_id",
+  "provider_id",
+  "care_site_id",
+  "visit_detail_source_value",
+  "preceding_visit_detail_id",
+  "visit_occurrence_id"
+)
+SELECT
+  "present"."visit_detail_id" AS "visit_detail_id",
+  "stage"."person_id" AS "person_id",
+  "stage"."concept_id" AS "visit_detail_concept_id",
+  "stage"."start_date" AS "visit_detail_start_date",
+  "stage"."start_datetime" AS "visit_detail_start_datetime",
+  "stage"."end_date" AS "visit_detail_end_date",
+  "stage"."end_datetime" AS "visit_detail_end_datetime",
+  "stage"."type_concept_id" AS "visit_detail_type_concept_id",
+  "stage"."provider_id" AS "provider_id",
+  "stage"."care_site_id" AS "care_site_id",
+  LEFT("stage"."source_value", 50) AS "visit_detail_source_value",
+  LAG("present"."visit_detail_id") OVER (PARTITION BY "stage"."person_id" ORDER BY "stage"."encounter_number") AS "preceding_visit_detail_id",
+  "visit"."visit_occurrence_id" AS "visit_occurrence_id"
+FROM "work"."stage_visits" AS "stage"
+JOIN "work"."key_visit_detail" AS "present"
+  ON "present"."key_1" = "stage"."key_1"
+JOIN "work"."key_visit_occurrence" AS "visit"
+  ON "visit"."key_1" = "stage"."key_1"
+WHERE
+  "stage"."row_fate" = 'written';
+
+-- cdm.visit_detail has rows with the same visit_detail_id
+SELECT
+  "visit_detail_id",
+  COUNT(*) AS "row_count"
+FROM "cdm"."visit_detail"
+GROUP BY
+  "visit_detail_id"
+HAVING
+  COUNT(*) > 1;

@@ -141,3 +141,14 @@ def test_costs_that_are_merged_stay_and_keep_their_ids(tmp_path: Path) -> None:
     both = write(tmp_path, ROWS[3:6], COSTS, write=merge).run().query(query)
     assert both[: len(first)] == first
     assert len(both) == 6
+
+
+def test_costs_of_mappings_with_other_keys_are_merged_beside_each_other(tmp_path: Path) -> None:
+    """Every mapping's costs keep their ids, however many parts its natural key has."""
+    merge = "write: merge, deletes: delete"
+    visits = VISIT_COSTS.replace("POLICY", "keep").replace("key: [e.patient, e.code, e.start]", "key: [e.start]", 1)
+    query = "select cost_id, cost_domain_id, total_cost from cdm.cost order by 1"
+    first = write(tmp_path, ROWS[:6], VISITS, COSTS, visits, write=merge).run().query(query)
+    again = write(tmp_path, ROWS[:6][::-1], VISITS, COSTS, visits, write=merge).run().query(query)
+    assert len(first) == 12
+    assert first == again

@@ -24,6 +24,7 @@ from omopcloudetl.core.compiler.derived.source_rows import (
 from omopcloudetl.core.compiler.derived.template import template
 from omopcloudetl.core.compiler.event_joins import with_events, with_occurrences
 from omopcloudetl.core.compiler.kept_rows import kept_column, only_aside
+from omopcloudetl.core.compiler.keys import key_text
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import MERGED, QUARANTINED, WRITTEN, FieldValue, StageBuilder
 from omopcloudetl.core.compiler.staged import StagedMapping, columns_of, stage_step
@@ -84,6 +85,7 @@ def cost(compilation: Compilation, loaded: LoadedMapping, model: CostMapping) ->
         return None
     scope = Scope(compilation, loaded, model)
     builder = StageBuilder(compilation, scope, model.name, target=table.name)
+    merges = compilation.dml_steps[loaded.step].write != "full"
     keys = [f"key_{i}" for i in range(1, len(model.key) + 1)]
     priced = _priced(builder, model, table)
     plan = _plan(builder, model)
@@ -92,9 +94,13 @@ def cost(compilation: Compilation, loaded: LoadedMapping, model: CostMapping) ->
     linked = [v for v in priced if v.link is not None]
     too_long = TooLongTexts.of(compilation, model.too_long, table, values)
     required = [v for v in plain if table.by_name[v.name].required]
+    natural_key = builder.key_columns(model.key, "key")
+    if merges:
+        first = trees.named(trees.text(f"{model.name} 1"), "key_2")
+        builder.key = [trees.named(key_text([part.unalias() for part in natural_key]), "key_1"), first]
     rows = builder.rows(
         [
-            *builder.key_columns(model.key, "key"),
+            *natural_key,
             *(trees.named(value.node, value.name) for value in [*plain, *plan]),
             *builder.link_columns(),
             trees.named(builder.reason(required, too_long.reasons(values)), "row_reason"),
@@ -104,13 +110,12 @@ def cost(compilation: Compilation, loaded: LoadedMapping, model: CostMapping) ->
     rows = with_occurrences(rows, list(builder.links), names)
     rows = with_events(rows, [*names, *kept_column(rows)], linked, linked)
     fields = [*(value.name for value in [*priced, *values]), *([PLAN] if plan else [])]
-    merges = compilation.dml_steps[loaded.step].write != "full"
     query = _costs(compilation, model, rows, _Columns(table, keys, fields, bool(plan), merges, builder.keeps_keys))
     checks = too_long.checks(builder, scope.at("name"))
     step = stage_step(compilation, loaded, builder, query, checks=checks)
     step.reads |= {PERIODS} if plan else set()
     compilation.steps.append(step)
-    parts = len(keys) + merges
+    parts = 2 if merges else len(keys)
     contribution = contribution_of(builder, table, fields, "registry" if merges else "ordinal", parts)
     return StagedMapping(loaded, scope, builder, parts, False, (too_long.cut(contribution),), fates_have_reasons=True)
 
@@ -192,9 +197,9 @@ def _costs(compilation: Compilation, model: CostMapping, rows: exp.Select, colum
         numbered.append("expressions", trees.named(number, "occurrence"))
     fate = _fate(model)
     sums = model.policy.several == "sum"
+    kept = [_key(name, fate, keeps=columns.keeps_keys) for name in columns.keys]
     result = trees.select(
-        *(_key(name, fate, keeps=columns.keeps_keys) for name in columns.keys),
-        *_occurrence(compilation, columns),
+        *(_remembered_key(compilation, model, columns) if columns.merges else kept),
         *(trees.named(_value(compilation, columns.table, name, sums=sums), name) for name in columns.fields),
         trees.named(fate.copy(), "row_fate"),
         trees.named(_reason(), "row_reason"),
@@ -228,12 +233,16 @@ def _key(name: str, fate: exp.Expr, *, keeps: bool) -> exp.Expr:
     return trees.named(trees.case([(aside, key)], None), name)
 
 
-def _occurrence(compilation: Compilation, columns: _Columns) -> list[exp.Expr]:
-    """Which of the rows of one key it is, as a part of the key under which its id is remembered."""
-    if not columns.merges:
-        return []
+def _remembered_key(compilation: Compilation, model: CostMapping, columns: _Columns) -> list[exp.Expr]:
+    """The key under which a cost's id is remembered, of as many parts for every mapping of the table.
+
+    It is the text of the natural key, and the mapping with the number of the row among those of its key.
+    """
     number = trees.cast(trees.column("occurrence", "rows"), compilation.type("text"))
-    return [trees.named(number, f"key_{len(columns.keys) + 1}")]
+    return [
+        trees.named(key_text(columns_of("rows", columns.keys)), "key_1"),
+        trees.named(exp.DPipe(this=trees.text(f"{model.name} "), expression=number), "key_2"),
+    ]
 
 
 def _value(compilation: Compilation, table: CdmTable, name: str, *, sums: bool) -> exp.Expr:

@@ -4,7 +4,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from small_project import PROJECT, Etl, Rows, Vocabulary
+import duckdb
+from small_project import CONCEPT_COLUMNS, PROJECT, Etl, Rows, Vocabulary
+
+from omopcloudetl.core.plan import PlanStep, SqlStep
+from omopcloudetl.core.runs import LedgerEntry
+from omopcloudetl.core.session import Session
 
 Day = str | None
 """A day in ISO 8601."""
@@ -156,6 +161,70 @@ def derive(
     drugs = drugs or Drugs()
     drugs.write(etl.root / "vocabulary")
     return etl.write(mappings, cdm.source(), vocabulary=drugs.vocabulary, steps=DRUG_TABLES, project=project)
+
+
+WORKFLOW = """
+name: derived
+steps:
+  - {name: vocabulary_tables, kind: ddl, schema: vocab}
+  - {name: cdm_tables, kind: ddl, schema: cdm}
+  - {name: mappings, kind: dml, mappings: mappings/*.yaml}
+"""
+
+
+class InMemory:
+    """A builder whose compiled SQL runs on CDM tables in memory, again and again: nothing is loaded from files."""
+
+    def __init__(self, root: Path, builder: str, policy: str) -> None:
+        self.builder = builder
+        derived = f"name: {builder}\nkind: derived\nbuilder: {builder}\npolicy: {policy}\n"
+        files = {"project.yaml": PROJECT, "workflow.yaml": WORKFLOW, f"mappings/{builder}.yaml": derived}
+        for name, text in files.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text, encoding="utf-8")
+        self.plan = Session.open(root).compile()
+        self.connection = duckdb.connect(config={"threads": 1})
+        for step in self.plan.steps:
+            if step.name in {"schemas", "vocabulary_tables", "cdm_tables"}:
+                self._execute(step)
+
+    def derive(self, cdm: Cdm, drugs: Drugs | None = None) -> tuple[list[tuple[object, ...]], list[LedgerEntry]]:
+        """The rows that the builder makes of these tables, in an order of their own, and what the ledger says."""
+        vocabulary = drugs or Drugs()
+        tables: dict[str, list[dict[str, object]]] = {f"cdm.{name}": rows for name, rows in cdm.rows.items()}
+        for name, columns, given in (
+            ("concept", CONCEPT_COLUMNS, vocabulary.vocabulary.concepts),
+            ("concept_ancestor", ANCESTOR_COLUMNS, vocabulary.ancestors),
+            ("drug_strength", STRENGTH_COLUMNS, vocabulary.strengths),
+        ):
+            tables[f"vocab.{name}"] = [dict(zip(columns, row, strict=True)) for row in given]
+        for table in (*(f"cdm.{name}" for name in _TABLES), *(name for name in tables if name.startswith("vocab."))):
+            self.connection.execute(f"DELETE FROM {table}")
+            for row in tables.get(table, ()):
+                values = [_plain(name, value) for name, value in row.items()]
+                places = ", ".join("?" * len(row))
+                self.connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", values)
+        for name in (f"stage_{self.builder}", f"write_{self.builder}", "ledger"):
+            self._execute(self.plan.step(name))
+        rows = self.connection.execute(f"FROM cdm.{self.builder} ORDER BY ALL").fetchall()
+        names = ("mapping", "entry", "target_table", "reason", "row_count")
+        found = self.connection.execute(f"SELECT {', '.join(names)} FROM work.ledger ORDER BY ALL").fetchall()
+        return rows, [LedgerEntry.model_validate(dict(zip(names, entry, strict=True))) for entry in found]
+
+    def _execute(self, step: PlanStep) -> None:
+        """Every statement of a step; a check must return no row."""
+        assert isinstance(step, SqlStep)
+        for statement in step.statements:
+            found = self.connection.execute(statement.sql)
+            assert statement.check is None or found.fetchall() == [], statement.check
+
+
+def _plain(column: str, value: object) -> object:
+    """A cell of a file as a value."""
+    if value == "":
+        return None
+    text = str(value)
+    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if column.startswith("valid_") else value
 
 
 def shuffled(cdm: Cdm, random: Random) -> Cdm:

@@ -117,6 +117,19 @@ def test_a_gap_of_the_policy_is_bridged_and_a_longer_one_is_not(etl: Etl, policy
     assert as_text(periods(run(etl, rows, policy))) == expected
 
 
+def test_rows_without_a_plan_are_of_one_plan(etl: Etl) -> None:
+    """Where nothing says which plan it is, that is a plan of its own: no row is lost, and rows that follow are one."""
+    rows = [
+        Row("a", "2010-01-01", "2010-12-31", "", why="moved"),
+        Row("a", "2011-01-01", "2011-12-31", "", why="left"),
+        Row("a", "2012-01-01", "2012-12-31", "X", why="died"),
+    ]
+    ran = run(etl, rows)
+    assert as_text(periods(ran)) == ["2010-01-01 2011-12-31 None", "2012-01-01 2012-12-31 X"]
+    reasons = "SELECT stop_reason_source_value FROM cdm.payer_plan_period ORDER BY payer_plan_period_id"
+    assert ran.query(reasons) == [("left",), ("died",)]
+
+
 def test_a_row_within_another_is_part_of_it_unless_overlaps_are_kept(etl: Etl) -> None:
     """Cut: the time belongs to one plan. Kept: medical and drug coverage run beside each other."""
     rows = [Row("a", "2010", "2012", "medical"), Row("a", "2011-03-01", "2011-05-01", "drugs")]

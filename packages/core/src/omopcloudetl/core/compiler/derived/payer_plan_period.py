@@ -6,7 +6,8 @@ The guide allows periods of a person that overlap; the default cuts them, as mos
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from sqlglot import exp
 
@@ -20,121 +21,121 @@ from omopcloudetl.core.compiler.derived.source_rows import (
     table_of,
 )
 from omopcloudetl.core.compiler.derived.template import template
-from omopcloudetl.core.compiler.kept_rows import kept_column, only_aside
-from omopcloudetl.core.compiler.keys import key_text
+from omopcloudetl.core.compiler.kept_rows import column_names, kept_column, only_aside
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import FieldValue, StageBuilder
-from omopcloudetl.core.compiler.staged import StagedMapping, columns_of, stage_step
+from omopcloudetl.core.compiler.staged import IdStrategy, StagedMapping, columns_of, stage_step
 from omopcloudetl.core.files.project_loader import LoadedMapping
-from omopcloudetl.core.models.payer_plan_period import PayerPlanPeriodMapping
+from omopcloudetl.core.models.payer_plan_period import PayerPlanPeriodMapping, PayerPlanPeriodPolicy
 
 START, END, ID = "payer_plan_period_start_date", "payer_plan_period_end_date", "payer_plan_period_id"
 _PLAN, _LAST = ("payer_concept", "payer_source", "plan_", "sponsor_", "contract_"), "stop_reason_"
 """How the fields begin that say which plan it is, and those that the last row of a period says."""
 
+# Windows see numbers and dates only: `plan_number` stands for the texts of a plan, `row_rank` for a row. Whole rows
+# took four times as long, and twice the memory.
+_RANKED = """
+WITH rows AS (SELECT 1),
+plans AS (SELECT 1),
+planned AS (SELECT 1 FROM rows JOIN plans ON :same_plan),
+ranked AS (SELECT planned.*, ROW_NUMBER() OVER (ORDER BY 1) AS row_rank FROM planned),
+days AS (
+  SELECT row_rank, person_id, plan_number,
+    payer_plan_period_start_date AS first_date, payer_plan_period_end_date AS last_date
+  FROM ranked
+  WHERE row_reason IS NULL
+),
+"""
 # Rows are in the order of their start, the longest first: one that ends no later than an earlier row lies within it.
 # The others start and end later one by one, so that each is cut by the next, and what they cover stays the same.
 _CUT = """
-WITH rows AS (SELECT 1),
 reached AS (
-  SELECT rows.*, MAX(payer_plan_period_end_date) OVER (
-    PARTITION BY person_id, row_reason IS NULL
-    ORDER BY payer_plan_period_start_date, payer_plan_period_end_date DESC, row_text
-    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+  SELECT days.*, MAX(last_date) OVER (
+    PARTITION BY person_id ORDER BY row_rank ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
   ) AS reached_date
-  FROM rows
-),
-placed AS (
-  SELECT reached.*, CASE WHEN NOT row_reason IS NULL THEN 'aside'
-    WHEN payer_plan_period_end_date <= reached_date THEN 'within' ELSE 'period' END AS place
-  FROM reached
+  FROM days
 ),
 beside AS (
-  SELECT placed.*,
-    LEAD(payer_plan_period_start_date) OVER (
-      PARTITION BY person_id, place ORDER BY payer_plan_period_start_date, row_text
-    ) AS next_date,
-    LAG(payer_plan_period_end_date) OVER (
-      PARTITION BY person_id, place ORDER BY payer_plan_period_start_date, row_text
-    ) AS earlier_date,
-    LAG(plan_text) OVER (
-      PARTITION BY person_id, place ORDER BY payer_plan_period_start_date, row_text
-    ) AS earlier_plan
-  FROM placed
+  SELECT row_rank, person_id, first_date, last_date,
+    LEAD(first_date) OVER (PARTITION BY person_id ORDER BY row_rank) AS next_date,
+    LAG(last_date) OVER (PARTITION BY person_id ORDER BY row_rank) AS earlier_date,
+    CASE WHEN plan_number = LAG(plan_number) OVER (PARTITION BY person_id ORDER BY row_rank)
+      THEN 1 ELSE 0 END AS is_same_plan
+  FROM reached
+  WHERE reached_date IS NULL OR last_date > reached_date
 ),
-cut AS (
-  SELECT beside.*,
-    CASE WHEN place = 'period' AND next_date <= payer_plan_period_end_date
-      THEN CAST(next_date - TO_DAYS(1) AS DATE) ELSE payer_plan_period_end_date END AS cut_date,
-    CASE WHEN :merges AND plan_text = earlier_plan
-      AND DATE_DIFF('day', earlier_date, payer_plan_period_start_date) <= :days THEN 0 ELSE 1 END AS begins
+begun AS (
+  SELECT row_rank, person_id, 0 AS plan_number,
+    CASE WHEN next_date <= last_date THEN CAST(next_date - TO_DAYS(1) AS DATE) ELSE last_date END AS cut_date,
+    CASE WHEN :merges AND is_same_plan = 1 AND DATE_DIFF('day', earlier_date, first_date) <= :days
+      THEN 0 ELSE 1 END AS begins
   FROM beside
-),
-numbered AS (
-  SELECT cut.*, SUM(begins) OVER (
-    PARTITION BY person_id, place ORDER BY payer_plan_period_start_date, row_text
-    ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-  ) AS period
-  FROM cut
 ),
 """
 # Rows of one plan of a person that overlap or follow each other are one period, whatever other plans there are.
 _KEEP = """
-WITH rows AS (SELECT 1),
 reached AS (
-  SELECT rows.*, CASE WHEN NOT row_reason IS NULL THEN 'aside' ELSE 'period' END AS place,
-    payer_plan_period_end_date AS cut_date,
-    MAX(payer_plan_period_end_date) OVER (
-      PARTITION BY person_id, plan_text, row_reason IS NULL
-      ORDER BY payer_plan_period_start_date, payer_plan_period_end_date, row_text
-      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-    ) AS reached_date
-  FROM rows
+  SELECT days.*, MAX(last_date) OVER (
+    PARTITION BY person_id, plan_number ORDER BY row_rank ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+  ) AS reached_date
+  FROM days
 ),
 begun AS (
-  SELECT reached.*, CASE WHEN :merges AND DATE_DIFF('day', reached_date, payer_plan_period_start_date) <= :days
-    THEN 0 ELSE 1 END AS begins
+  SELECT row_rank, person_id, plan_number, last_date AS cut_date,
+    CASE WHEN :merges AND DATE_DIFF('day', reached_date, first_date) <= :days THEN 0 ELSE 1 END AS begins
   FROM reached
 ),
+"""
+_SPANNED = """
 numbered AS (
   SELECT begun.*, SUM(begins) OVER (
-    PARTITION BY person_id, plan_text, place
-    ORDER BY payer_plan_period_start_date, payer_plan_period_end_date, row_text
-    ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    PARTITION BY person_id, plan_number ORDER BY row_rank ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
   ) AS period
   FROM begun
 ),
-"""
-# Of several periods whose first rows share their key the first is written: the key is the id's.
-_SPANNED = """
-spanned AS (
-  SELECT numbered.*,
-    MAX(cut_date) OVER (PARTITION BY person_id, plan_text, place, period) AS last_date,
-    ROW_NUMBER() OVER (
-      PARTITION BY person_id, plan_text, place, period
-      ORDER BY payer_plan_period_start_date, payer_plan_period_end_date, row_text
-    ) AS part
+spans AS (
+  SELECT person_id, plan_number, period, MIN(row_rank) AS first_rank, MAX(cut_date) AS last_date
   FROM numbered
+  GROUP BY person_id, plan_number, period
+),
+spanned AS (
+  SELECT numbered.row_rank, numbered.cut_date, spans.first_rank, spans.last_date
+  FROM numbered
+  JOIN spans ON spans.person_id = numbered.person_id AND spans.plan_number = numbered.plan_number
+    AND spans.period = numbered.period
+),
+firsts AS (SELECT row_rank, 1 AS of_key FROM spanned WHERE row_rank = first_rank),
+lasts AS (
+  SELECT first_rank, MAX(row_rank) AS last_rank FROM spanned WHERE cut_date = last_date GROUP BY first_rank
 ),
 fated AS (
-  SELECT spanned.*, CASE WHEN place = 'aside' THEN 'quarantined' WHEN place = 'within' OR part > 1 THEN 'merged'
-    WHEN ROW_NUMBER() OVER (
-      PARTITION BY row_key, place, part = 1 ORDER BY person_id, payer_plan_period_start_date, row_text
-    ) > 1 THEN 'quarantined' ELSE 'written' END AS fate
-  FROM spanned
+  SELECT ranked.*, spanned.last_date,
+    CASE WHEN NOT ranked.row_reason IS NULL THEN 'aside' WHEN spanned.row_rank IS NULL THEN 'within'
+      ELSE 'period' END AS place,
+    CASE WHEN NOT ranked.row_reason IS NULL THEN 'quarantined' WHEN firsts.row_rank IS NULL THEN 'merged'
+      WHEN firsts.of_key > 1 THEN 'quarantined' ELSE 'written' END AS fate
+  FROM ranked
+  LEFT JOIN spanned ON spanned.row_rank = ranked.row_rank
+  LEFT JOIN firsts ON firsts.row_rank = ranked.row_rank
 )
 SELECT 1 FROM fated
+JOIN plans ON plans.plan_number = fated.plan_number
 """
-_LAST_DAY = "SELECT CASE WHEN fate = 'written' THEN last_date ELSE payer_plan_period_end_date END"
-_OF_LAST_ROW = """
-SELECT CASE WHEN fate = 'written' THEN FIRST_VALUE(:value) OVER (
-  PARTITION BY person_id, plan_text, place, period
-  ORDER BY payer_plan_period_end_date DESC, payer_plan_period_start_date DESC, row_text DESC
-) ELSE :value END
+# Of several periods whose first rows share their key the first is written: the key is the id's.
+_FIRST_OF_KEY = """
+SELECT ranked.row_rank FROM ranked
+JOIN spanned ON spanned.row_rank = ranked.row_rank AND spanned.first_rank = ranked.row_rank
 """
+_LAST_ROW = """
+SELECT 1 FROM fated
+LEFT JOIN lasts ON lasts.first_rank = fated.row_rank
+LEFT JOIN ranked AS last_row ON last_row.row_rank = lasts.last_rank
+"""
+_LAST_DAY = "SELECT CASE WHEN fate = 'written' THEN last_date ELSE :value END"
+_OF_LAST_ROW = "SELECT CASE WHEN fate = 'written' THEN :last ELSE :value END"
 _REASON = """
 SELECT CASE WHEN place = 'within' THEN 'lies within another period' WHEN fate = 'merged'
-  THEN 'continues a period' ELSE row_reason END
+  THEN 'continues a period' ELSE :value END
 """
 
 
@@ -164,10 +165,11 @@ def payer_plan_period(
         ]
     )
     names = [value.name for value in values]
-    query = _periods(compilation, model, rows, names)
+    strategy: IdStrategy = "ordinal" if compilation.dml_steps[loaded.step].write == "full" else "registry"
+    query = _Periods(builder, model.policy, rows, [key.alias for key in keys], names, strategy).query()
     checks = too_long.checks(builder, scope.at("name"))
     compilation.steps.append(stage_step(compilation, loaded, builder, query, checks=checks))
-    contribution = contribution_of(builder, table, names, "registry", len(keys))
+    contribution = contribution_of(builder, table, names, strategy, len(keys))
     return StagedMapping(
         loaded, scope, builder, len(keys), False, (too_long.cut(contribution),), fates_have_reasons=True
     )
@@ -179,45 +181,98 @@ def _any_of_key(keys: Sequence[exp.Expr]) -> exp.Expr:
     return parts[0] if len(parts) == 1 else trees.coalesce(parts[0], *parts[1:])
 
 
-def _periods(
-    compilation: Compilation, model: PayerPlanPeriodMapping, rows: exp.Select, names: Sequence[str]
-) -> exp.Query:
-    """The rows with their fates; one that is written is a period."""
-    keys, policy = [f"key_{i}" for i in range(1, len(model.key) + 1)], model.policy
-    merges = exp.true() if policy.consecutive == "merge" else exp.false()
-    sql = (_CUT if policy.overlaps == "cut" else _KEEP) + _SPANNED
-    query = template(sql, {"merges": merges, "days": policy.gap_days + 1})
-    query.args["with_"].expressions[0].set("this", _with_texts(compilation, rows, keys, names))
-    computed = {END: template(_LAST_DAY).selects[0]}
-    for name in names:
-        if name.startswith(_LAST):
-            computed[name] = template(_OF_LAST_ROW, {"value": trees.column(name)}).selects[0]
-    query.set(
-        "expressions",
-        [
-            *columns_of("fated", keys),
-            *(trees.named(computed.get(name, trees.column(name, "fated")), name) for name in names),
-            trees.named(trees.column("fate", "fated"), "row_fate"),
-            trees.named(template(_REASON).selects[0], "row_reason"),
-            *(only_aside(trees.column("fate", "fated"), "fated") for _ in kept_column(rows)),
-        ],
-    )
-    return query
+@dataclass(frozen=True)
+class _Periods:
+    """The query of a mapping's rows with their fates; one that is written is a period."""
 
+    builder: StageBuilder
+    policy: PayerPlanPeriodPolicy
+    rows: exp.Select
+    keys: Sequence[str]
+    names: Sequence[str]
+    strategy: IdStrategy
 
-def _with_texts(compilation: Compilation, rows: exp.Select, keys: Sequence[str], names: Sequence[str]) -> exp.Select:
-    """The rows with a text each of their plan, of their key, and of all that tells them apart."""
+    def query(self) -> exp.Query:
+        """The rows, which become those of the stage."""
+        values = {
+            "merges": exp.true() if self.policy.consecutive == "merge" else exp.false(),
+            "days": self.policy.gap_days + 1,
+            "same_plan": trees.all_of(trees.same(trees.column(n, "plans"), trees.column(n, "rows")) for n in self.plan),
+        }
+        of_policy = _CUT if self.policy.overlaps == "cut" else _KEEP
+        query = template(_RANKED + of_policy + _SPANNED, values)
+        ctes = {cte.alias: cte.this for cte in query.args["with_"].expressions}
+        ctes["rows"].replace(self.rows)
+        ctes["plans"].replace(self.plans())
+        carried = [name for name in column_names(self.rows) if name not in self.plan]
+        ctes["planned"].set("expressions", [*self.carried(carried), trees.column("plan_number", "plans")])
+        ctes["ranked"].selects[-1].set("this", self.rank())
+        if self.strategy == "registry":
+            ctes["firsts"].replace(self.first_of_key())
+        if any(name.startswith(_LAST) for name in self.names):
+            query.args["joins"] += template(_LAST_ROW).args["joins"]
+        query.set("expressions", list(self.columns()))
+        return query
 
-    def text_of(columns: Sequence[str]) -> exp.Expr:
-        parts = [trees.cast(column, compilation.type("text")) for column in columns_of("rows", columns)]
-        return key_text(parts) if parts else trees.text("")
+    @property
+    def plan(self) -> list[str]:
+        """The fields that say which plan it is."""
+        return [name for name in self.names if name.startswith(_PLAN)]
 
-    others = [name for name in names if name not in {"person_id", START, END}]
-    texts = {
-        "plan_text": text_of([name for name in names if name.startswith(_PLAN)]),
-        "row_key": text_of(keys),
-        "row_text": text_of([*keys, *others]),
-    }
-    star = exp.Column(this=exp.Star(), table=trees.identifier("rows"))
-    query = trees.select(star, *(trees.named(text, name) for name, text in texts.items()))
-    return trees.from_(query, trees.subquery(rows, "rows"))
+    def carried(self, names: Sequence[str]) -> Iterator[exp.Expr]:
+        """Columns of the rows; the key where somebody reads it, as texts are dear to sort and to write."""
+        for name in names:
+            column = trees.column(name, "rows")
+            if name in self.keys and not self.builder.keeps_keys:
+                aside = trees.not_null(trees.column("row_reason", "rows"))
+                yield trees.named(trees.case([(aside, column)], None), name)
+            else:
+                yield column
+
+    def plans(self) -> exp.Query:
+        """Each plan with a number; one for all rows where nothing says which plan it is."""
+        number = trees.row_number(columns_of("each", self.plan)) if self.plan else trees.number(1)
+        plans = trees.select(*columns_of("each", self.plan), trees.named(number, "plan_number"))
+        if self.plan:
+            each = trees.from_(trees.select(*columns_of("rows", self.plan)), exp.to_table("rows", quoted=True))
+            each.set("distinct", exp.Distinct())
+            trees.from_(plans, trees.subquery(each, "each"))
+        return plans
+
+    def rank(self) -> exp.Window:
+        """Numbers the rows in an order in which only rows that are equal change places."""
+        others = [name for name in self.names if name not in {"person_id", START, END, *self.plan}]
+        number = trees.row_number(
+            columns_of("planned", ["person_id", START, END, "plan_number", *others, *self.keys, "row_reason"])
+        )
+        if self.policy.overlaps == "cut":  # the longest first
+            number.args["order"].expressions[2].set("desc", True)
+        return number
+
+    def first_of_key(self) -> exp.Query:
+        """The first rows of periods, those with the same key numbered."""
+        firsts = template(_FIRST_OF_KEY)
+        number = trees.row_number(columns_of("ranked", ["row_rank"]), columns_of("ranked", self.keys))
+        assert isinstance(firsts, exp.Select)
+        firsts.append("expressions", trees.named(number, "of_key"))
+        return firsts
+
+    def columns(self) -> Iterator[exp.Expr]:
+        """What the stage has: the key, the values, fate and reason."""
+
+        def one(sql: str, name: str, **more: exp.Expr) -> exp.Expr:
+            return trees.named(template(sql, {"value": trees.column(name, "fated"), **more}).selects[0], name)
+
+        yield from columns_of("fated", self.keys)
+        for name in self.names:
+            if name == END:
+                yield one(_LAST_DAY, name)
+            elif name.startswith(_LAST):
+                yield one(_OF_LAST_ROW, name, last=trees.column(name, "last_row"))
+            else:
+                yield trees.column(name, "plans" if name in self.plan else "fated")
+        fate = trees.column("fate", "fated")
+        yield trees.named(fate.copy(), "row_fate")
+        yield one(_REASON, "row_reason")
+        if kept_column(self.rows):
+            yield only_aside(fate, "fated")

@@ -4,180 +4,234 @@
 CREATE OR REPLACE TABLE "work"."stage_enrollment" AS
 WITH "rows" AS (
   SELECT
-    "rows".*,
-    COALESCE(
-      REPLACE(REPLACE(CAST("rows"."payer_source_value" AS TEXT), '~', '~~'), '|', '~|'),
-      '~N'
-    ) AS "plan_text",
-    COALESCE(REPLACE(REPLACE(CAST("rows"."key_1" AS TEXT), '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE(CAST("rows"."key_2" AS TEXT), '~', '~~'), '|', '~|'), '~N') AS "row_key",
-    COALESCE(REPLACE(REPLACE(CAST("rows"."key_1" AS TEXT), '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE(CAST("rows"."key_2" AS TEXT), '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(
-      REPLACE(REPLACE(CAST("rows"."payer_source_value" AS TEXT), '~', '~~'), '|', '~|'),
-      '~N'
-    ) || '|' || COALESCE(
-      REPLACE(REPLACE(CAST("rows"."stop_reason_source_value" AS TEXT), '~', '~~'), '|', '~|'),
-      '~N'
-    ) AS "row_text"
-  FROM (
-    SELECT
-      "e"."patient" AS "key_1",
-      "e"."start" AS "key_2",
-      "person_key"."person_id" AS "person_id",
-      CASE
+    "e"."patient" AS "key_1",
+    "e"."start" AS "key_2",
+    "person_key"."person_id" AS "person_id",
+    CASE
+      WHEN LENGTH("e"."system") = 4
+      THEN TRY_CAST("e"."system" || '-01-01' AS DATE)
+      WHEN LENGTH("e"."system") = 7
+      THEN TRY_CAST("e"."system" || '-01' AS DATE)
+      ELSE TRY_CAST(TRY_CAST("e"."system" AS TIMESTAMP) AS DATE)
+    END AS "payer_plan_period_start_date",
+    TRY_CAST(TRY_CAST("e"."stop" AS TIMESTAMP) AS DATE) AS "payer_plan_period_end_date",
+    "e"."place" AS "payer_source_value",
+    "e"."value" AS "stop_reason_source_value",
+    CASE
+      WHEN COALESCE("e"."patient", "e"."start") IS NULL
+      THEN 'payer_plan_period_id: missing'
+      WHEN "person_key"."person_id" IS NULL AND NOT "e"."patient" IS NULL
+      THEN 'person_id: unknown person'
+      WHEN "person_key"."person_id" IS NULL
+      THEN 'person_id: missing'
+      WHEN CASE
         WHEN LENGTH("e"."system") = 4
         THEN TRY_CAST("e"."system" || '-01-01' AS DATE)
         WHEN LENGTH("e"."system") = 7
         THEN TRY_CAST("e"."system" || '-01' AS DATE)
         ELSE TRY_CAST(TRY_CAST("e"."system" AS TIMESTAMP) AS DATE)
-      END AS "payer_plan_period_start_date",
-      TRY_CAST(TRY_CAST("e"."stop" AS TIMESTAMP) AS DATE) AS "payer_plan_period_end_date",
-      "e"."place" AS "payer_source_value",
-      "e"."value" AS "stop_reason_source_value",
-      CASE
-        WHEN COALESCE("e"."patient", "e"."start") IS NULL
-        THEN 'payer_plan_period_id: missing'
-        WHEN "person_key"."person_id" IS NULL AND NOT "e"."patient" IS NULL
-        THEN 'person_id: unknown person'
-        WHEN "person_key"."person_id" IS NULL
-        THEN 'person_id: missing'
-        WHEN CASE
-          WHEN LENGTH("e"."system") = 4
-          THEN TRY_CAST("e"."system" || '-01-01' AS DATE)
-          WHEN LENGTH("e"."system") = 7
-          THEN TRY_CAST("e"."system" || '-01' AS DATE)
-          ELSE TRY_CAST(TRY_CAST("e"."system" AS TIMESTAMP) AS DATE)
-        END IS NULL
-        AND NOT "e"."system" IS NULL
-        THEN 'payer_plan_period_start_date: unreadable'
-        WHEN CASE
-          WHEN LENGTH("e"."system") = 4
-          THEN TRY_CAST("e"."system" || '-01-01' AS DATE)
-          WHEN LENGTH("e"."system") = 7
-          THEN TRY_CAST("e"."system" || '-01' AS DATE)
-          ELSE TRY_CAST(TRY_CAST("e"."system" AS TIMESTAMP) AS DATE)
-        END IS NULL
-        THEN 'payer_plan_period_start_date: missing'
-        WHEN TRY_CAST(TRY_CAST("e"."stop" AS TIMESTAMP) AS DATE) IS NULL
-        AND (
-          NOT "e"."stop" IS NULL
-          AND TRY_CAST(TRY_CAST("e"."stop" AS TIMESTAMP) AS DATE) IS NULL
-        )
-        THEN 'payer_plan_period_end_date: unreadable'
-        WHEN TRY_CAST(TRY_CAST("e"."stop" AS TIMESTAMP) AS DATE) IS NULL
-        THEN 'payer_plan_period_end_date: missing'
-        WHEN TRY_CAST(TRY_CAST("e"."stop" AS TIMESTAMP) AS DATE) < CASE
-          WHEN LENGTH("e"."system") = 4
-          THEN TRY_CAST("e"."system" || '-01-01' AS DATE)
-          WHEN LENGTH("e"."system") = 7
-          THEN TRY_CAST("e"."system" || '-01' AS DATE)
-          ELSE TRY_CAST(TRY_CAST("e"."system" AS TIMESTAMP) AS DATE)
-        END
-        THEN 'payer_plan_period_end_date: before the start'
-      END AS "row_reason"
-    FROM "source"."events" AS "e"
-    LEFT JOIN "work"."key_person" AS "person_key"
-      ON "person_key"."key_1" = "e"."patient"
-  ) AS "rows"
+      END IS NULL
+      AND NOT "e"."system" IS NULL
+      THEN 'payer_plan_period_start_date: unreadable'
+      WHEN CASE
+        WHEN LENGTH("e"."system") = 4
+        THEN TRY_CAST("e"."system" || '-01-01' AS DATE)
+        WHEN LENGTH("e"."system") = 7
+        THEN TRY_CAST("e"."system" || '-01' AS DATE)
+        ELSE TRY_CAST(TRY_CAST("e"."system" AS TIMESTAMP) AS DATE)
+      END IS NULL
+      THEN 'payer_plan_period_start_date: missing'
+      WHEN TRY_CAST(TRY_CAST("e"."stop" AS TIMESTAMP) AS DATE) IS NULL
+      AND (
+        NOT "e"."stop" IS NULL
+        AND TRY_CAST(TRY_CAST("e"."stop" AS TIMESTAMP) AS DATE) IS NULL
+      )
+      THEN 'payer_plan_period_end_date: unreadable'
+      WHEN TRY_CAST(TRY_CAST("e"."stop" AS TIMESTAMP) AS DATE) IS NULL
+      THEN 'payer_plan_period_end_date: missing'
+      WHEN TRY_CAST(TRY_CAST("e"."stop" AS TIMESTAMP) AS DATE) < CASE
+        WHEN LENGTH("e"."system") = 4
+        THEN TRY_CAST("e"."system" || '-01-01' AS DATE)
+        WHEN LENGTH("e"."system") = 7
+        THEN TRY_CAST("e"."system" || '-01' AS DATE)
+        ELSE TRY_CAST(TRY_CAST("e"."system" AS TIMESTAMP) AS DATE)
+      END
+      THEN 'payer_plan_period_end_date: before the start'
+    END AS "row_reason"
+  FROM "source"."events" AS "e"
+  LEFT JOIN "work"."key_person" AS "person_key"
+    ON "person_key"."key_1" = "e"."patient"
+), "plans" AS (
+  SELECT
+    "each"."payer_source_value",
+    ROW_NUMBER() OVER (ORDER BY "each"."payer_source_value") AS "plan_number"
+  FROM (
+    SELECT DISTINCT
+      "rows"."payer_source_value"
+    FROM "rows"
+  ) AS "each"
+), "planned" AS (
+  SELECT
+    CASE WHEN NOT "rows"."row_reason" IS NULL THEN "rows"."key_1" END AS "key_1",
+    CASE WHEN NOT "rows"."row_reason" IS NULL THEN "rows"."key_2" END AS "key_2",
+    "rows"."person_id",
+    "rows"."payer_plan_period_start_date",
+    "rows"."payer_plan_period_end_date",
+    "rows"."stop_reason_source_value",
+    "rows"."row_reason",
+    "plans"."plan_number"
+  FROM "rows"
+  JOIN "plans"
+    ON "plans"."payer_source_value" IS NOT DISTINCT FROM "rows"."payer_source_value"
+), "ranked" AS (
+  SELECT
+    "planned".*,
+    ROW_NUMBER() OVER (
+      ORDER BY "planned"."person_id", "planned"."payer_plan_period_start_date", "planned"."payer_plan_period_end_date" DESC, "planned"."plan_number", "planned"."stop_reason_source_value", "planned"."key_1", "planned"."key_2", "planned"."row_reason"
+    ) AS "row_rank"
+  FROM "planned"
+), "days" AS (
+  SELECT
+    "row_rank",
+    "person_id",
+    "plan_number",
+    "payer_plan_period_start_date" AS "first_date",
+    "payer_plan_period_end_date" AS "last_date"
+  FROM "ranked"
+  WHERE
+    "row_reason" IS NULL
 ), "reached" AS (
   SELECT
-    "rows".*,
-    MAX("payer_plan_period_end_date") OVER (
-      PARTITION BY "person_id", "row_reason" IS NULL
-      ORDER BY "payer_plan_period_start_date", "payer_plan_period_end_date" DESC, "row_text"
+    "days".*,
+    MAX("last_date") OVER (
+      PARTITION BY "person_id"
+      ORDER BY "row_rank"
       ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
     ) AS "reached_date"
-  FROM "rows"
-), "placed" AS (
-  SELECT
-    "reached".*,
-    CASE
-      WHEN NOT "row_reason" IS NULL
-      THEN 'aside'
-      WHEN "payer_plan_period_end_date" <= "reached_date"
-      THEN 'within'
-      ELSE 'period'
-    END AS "place"
-  FROM "reached"
+  FROM "days"
 ), "beside" AS (
   SELECT
-    "placed".*,
-    LEAD("payer_plan_period_start_date") OVER (
-      PARTITION BY "person_id", "place"
-      ORDER BY "payer_plan_period_start_date", "row_text"
-    ) AS "next_date",
-    LAG("payer_plan_period_end_date") OVER (
-      PARTITION BY "person_id", "place"
-      ORDER BY "payer_plan_period_start_date", "row_text"
-    ) AS "earlier_date",
-    LAG("plan_text") OVER (
-      PARTITION BY "person_id", "place"
-      ORDER BY "payer_plan_period_start_date", "row_text"
-    ) AS "earlier_plan"
-  FROM "placed"
-), "cut" AS (
-  SELECT
-    "beside".*,
+    "row_rank",
+    "person_id",
+    "first_date",
+    "last_date",
+    LEAD("first_date") OVER (PARTITION BY "person_id" ORDER BY "row_rank") AS "next_date",
+    LAG("last_date") OVER (PARTITION BY "person_id" ORDER BY "row_rank") AS "earlier_date",
     CASE
-      WHEN "place" = 'period' AND "next_date" <= "payer_plan_period_end_date"
+      WHEN "plan_number" = LAG("plan_number") OVER (PARTITION BY "person_id" ORDER BY "row_rank")
+      THEN 1
+      ELSE 0
+    END AS "is_same_plan"
+  FROM "reached"
+  WHERE
+    "reached_date" IS NULL OR "last_date" > "reached_date"
+), "begun" AS (
+  SELECT
+    "row_rank",
+    "person_id",
+    0 AS "plan_number",
+    CASE
+      WHEN "next_date" <= "last_date"
       THEN CAST("next_date" - TO_DAYS(1) AS DATE)
-      ELSE "payer_plan_period_end_date"
+      ELSE "last_date"
     END AS "cut_date",
     CASE
       WHEN TRUE
-      AND "plan_text" = "earlier_plan"
-      AND DATE_DIFF('DAY', "earlier_date", "payer_plan_period_start_date") <= 1
+      AND "is_same_plan" = 1
+      AND DATE_DIFF('DAY', "earlier_date", "first_date") <= 1
       THEN 0
       ELSE 1
     END AS "begins"
   FROM "beside"
 ), "numbered" AS (
   SELECT
-    "cut".*,
+    "begun".*,
     SUM("begins") OVER (
-      PARTITION BY "person_id", "place"
-      ORDER BY "payer_plan_period_start_date", "row_text"
+      PARTITION BY "person_id", "plan_number"
+      ORDER BY "row_rank"
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS "period"
-  FROM "cut"
+  FROM "begun"
+), "spans" AS (
+  SELECT
+    "person_id",
+    "plan_number",
+    "period",
+    MIN("row_rank") AS "first_rank",
+    MAX("cut_date") AS "last_date"
+  FROM "numbered"
+  GROUP BY
+    "person_id",
+    "plan_number",
+    "period"
 ), "spanned" AS (
   SELECT
-    "numbered".*,
-    MAX("cut_date") OVER (PARTITION BY "person_id", "plan_text", "place", "period") AS "last_date",
-    ROW_NUMBER() OVER (
-      PARTITION BY "person_id", "plan_text", "place", "period"
-      ORDER BY "payer_plan_period_start_date", "payer_plan_period_end_date", "row_text"
-    ) AS "part"
+    "numbered"."row_rank",
+    "numbered"."cut_date",
+    "spans"."first_rank",
+    "spans"."last_date"
   FROM "numbered"
+  JOIN "spans"
+    ON "spans"."person_id" = "numbered"."person_id"
+    AND "spans"."plan_number" = "numbered"."plan_number"
+    AND "spans"."period" = "numbered"."period"
+), "firsts" AS (
+  SELECT
+    "row_rank",
+    1 AS "of_key"
+  FROM "spanned"
+  WHERE
+    "row_rank" = "first_rank"
+), "lasts" AS (
+  SELECT
+    "first_rank",
+    MAX("row_rank") AS "last_rank"
+  FROM "spanned"
+  WHERE
+    "cut_date" = "last_date"
+  GROUP BY
+    "first_rank"
 ), "fated" AS (
   SELECT
-    "spanned".*,
+    "ranked".*,
+    "spanned"."last_date",
     CASE
-      WHEN "place" = 'aside'
+      WHEN NOT "ranked"."row_reason" IS NULL
+      THEN 'aside'
+      WHEN "spanned"."row_rank" IS NULL
+      THEN 'within'
+      ELSE 'period'
+    END AS "place",
+    CASE
+      WHEN NOT "ranked"."row_reason" IS NULL
       THEN 'quarantined'
-      WHEN "place" = 'within' OR "part" > 1
+      WHEN "firsts"."row_rank" IS NULL
       THEN 'merged'
-      WHEN ROW_NUMBER() OVER (
-        PARTITION BY "row_key", "place", "part" = 1
-        ORDER BY "person_id", "payer_plan_period_start_date", "row_text"
-      ) > 1
+      WHEN "firsts"."of_key" > 1
       THEN 'quarantined'
       ELSE 'written'
     END AS "fate"
-  FROM "spanned"
+  FROM "ranked"
+  LEFT JOIN "spanned"
+    ON "spanned"."row_rank" = "ranked"."row_rank"
+  LEFT JOIN "firsts"
+    ON "firsts"."row_rank" = "ranked"."row_rank"
 )
 SELECT
   "fated"."key_1",
   "fated"."key_2",
-  "fated"."person_id" AS "person_id",
-  "fated"."payer_plan_period_start_date" AS "payer_plan_period_start_date",
-  CASE WHEN "fate" = 'written' THEN "last_date" ELSE "payer_plan_period_end_date" END AS "payer_plan_period_end_date",
-  "fated"."payer_source_value" AS "payer_source_value",
+  "fated"."person_id",
+  "fated"."payer_plan_period_start_date",
   CASE
     WHEN "fate" = 'written'
-    THEN FIRST_VALUE("stop_reason_source_value") OVER (
-      PARTITION BY "person_id", "plan_text", "place", "period"
-      ORDER BY "payer_plan_period_end_date" DESC, "payer_plan_period_start_date" DESC, "row_text" DESC
-    )
-    ELSE "stop_reason_source_value"
+    THEN "last_date"
+    ELSE "fated"."payer_plan_period_end_date"
+  END AS "payer_plan_period_end_date",
+  "plans"."payer_source_value",
+  CASE
+    WHEN "fate" = 'written'
+    THEN "last_row"."stop_reason_source_value"
+    ELSE "fated"."stop_reason_source_value"
   END AS "stop_reason_source_value",
   "fated"."fate" AS "row_fate",
   CASE
@@ -185,83 +239,17 @@ SELECT
     THEN 'lies within another period'
     WHEN "fate" = 'merged'
     THEN 'continues a period'
-    ELSE "row_reason"
+    ELSE "fated"."row_reason"
   END AS "row_reason"
-FROM "fated";
+FROM "fated"
+JOIN "plans"
+  ON "plans"."plan_number" = "fated"."plan_number"
+LEFT JOIN "lasts"
+  ON "lasts"."first_rank" = "fated"."row_rank"
+LEFT JOIN "ranked" AS "last_row"
+  ON "last_row"."row_rank" = "lasts"."last_rank";
 
 -- write_payer_plan_period: write cdm.payer_plan_period from enrollment
-
--- ids of payer_plan_period: a registry that only grows
-CREATE TABLE IF NOT EXISTS "work"."registry_payer_plan_period" (
-  "payer_plan_period_id" BIGINT NOT NULL,
-  "key_1" TEXT,
-  "key_2" TEXT
-);
-
--- the natural key of cdm.payer_plan_period has more or fewer parts than when its ids were given; give it back the old ones, or begin anew with other ids: empty cdm.payer_plan_period and drop work.registry_payer_plan_period and work.key_payer_plan_period
-SELECT
-  "payer_plan_period_id",
-  "key_1",
-  "key_2"
-FROM "work"."registry_payer_plan_period"
-WHERE
-  FALSE
-UNION ALL
-SELECT
-  *
-FROM "work"."registry_payer_plan_period"
-WHERE
-  FALSE;
-
--- new keys get the next ids, in the order of the keys
-INSERT INTO "work"."registry_payer_plan_period" (
-  "payer_plan_period_id",
-  "key_1",
-  "key_2"
-)
-SELECT
-  (
-    SELECT
-      COALESCE(MAX("payer_plan_period_id"), 0)
-    FROM "work"."registry_payer_plan_period"
-  ) + ROW_NUMBER() OVER (ORDER BY "present"."key_1", "present"."key_2"),
-  "present"."key_1",
-  "present"."key_2"
-FROM (
-  SELECT DISTINCT
-    "stage"."key_1",
-    "stage"."key_2"
-  FROM "work"."stage_enrollment" AS "stage"
-  WHERE
-    "stage"."row_fate" = 'written'
-) AS "present"
-WHERE
-  NOT EXISTS(
-    SELECT
-      1
-    FROM "work"."registry_payer_plan_period" AS "registry"
-    WHERE
-      "registry"."key_1" IS NOT DISTINCT FROM "present"."key_1"
-      AND "registry"."key_2" IS NOT DISTINCT FROM "present"."key_2"
-  );
-
--- the keys of this run, with their ids
-CREATE OR REPLACE TABLE "work"."key_payer_plan_period" AS
-SELECT
-  "registry"."payer_plan_period_id",
-  "registry"."key_1",
-  "registry"."key_2"
-FROM (
-  SELECT DISTINCT
-    "stage"."key_1",
-    "stage"."key_2"
-  FROM "work"."stage_enrollment" AS "stage"
-  WHERE
-    "stage"."row_fate" = 'written'
-) AS "present"
-JOIN "work"."registry_payer_plan_period" AS "registry"
-  ON "registry"."key_1" IS NOT DISTINCT FROM "present"."key_1"
-  AND "registry"."key_2" IS NOT DISTINCT FROM "present"."key_2";
 
 -- cdm.payer_plan_period becomes the union of its mappings
 DELETE FROM "cdm"."payer_plan_period";
@@ -276,25 +264,29 @@ INSERT INTO "cdm"."payer_plan_period" (
   "stop_reason_source_value"
 )
 SELECT
-  "present"."payer_plan_period_id" AS "payer_plan_period_id",
-  "stage"."person_id" AS "person_id",
-  "stage"."payer_plan_period_start_date" AS "payer_plan_period_start_date",
-  "stage"."payer_plan_period_end_date" AS "payer_plan_period_end_date",
-  LEFT("stage"."payer_source_value", 50) AS "payer_source_value",
-  LEFT("stage"."stop_reason_source_value", 50) AS "stop_reason_source_value"
-FROM "work"."stage_enrollment" AS "stage"
-JOIN "work"."key_payer_plan_period" AS "present"
-  ON "present"."key_1" IS NOT DISTINCT FROM "stage"."key_1"
-  AND "present"."key_2" IS NOT DISTINCT FROM "stage"."key_2"
-WHERE
-  "stage"."row_fate" = 'written';
+  ROW_NUMBER() OVER (
+    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."payer_plan_period_start_date", "rows"."payer_plan_period_end_date", "rows"."payer_source_value", "rows"."stop_reason_source_value"
+  ) AS "payer_plan_period_id",
+  "rows"."person_id" AS "person_id",
+  "rows"."payer_plan_period_start_date" AS "payer_plan_period_start_date",
+  "rows"."payer_plan_period_end_date" AS "payer_plan_period_end_date",
+  "rows"."payer_source_value" AS "payer_source_value",
+  "rows"."stop_reason_source_value" AS "stop_reason_source_value"
+FROM (
+  SELECT
+    1 AS "mapping_number",
+    "stage"."person_id" AS "person_id",
+    "stage"."payer_plan_period_start_date" AS "payer_plan_period_start_date",
+    "stage"."payer_plan_period_end_date" AS "payer_plan_period_end_date",
+    LEFT("stage"."payer_source_value", 50) AS "payer_source_value",
+    LEFT("stage"."stop_reason_source_value", 50) AS "stop_reason_source_value"
+  FROM "work"."stage_enrollment" AS "stage"
+  WHERE
+    "stage"."row_fate" = 'written'
+) AS "rows";
 
--- cdm.payer_plan_period has rows with the same payer_plan_period_id
+-- for a later merge: the rows up to this id are of a full write
+CREATE OR REPLACE TABLE "work"."full_payer_plan_period" AS
 SELECT
-  "payer_plan_period_id",
-  COUNT(*) AS "row_count"
-FROM "cdm"."payer_plan_period"
-GROUP BY
-  "payer_plan_period_id"
-HAVING
-  COUNT(*) > 1;
+  MAX("payer_plan_period_id") AS "last_id"
+FROM "cdm"."payer_plan_period";

@@ -40,7 +40,7 @@ def an_encounter(number: int, random: Random) -> Row:
 def some_encounters(draw: st.DrawFn) -> list[Row]:
     """Rows of the source: many persons with some encounters each, so that one run tries many cases."""
     random = draw(st.integers(0, 2**32).map(Random))
-    return [an_encounter(number, random) for number in range(draw(st.integers(1, 250)))]
+    return [an_encounter(number, random) for number in range(draw(st.integers(60, 250)))]
 
 
 policies = st.builds(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 Row = Mapping[str, str]
-KNOWN_PERSONS = tuple(f"p{number}" for number in range(1, 31))
+KNOWN_PERSONS = tuple(f"p{number}" for number in range(1, 13))
 CLASSES = {"ip": 9201, "snf": 8863, "er": 9203, "urgent": 9203, "op": 9202, "well": 9202, "home": 581476}
 
 

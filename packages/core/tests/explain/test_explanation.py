@@ -292,7 +292,7 @@ def test_what_a_name_means(explain: Explain, name: str, kind: str, also: tuple[s
         ("persn", "nothing in this project is called 'persn'", "person"),
         ("person.gender", "cdm.person has no field 'gender'", "person.gender_concept_id"),
         ("stage_lab", "nothing in this project is called 'stage_lab'", "stage_labs"),
-        ("work.stage_labs.x", "the fields of work.stage_labs are not known", None),
+        ("work.stage_labs.x", "work.stage_labs has no field 'x'", None),
         ("step:person", "nothing in this project is called 'step:person'", "person"),
         ("", "nothing in this project is called ''", None),
         ("a.b.c.d", "nothing in this project is called 'a.b.c.d'", None),

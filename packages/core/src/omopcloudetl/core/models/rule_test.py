@@ -46,7 +46,7 @@ class ConceptStub(StrictModel):
     It is standard and maps to itself, unless it says what it maps to.
     """
 
-    id: Annotated[int, Field(ge=1)] | None = None
+    id: Annotated[int, Field(ge=1, strict=True)] | None = None
     """Its concept_id; any other without it."""
     domain: NonEmpty
     """Its domain, which routes an event."""
@@ -112,7 +112,7 @@ class RuleTest(StrictModel):
     """The concepts that the vocabulary holds."""
     unknown: dict[Name, RowKeys] = {}
     """CDM table, or mapping of events, → natural keys of rows that are not there. Every other that rows refer to is."""
-    expect: dict[LogicalTable, tuple[Row, ...]] = {}
+    expect: Annotated[dict[LogicalTable, tuple[Row, ...]], Field(min_length=1)] = {}
     """CDM table → exactly its rows, in any order; only listed fields are compared."""
     quarantined: tuple[QuarantinedRow, ...] = ()
     """Exactly the rows that are set aside, in any order."""

@@ -14,7 +14,7 @@ from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.derived.template import template
 from omopcloudetl.core.compiler.keys import key_text
-from omopcloudetl.core.compiler.lookups import Lookup
+from omopcloudetl.core.compiler.lookups import Lookup, by_code
 from omopcloudetl.core.compiler.staged import StagedMapping
 from omopcloudetl.core.models.mapping import TableMapping
 
@@ -107,16 +107,7 @@ def _used(compilation: Compilation, mapping: StagedMapping, lookup: Lookup, pers
         trees.named(person.copy() if person is not None else empty.copy(), "person"),
         trees.named(trees.count_rows(), "source_rows"),
     )
-    scope.from_clause(query, scope.aliases_in(lookup.code, lookup.vocabulary, lookup.name, person, scope.condition))
-    conditions: list[exp.Expr] = [trees.not_null(lookup.code.copy())]
-    if scope.condition is not None:
-        conditions.insert(0, scope.condition.copy())
-    trees.where(query, trees.all_of(conditions))
-    keys = [lookup.code.copy()]
-    if lookup.vocabulary is not None:
-        keys.append(lookup.asked_vocabulary())
-    keys += [value.copy() for value in (lookup.name, person) if value is not None]
-    return trees.group_by(query, *keys)
+    return by_code(query, scope, lookup, *(value for value in (lookup.name, person) if value is not None))
 
 
 def _person(mapping: StagedMapping) -> exp.Expr | None:

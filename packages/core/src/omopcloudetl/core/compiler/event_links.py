@@ -22,7 +22,7 @@ from omopcloudetl.core.text import plural
 EVENT_KEY, EVENT_ID, EVENT_TABLE = "event_key", "event_id", "event_table"
 EVENT_OCCURRENCE, EVENT_FIELD = "event_occurrence", "event_field_concept_id"
 
-_DOMAINS: dict[str, tuple[str, int]] = {
+DOMAINS: dict[str, tuple[str, int]] = {
     "condition_occurrence": ("Condition", 19),
     "drug_exposure": ("Drug", 13),
     "procedure_occurrence": ("Procedure", 10),
@@ -35,7 +35,7 @@ _DOMAINS: dict[str, tuple[str, int]] = {
     "episode": ("Episode", 32527),
 }
 """Table of events → name and concept of its domain, as the vocabulary's table `domain` has them."""
-LONGEST = max(len(text) for table, (domain, _) in _DOMAINS.items() for text in (table, domain))
+LONGEST = max(len(text) for table, (domain, _) in DOMAINS.items() for text in (table, domain))
 """How many characters the name of a table or domain has at most."""
 
 
@@ -82,7 +82,7 @@ class EventLink:
         if take in own:
             return trees.column(own[take], self.alias)
         branches: list[tuple[exp.Expr, exp.Expr]] = []
-        for table, (name, concept) in _DOMAINS.items():
+        for table, (name, concept) in DOMAINS.items():
             result = trees.text(name) if take == "domain" else trees.number(concept)
             branches.append((trees.equal(trees.column(EVENT_TABLE, self.alias), trees.text(table)), result))
         return trees.case(branches, None)

@@ -26,6 +26,12 @@ def key_text(parts: Sequence[exp.Expr]) -> exp.Expr:
     return found
 
 
+def any_part(key: Sequence[exp.Expr]) -> exp.Expr:
+    """Something where any part of the key is given, else NULL: a row whose whole key is NULL has no identity."""
+    parts = [part.unalias().copy() for part in key]
+    return parts[0] if len(parts) == 1 else trees.coalesce(parts[0], *parts[1:])
+
+
 def same_key(left: str, right: str, names: Sequence[str]) -> exp.Expr:
     """The columns of both aliases are the same; in a key of several parts NULL is the same as NULL."""
     compare = trees.equal if len(names) == 1 else trees.same

@@ -305,7 +305,12 @@ def _used_with(scope: Scope, lookup: Lookup, asked: tuple[exp.Expr, int, exp.Exp
         trees.named(lookup.code.copy(), "code"),
         trees.named(trees.count_rows(), "source_rows"),
     )
-    scope.from_clause(query, scope.aliases_in(lookup.code, lookup.vocabulary, scope.condition))
+    return by_code(query, scope, lookup)
+
+
+def by_code(query: exp.Select, scope: Scope, lookup: Lookup, *more: exp.Expr) -> exp.Select:
+    """The query over the rows that have a code, one group for each code, and for each value of `more`."""
+    scope.from_clause(query, scope.aliases_in(lookup.code, lookup.vocabulary, *more, scope.condition))
     conditions: list[exp.Expr] = [trees.not_null(lookup.code.copy())]
     if scope.condition is not None:
         conditions.insert(0, scope.condition.copy())
@@ -313,7 +318,7 @@ def _used_with(scope: Scope, lookup: Lookup, asked: tuple[exp.Expr, int, exp.Exp
     keys = [lookup.code.copy()]
     if lookup.vocabulary is not None:
         keys.append(lookup.asked_vocabulary())
-    return trees.group_by(query, *keys)
+    return trees.group_by(query, *keys, *(value.copy() for value in more))
 
 
 @lru_cache(maxsize=8)

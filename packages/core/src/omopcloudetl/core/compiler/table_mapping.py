@@ -10,6 +10,7 @@ from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.event_joins import with_events, with_occurrences
 from omopcloudetl.core.compiler.event_links import is_late
 from omopcloudetl.core.compiler.kept_rows import kept_column
+from omopcloudetl.core.compiler.keys import any_part
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import (
     MERGED,
@@ -186,9 +187,7 @@ def _key_reason(own_id: IdValue | None, target: CdmTable, key_columns: list[exp.
     """A row whose whole natural key is NULL has no identity."""
     if own_id is None or own_id.strategy == "ordinal" or target.primary_key is None:
         return []
-    parts = [column.this.copy() for column in key_columns]
-    node = parts[0] if len(parts) == 1 else trees.coalesce(parts[0], *parts[1:])
-    return [FieldValue(target.primary_key.name, node)]
+    return [FieldValue(target.primary_key.name, any_part(key_columns))]
 
 
 def _fate(model: TableMapping, strategy: IdStrategy, keys: int, values: list[FieldValue]) -> exp.Expr:

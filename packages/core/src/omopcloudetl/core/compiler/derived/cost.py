@@ -23,6 +23,7 @@ from omopcloudetl.core.compiler.derived.source_rows import (
 )
 from omopcloudetl.core.compiler.derived.template import template
 from omopcloudetl.core.compiler.event_joins import with_events, with_occurrences
+from omopcloudetl.core.compiler.event_links import DOMAINS
 from omopcloudetl.core.compiler.kept_rows import kept_column, only_aside
 from omopcloudetl.core.compiler.keys import key_text
 from omopcloudetl.core.compiler.scope import Scope
@@ -35,7 +36,8 @@ from omopcloudetl.core.specification.models import CdmTable
 
 EVENT, DOMAIN, PLAN = "cost_event_id", "cost_domain_id", "payer_plan_period_id"
 PERSON, DAY = "priced_person_id", "priced_date"
-_DOMAINS = {"visit_occurrence": "Visit", "visit_detail": "Visit"}
+PRICED = ("visit_occurrence", "visit_detail")
+"""What has a price beside events."""
 PERIODS = "cdm.payer_plan_period"
 TOGETHER = "priced together with another row"
 
@@ -154,12 +156,10 @@ def _priced(builder: StageBuilder, model: CostMapping, table: CdmTable) -> list[
                 builder.value(DOMAIN, of_domain, type_, "prices"),
             ]
         case ReferenceValue() as value:
-            if value.reference not in _DOMAINS:
+            if value.reference not in PRICED:
                 message, place = f"a row of cdm.{value.reference} has no price", builder.scope.at("prices", "reference")
-                builder.compilation.problem(
-                    "unknown-reference", message, place, found=value.reference, allowed=tuple(_DOMAINS)
-                )
-            domain = trees.text(_DOMAINS.get(value.reference, ""))
+                builder.compilation.problem("unknown-reference", message, place, found=value.reference, allowed=PRICED)
+            domain = trees.text(DOMAINS.get(value.reference, ("", 0))[0])
             return [
                 builder.reference(EVENT, value.reference, value.key, "prices"),
                 FieldValue(DOMAIN, domain, nullable=False),

@@ -22,6 +22,7 @@ from omopcloudetl.core.compiler.derived.source_rows import (
 )
 from omopcloudetl.core.compiler.derived.template import template
 from omopcloudetl.core.compiler.kept_rows import column_names, kept_column, only_aside
+from omopcloudetl.core.compiler.keys import any_part
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import FieldValue, StageBuilder
 from omopcloudetl.core.compiler.staged import IdStrategy, StagedMapping, columns_of, stage_step
@@ -156,7 +157,7 @@ def payer_plan_period(
     too_long = TooLongTexts.of(compilation, model.too_long, table, values)
     backwards = exp.LT(this=end.node.copy(), expression=start.node.copy())
     others = [(backwards, trees.text(f"{END}: before the start")), *too_long.reasons(values)]
-    required = [FieldValue(ID, _any_of_key(keys)), *(v for v in values if table.by_name[v.name].required)]
+    required = [FieldValue(ID, any_part(keys)), *(v for v in values if table.by_name[v.name].required)]
     rows = builder.rows(
         [
             *keys,
@@ -173,12 +174,6 @@ def payer_plan_period(
     return StagedMapping(
         loaded, scope, builder, len(keys), False, (too_long.cut(contribution),), fates_have_reasons=True
     )
-
-
-def _any_of_key(keys: Sequence[exp.Expr]) -> exp.Expr:
-    """Something where any part of the natural key is given: a row whose whole key is NULL has no identity."""
-    parts = [key.unalias().copy() for key in keys]
-    return parts[0] if len(parts) == 1 else trees.coalesce(parts[0], *parts[1:])
 
 
 @dataclass(frozen=True)

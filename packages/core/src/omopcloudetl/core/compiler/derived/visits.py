@@ -19,7 +19,7 @@ from omopcloudetl.core.compiler.derived.encounter_groups import encounter_groups
 from omopcloudetl.core.compiler.derived.known_encounters import DELIVERED, known_encounters
 from omopcloudetl.core.compiler.derived.template import template
 from omopcloudetl.core.compiler.kept_rows import kept_column, only_aside
-from omopcloudetl.core.compiler.keys import same_key
+from omopcloudetl.core.compiler.keys import any_part, same_key
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import QUARANTINED, WRITTEN, AnyColumnValue, FieldValue, StageBuilder
 from omopcloudetl.core.compiler.staged import (
@@ -101,7 +101,10 @@ def visits(compilation: Compilation, loaded: LoadedMapping, model: VisitsMapping
     limits = [_limits(table, contribution, values) for table, contribution in zip(tables, made, strict=True)]
     policy = model.too_long or compilation.project.config.too_long
     too_long = too_long_reasons(limits[1], values) if policy == "quarantine" else []
-    required = [_key_value(keys), *(values[name] for name in ("person_id", "start_date", "type_concept_id"))]
+    required = [
+        FieldValue("key", any_part(keys)),
+        *(values[name] for name in ("person_id", "start_date", "type_concept_id")),
+    ]
     constants = {} if keeps else _constants(model, values)
     carried = [value for value in values.values() if value.name not in constants]
     rows = builder.rows(
@@ -229,12 +232,6 @@ def _constants(model: VisitsMapping, values: Mapping[str, FieldValue]) -> dict[s
     given = [name for name in _DISCHARGED if getattr(model, name) != NOT_GIVEN]
     names = ("type_concept_id", "provider_id", "care_site_id", *_ADMITTED, *_DISCHARGED)
     return {n: values[n].node for n in names if n not in given and values[n].node.find(exp.Column) is None}
-
-
-def _key_value(keys: Sequence[exp.Expr]) -> FieldValue:
-    """An encounter whose whole natural key is NULL has no identity."""
-    parts = [key.unalias().copy() for key in keys]
-    return FieldValue("key", parts[0] if len(parts) == 1 else trees.coalesce(parts[0], *parts[1:]))
 
 
 def _with_fates(rows: exp.Select, keys: Sequence[str], values: Sequence[str]) -> exp.Select:

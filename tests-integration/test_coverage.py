@@ -97,6 +97,17 @@ def test_the_codes_to_map_next_are_those_of_most_rows(etl: Etl) -> None:
     assert {one.mapping for one in found.roles} == {"labs"}
 
 
+def test_a_code_with_several_concepts_is_counted_once(etl: Etl) -> None:
+    """Its rows are the source's, not those that they fan out to."""
+    write(etl, [lab("p1", "TWO"), lab("p2", "TWO")])
+    found = vocabulary().concept(7, "TWO", "Measurement", "LOINC", standard=False).maps(7, 1)
+    found.concept(8, "S8", "Observation", "LOINC").maps(7, 8).write(etl.root / "vocabulary")
+    etl.run()
+    coverage = Session.open(etl.root).coverage(["labs"])
+    assert coverage.roles[0].mapped == Counts(1, 2, 2)
+    assert [(code.code, code.rows) for code in coverage.codes] == [("TWO", 2)]
+
+
 def test_texts_of_values_are_listed_only_if_they_are_asked_for(etl: Etl) -> None:
     """They may say more of a person than a code does."""
     write(etl, LAB).run()

@@ -133,15 +133,45 @@ def test_ids_stay_when_concepts_come_and_go(etl: Etl) -> None:
     assert back == {"B": FIRST + 1}
 
 
+TABLES = ("concept", "concept_relationship", "concept_ancestor", "vocabulary")
+
+
+def contents(ran: Ran) -> dict[str, list[tuple[object, ...]]]:
+    """What the vocabulary's tables hold."""
+    return {table: ran.query(f"FROM vocab.{table} ORDER BY ALL") for table in TABLES}
+
+
 def test_what_is_gone_from_the_file_is_gone_from_the_vocabulary(etl: Etl) -> None:
     """With its relationships, its ancestors and its vocabulary; nothing else is touched."""
-    before = write(etl).run()
-    tables = ("concept_relationship", "vocabulary", "concept_ancestor")
-    counted = "SELECT " + ", ".join(f"(SELECT count(*) FROM vocab.{table})" for table in tables)
+    before = contents(write(etl).run())
+    full = contents(write(etl, ",A,a,Condition,S,,,", ",B,b,Condition,,,10,").run())
+    assert all(len(full[table]) > len(before[table]) for table in TABLES)
+    assert contents(write(etl).run()) == before
+
+
+def without_load(etl: Etl) -> None:
+    """Take the load of the vocabulary out of the workflow: it is in the database, and stays."""
+    workflow = etl.root / "workflow.yaml"
+    text = workflow.read_text(encoding="utf-8")
+    workflow.write_text(re.sub(r"  - name: vocabulary\n(    .*\n)+", "", text), encoding="utf-8")
+    etl._compiled = None
+
+
+def test_a_vocabulary_that_is_not_loaded_anew_has_them_once(etl: Etl) -> None:
+    """Running twice is running once; a vocabulary of somebody else's stays, also one without a concept."""
+    import duckdb
+
     write(etl, ",A,a,Condition,S,,,", ",B,b,Condition,,,10,").run()
-    after = write(etl).run()
-    assert ids(after) == {}
-    assert after.query(counted) == before.query(counted)
+    with duckdb.connect(str(etl.root / "omop.duckdb")) as connection:
+        connection.execute("INSERT INTO vocab.vocabulary VALUES ('Theirs', 'Theirs', NULL, NULL, 0)")
+    without_load(etl)
+    once = contents(etl.run())
+    assert ("Theirs", "Theirs", None, None, 0) in once["vocabulary"]
+    assert contents(etl.run()) == once
+    (etl.root / "seeds" / "own.csv").write_text(f"{HEADER}\n,B,b,Condition,,,10,\n", encoding="utf-8")
+    less = contents(etl.run())
+    assert len(less["concept"]) == len(once["concept"]) - 1
+    assert less["concept_ancestor"] == []
 
 
 def test_ids_may_be_given(etl: Etl) -> None:
@@ -155,13 +185,7 @@ def test_concepts_that_are_there_keep_their_ids(etl: Etl) -> None:
     import duckdb
 
     write(etl, ",B,b,Condition,,,,").run()
-    etl.root.joinpath("workflow.yaml").write_text(
-        re.sub(
-            r"  - name: vocabulary\n(    .*\n)+", "", etl.root.joinpath("workflow.yaml").read_text(encoding="utf-8")
-        ),
-        encoding="utf-8",
-    )
-    etl._compiled = None
+    without_load(etl)
     with duckdb.connect(str(etl.root / "omop.duckdb")) as connection:
         connection.execute("DROP TABLE work.registry_concept")
     text = "\n".join([HEADER, ",A,a,Condition,,,,", ",B,b,Condition,,,,"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -103,6 +104,42 @@ def test_input_files_that_are_missing_are_named(acme: ModuleType, project: Proje
     assert outcome == "problem"
     assert found.splitlines()[0] == "1 file missing"
     assert found.splitlines()[1].startswith("data/conditions.csv (workflow.yaml:")
+
+
+@pytest.mark.parametrize(
+    ("files", "missing"),
+    [
+        (["CONCEPT.csv", "concept_relationship.csv.gz"], None),
+        (["CONCEPT.csv"], "athena/CONCEPT_RELATIONSHIP.csv (workflow.yaml:6)"),
+        (["v.zip"], "athena/CONCEPT.csv (workflow.yaml:6)"),
+    ],
+    ids=["other spellings", "one missing", "an archive beside it"],
+)
+def test_the_files_of_a_vocabulary_are_looked_for_in_all_their_places(
+    acme: ModuleType, project: Project, files: list[str], missing: str | None
+) -> None:
+    """As a run looks for them."""
+    step = "- {name: v, kind: vocabulary, from: athena}"
+    workflow = f"name: w\nsteps:\n  - {{name: t, kind: ddl, schema: vocab}}\n  # two\n  # lines\n  {step}\n"
+    content = {f"athena/{name}": b"x\n" for name in files}
+    report = examine_project(project({"project.yaml": PROJECT, "workflow.yaml": workflow, **content}))
+    ((outcome, found),) = findings(report, "input files")
+    assert outcome == ("problem" if missing else "ok")
+    assert missing is None or missing in found
+
+
+def test_members_of_an_archive_are_looked_for_in_it(acme: ModuleType, project: Project) -> None:
+    """The archive counts once; a member that it lacks is missing."""
+    root = project({"project.yaml": PROJECT})
+    with zipfile.ZipFile(root / "v.zip", "w") as archive:
+        archive.writestr("download/CONCEPT.csv", "x\n")
+    step = "- {name: v, kind: vocabulary, from: v.zip, tables: TABLES}"
+    workflow = f"name: w\nsteps:\n  - {{name: t, kind: ddl, schema: vocab}}\n  {step}\n"
+    for tables, outcome in (("concept", "ok"), ("[concept, concept_relationship]", "problem")):
+        (root / "workflow.yaml").write_text(workflow.replace("TABLES", tables), encoding="utf-8")
+        ((found, text),) = findings(examine_project(root), "input files")
+        assert found == outcome
+        assert ("1 file" in text) if outcome == "ok" else ("v.zip/CONCEPT_RELATIONSHIP.csv" in text)
 
 
 def test_a_password_in_the_file_is_a_warning(acme: ModuleType, project: Project) -> None:

@@ -95,6 +95,10 @@ def _load(step: PlanStep) -> Load | None:
     options = step.text.model_dump(mode="json", exclude_defaults=True)
     if step.rejects is not None:
         options["max_rejected"] = step.rejects.max_rejected
+    if step.others:
+        options["or else"] = list(step.others)
+    if step.optional:
+        options["may be missing"] = True
     columns = [
         FieldLine(
             name=column.name,

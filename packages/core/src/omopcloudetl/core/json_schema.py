@@ -39,6 +39,8 @@ _BARE: Mapping[str, list[JsonSchemaValue]] = {
     "_vocabularies": [_TEXT],
 }
 """Function that reads a short form → what may stand there instead of the long one."""
+_LISTED = {"null", "array"}
+"""What is never taken for a list of one."""
 _NOTHING_ELSE = {"with_kind", "with_builder", "_plain"}
 
 
@@ -63,7 +65,7 @@ class _Generator(GenerateJsonSchema):
         if name in _NOTHING_ELSE or "_note_allowed_keys" in name:
             return long
         if name == "as_list":
-            return {"anyOf": [_items(long), long]}
+            return {"anyOf": [_alone(_items(long)), long]}
         if name not in _BARE:
             raise UnknownFormError(f"no schema is known for what {name} reads")
         return {"anyOf": [*_BARE[name], long]}
@@ -100,6 +102,12 @@ class _Generator(GenerateJsonSchema):
 
 def _items(schema: JsonSchemaValue) -> JsonSchemaValue:
     return cast(JsonSchemaValue, schema.get("items", {}))
+
+
+def _alone(schema: JsonSchemaValue) -> JsonSchemaValue:
+    """What stands for a list of one: no list, and not nothing, although a list may hold them."""
+    forms = schema.get("anyOf")
+    return {**schema, "anyOf": [form for form in forms if form.get("type") not in _LISTED]} if forms else schema
 
 
 def _logical_table_pattern() -> str:

@@ -59,7 +59,10 @@ Sql = Annotated[str, Field(min_length=1)]
 
 NonEmpty = Annotated[str, Field(min_length=1)]
 
-Days = Annotated[int, Field(ge=0, le=36_525)]
+ConceptId = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
+"""The id of a concept, 0 for none."""
+
+Days = Annotated[int, Field(ge=0, le=36_525, strict=True)]
 """A number of days."""
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Discriminator, Tag
 from pydantic_core import PydanticCustomError
 
 from omopcloudetl.core.models.base import HELP, Name, Sql, StrictModel
 from omopcloudetl.core.models.source_rows import SourceRows
-from omopcloudetl.core.models.values import ColumnValue, EventReferenceValue, Key, ReferenceValue
+from omopcloudetl.core.models.values import ColumnValue, EventReferenceValue, Key, ReferenceValue, kind_of
 
 
 class CostPolicy(StrictModel):
@@ -20,14 +20,23 @@ class CostPolicy(StrictModel):
     with their amounts added up; `keep`, a cost each."""
 
 
-def _priced(value: Any) -> Any:
-    if not isinstance(value, EventReferenceValue | ReferenceValue):
-        message = "must be the event or the visit that is priced"
-        help_ = "write {event: MAPPING, key: […]} or {reference: visit_occurrence, key: […]}"
-        raise PydanticCustomError("priced_row", message, {HELP: help_})
+def _of_id(value: Any) -> Any:
     if isinstance(value, EventReferenceValue) and value.take != "id":
         raise PydanticCustomError("priced_row", "takes the id of the event", {HELP: "leave `take` out"})
     return value
+
+
+PricedRow = Annotated[
+    Annotated[EventReferenceValue, Tag("event()")] | Annotated[ReferenceValue, Tag("reference()")],
+    Discriminator(
+        kind_of,
+        custom_error_type="column_value_kind",
+        custom_error_message="must be the event or the visit that is priced",
+        custom_error_context={"allowed": "event, reference"},
+    ),
+    AfterValidator(_of_id),
+]
+"""`{event: MAPPING, key: […]}` or `{reference: visit_occurrence, key: […]}`."""
 
 
 class CostMapping(SourceRows):
@@ -38,7 +47,7 @@ class CostMapping(SourceRows):
     """Rows with prices become cdm.cost."""
     key: Key
     """The natural key of a source row; rows that share it are all kept."""
-    prices: Annotated[ColumnValue, AfterValidator(_priced)]
+    prices: PricedRow
     """The row that is priced: `{event: MAPPING, key: […], pair: true}` for the one row that stands for an event, also
     where its code has several standard concepts; `{reference: visit_occurrence, key: […]}` for a visit."""
     person: Key | None = None

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from omopcloudetl.core.models.base import AT, HELP, Days, StrictModel, as_list
+from omopcloudetl.core.models.base import AT, HELP, ConceptId, Days, StrictModel, as_list
 from omopcloudetl.core.models.mapping_base import MappingBase
 
 PeriodSource = Literal[
@@ -69,7 +69,7 @@ class ObservationPeriodPolicy(StrictModel):
     """Nothing before this day counts: the day since which the source records all care."""
     not_after: date | None = None
     """Nothing after this day counts: the day on which the data were extracted."""
-    type_concept_id: Annotated[int, Field(ge=0)] = 32882
+    type_concept_id: ConceptId = 32882
     """How the periods were found: 32882 is 'Standard algorithm from EHR', 32813 'Claim enrolment record'."""
 
     @model_validator(mode="after")

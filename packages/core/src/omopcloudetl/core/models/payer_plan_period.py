@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
-from omopcloudetl.core.models.base import Name, Sql, StrictModel
+from omopcloudetl.core.models.base import Days, Name, Sql, StrictModel
 from omopcloudetl.core.models.source_rows import SourceRows
 from omopcloudetl.core.models.values import ColumnValue, Key
 
@@ -21,7 +19,7 @@ class PayerPlanPeriodPolicy(StrictModel):
     consecutive: Literal["merge", "keep"] = "merge"
     """`merge`: rows of one payer, plan and sponsor that follow each other are one period, the time of continuous
     enrollment; `keep`: each row is a period."""
-    gap_days: Annotated[int, Field(ge=0, le=36_525)] = 0
+    gap_days: Days = 0
     """At most so many days without enrollment lie between rows that follow each other."""
 
 

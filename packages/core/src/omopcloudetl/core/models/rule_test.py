@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from omopcloudetl.core.models.base import HELP, LogicalTable, Name, NonEmpty, StrictModel, as_list
+from omopcloudetl.core.models.base import HELP, ConceptId, LogicalTable, Name, NonEmpty, StrictModel, as_list
 from omopcloudetl.core.models.values import Scalar
 
 
@@ -35,9 +35,18 @@ Row = dict[str, Cell]
 """Field → value; what is not listed is NULL where it is given, and not compared where it is expected."""
 
 Code = Annotated[str, Field(min_length=1), BeforeValidator(as_text)]
-ConceptIds = Annotated[tuple[int, ...], BeforeValidator(as_list)]
+ConceptIds = Annotated[tuple[ConceptId, ...], BeforeValidator(as_list)]
 DAY = r"^\d{4}-\d{2}-\d{2}$"
 Day = Annotated[str, Field(pattern=DAY)]
+
+
+def _has(key: str) -> dict[str, JsonValue]:
+    """What JSON Schema says of an object that gives a key."""
+    return {"required": [key], "properties": {key: {"not": {"type": "null"}}}}
+
+
+_SETS_ASIDE: dict[str, JsonValue] = {"required": ["quarantined"], "properties": {"quarantined": {"minItems": 1}}}
+_EXPECTS: list[JsonValue] = [{"required": ["expect"]}, _SETS_ASIDE]
 
 
 class ConceptStub(StrictModel):
@@ -45,6 +54,8 @@ class ConceptStub(StrictModel):
 
     It is standard and maps to itself, unless it says what it maps to.
     """
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [_has("id"), _has("code")]})
 
     id: Annotated[int, Field(ge=1, strict=True)] | None = None
     """Its concept_id; any other without it."""
@@ -58,7 +69,7 @@ class ConceptStub(StrictModel):
     """Its name; the code without it."""
     concept_class: Annotated[NonEmpty, Field(alias="class")] = "Undefined"
     """Its concept_class_id, such as `Ingredient`."""
-    standard: bool | None = None
+    standard: Annotated[bool, Field(strict=True)] | None = None
     """Whether it is a standard concept; without `maps_to` it is."""
     maps_to: ConceptIds = ()
     """The standard concepts it maps to; several make several rows."""
@@ -88,6 +99,8 @@ class ConceptStub(StrictModel):
 class QuarantinedRow(StrictModel):
     """A row that a rule test expects to be set aside."""
 
+    model_config = ConfigDict(json_schema_extra={"anyOf": [_has("key"), _has("reason")]})
+
     key: RowKey | None = None
     """The parts of its natural key, as `work.quarantine` has them; any without it."""
     reason: NonEmpty | None = None
@@ -103,6 +116,13 @@ class QuarantinedRow(StrictModel):
 
 class RuleTest(StrictModel):
     """What a mapping makes of given rows; `omopcloudetl test` tries it on DuckDB."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [*_EXPECTS, _has("fails")],
+            "not": {"allOf": [_has("fails"), {"anyOf": _EXPECTS}]},
+        }
+    )
 
     name: NonEmpty
     """What it shows, in a few words."""

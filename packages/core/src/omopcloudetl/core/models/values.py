@@ -116,7 +116,7 @@ class EventReferenceValue(StrictModel):
 _KINDS = ("direct", "expression", "constant", "value_map", "concept", "id", "reference", "event")
 
 
-def _kind_of(value: Any) -> str | None:
+def kind_of(value: Any) -> str | None:
     """The tag of the kind; tags are no words a user writes, so that they are not taken for keys."""
     holds = value.__contains__ if isinstance(value, dict) else lambda kind: hasattr(value, kind)
     kinds = [kind for kind in _KINDS if holds(kind)]
@@ -142,7 +142,7 @@ ColumnValue = Annotated[
     | Annotated[ReferenceValue, Tag("reference()")]
     | Annotated[EventReferenceValue, Tag("event()")],
     Discriminator(
-        _kind_of,
+        kind_of,
         custom_error_type="column_value_kind",
         custom_error_message="must be filled in exactly one way",
         custom_error_context={"allowed": ", ".join(_KINDS)},
@@ -163,7 +163,7 @@ Vocabulary = Annotated[
     | Annotated[ValueMap, Tag("value_map()")]
     | Annotated[ExpressionValue, Tag("expression()")],
     Discriminator(
-        lambda v: _kind_of(v) if isinstance(v, dict | StrictModel) else "names()",
+        lambda v: kind_of(v) if isinstance(v, dict | StrictModel) else "names()",
         custom_error_type="vocabulary_kind",
         custom_error_message="must be a vocabulary_id, a list of them, a value_map or an expression",
         custom_error_context={"allowed": "value_map, expression"},

@@ -7,12 +7,10 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from omopcloudetl.core.models.base import ALLOWED, AT, HELP, Days, NonEmpty, Sql, StrictModel
+from omopcloudetl.core.models.base import ALLOWED, AT, HELP, ConceptId, Days, NonEmpty, Sql, StrictModel
 from omopcloudetl.core.models.source_rows import SourceRows
 from omopcloudetl.core.models.values import ColumnValue, ConstantValue, Key
 
-ConceptId = Annotated[int, Field(ge=0, lt=2**31)]
-"""A concept; 0 is none."""
 NOT_GIVEN = ConstantValue(constant=None)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 from sqlglot import exp
 
@@ -165,7 +166,7 @@ def _priced(builder: StageBuilder, model: CostMapping, table: CdmTable) -> list[
                 FieldValue(DOMAIN, domain, nullable=False),
             ]
         case _:
-            raise AssertionError("the model allows no other")
+            assert_never(model.prices)
 
 
 def _plan(builder: StageBuilder, model: CostMapping) -> list[FieldValue]:

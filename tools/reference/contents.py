@@ -29,7 +29,7 @@ from omopcloudetl.core.models.mapping_base import MappingBase
 from omopcloudetl.core.models.observation_period import ObservationPeriodMapping, ObservationPeriodPolicy
 from omopcloudetl.core.models.payer_plan_period import PayerPlanPeriodMapping, PayerPlanPeriodPolicy
 from omopcloudetl.core.models.project import ProjectConfig, SpecificationSource, Target
-from omopcloudetl.core.models.rule_test import ConceptStub, QuarantinedRow, RuleTest
+from omopcloudetl.core.models.rule_tests import ConceptStub, QuarantinedRow, RuleTest
 from omopcloudetl.core.models.source_rows import Join, SourceRows
 from omopcloudetl.core.models.values import (
     CodeLookup,

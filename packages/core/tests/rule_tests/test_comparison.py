@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from omopcloudetl.core.models.rule_test import Cell, QuarantinedRow
+from omopcloudetl.core.models.rule_tests import Cell, QuarantinedRow
 from omopcloudetl.core.rule_tests.comparison import compare, compare_quarantined
 from omopcloudetl.core.rule_tests.ids import Ids
 

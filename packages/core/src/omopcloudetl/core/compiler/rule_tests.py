@@ -12,7 +12,7 @@ from omopcloudetl.core.compiler.staged import CompiledMapping
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.loads import Column
-from omopcloudetl.core.models.rule_test import Row, RuleTest
+from omopcloudetl.core.models.rule_tests import Row, RuleTest
 from omopcloudetl.core.models.values import Scalar
 from omopcloudetl.core.models.workflow import BulkLoadStep, SqlStep
 

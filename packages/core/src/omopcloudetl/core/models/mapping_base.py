@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from omopcloudetl.core.models.base import Name, StrictModel
-from omopcloudetl.core.models.rule_test import RuleTest
+from omopcloudetl.core.models.rule_tests import RuleTest
 
 
 class MappingBase(StrictModel):

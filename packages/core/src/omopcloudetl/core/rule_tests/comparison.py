@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 
-from omopcloudetl.core.models.rule_test import Cell, QuarantinedRow, Row, plain_key, plain_text
+from omopcloudetl.core.models.rule_tests import Cell, QuarantinedRow, Row, plain_key, plain_text
 from omopcloudetl.core.rule_tests.ids import Ids
 from omopcloudetl.core.rule_tests.report import QUARANTINED, Difference, RowPair, Value
 

@@ -10,7 +10,7 @@ from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.ddl import create_table
 from omopcloudetl.core.compiler.event_links import EVENT_FIELD, EVENT_ID, EVENT_KEY, EVENT_OCCURRENCE, EVENT_TABLE
 from omopcloudetl.core.generator import BaseSQLGenerator
-from omopcloudetl.core.models.rule_test import Cell, ConceptStub, Row, RuleTest, plain_key, plain_text
+from omopcloudetl.core.models.rule_tests import Cell, ConceptStub, Row, RuleTest, plain_key, plain_text
 from omopcloudetl.core.models.values import Scalar
 from omopcloudetl.core.rule_tests.asked import EVENTS, KEYS, LOGICAL
 from omopcloudetl.core.rule_tests.ids import Ids, KeyText, key_of

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from omopcloudetl.core.compiler.keys import ESCAPE, NULL, SEPARATOR
-from omopcloudetl.core.models.rule_test import RuleTest, plain_key
+from omopcloudetl.core.models.rule_tests import RuleTest, plain_key
 from omopcloudetl.core.rule_tests.asked import EVENTS, KEYS
 from omopcloudetl.core.rule_tests.slices import Slice
 

@@ -12,7 +12,7 @@ from omopcloudetl.core.compiler.ledger import QUARANTINE
 from omopcloudetl.core.connection import BaseConnection
 from omopcloudetl.core.errors import CheckError, DatabaseError
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
-from omopcloudetl.core.models.rule_test import RuleTest
+from omopcloudetl.core.models.rule_tests import RuleTest
 from omopcloudetl.core.plan import Statement
 from omopcloudetl.core.rule_tests import data
 from omopcloudetl.core.rule_tests.asked import KEYS, LOGICAL

@@ -22,7 +22,7 @@ from omopcloudetl.core.files.project_loader import LoadedMapping, LoadedProject
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.models.loads import Column
 from omopcloudetl.core.models.mapping import EventMapping
-from omopcloudetl.core.models.rule_test import RuleTest
+from omopcloudetl.core.models.rule_tests import RuleTest
 from omopcloudetl.core.models.workflow import DmlStep, SqlStep
 from omopcloudetl.core.plan import Origin, Statement
 from omopcloudetl.core.rule_tests.asked import EVENTS, KEYS, KeyQuery, key_queries

@@ -1,9 +1,15 @@
 """The builder `cost`: prices of events and visits, each once."""
 
+from collections import defaultdict
+from decimal import Decimal
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from small_project import EVENT, PERSON, Etl, Ran, Vocabulary, patients
+from test_laws import law
 
 COSTS = """
 name: costs
@@ -152,3 +158,56 @@ def test_costs_of_mappings_with_other_keys_are_merged_beside_each_other(tmp_path
     again = write(tmp_path, ROWS[:6][::-1], VISITS, COSTS, visits, write=merge).run().query(query)
     assert len(first) == 12
     assert first == again
+
+
+PRICES = ("", "0.1", "0.2", "0.3", "10.01", "1234567.89")
+DAYS = ("2020-01-31", "2020-02-01", "2020-03-01", "2020-03-31", "2020-04-01")
+some_rows = st.lists(
+    st.tuples(
+        st.sampled_from(("p1", "p2", "p9")),
+        st.sampled_from(("two", "one", "none")),
+        st.sampled_from(DAYS),
+        st.sampled_from(PRICES),
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+def expected_costs(rows: list[tuple[str, str, str, str]]) -> list[tuple[str, str | None, str | None]]:
+    """Day, price, and the first day of the plan of every event of a known person, by a plain reading of the rule."""
+    found = []
+    for patient, _, day, price in rows:
+        plans = [i for i in INSURANCE if i["patient"] == patient and i["first"] <= day <= i["last"]]
+        if patient != "p9":
+            found.append((day, price or None, plans[-1]["first"] if plans else None))
+    return sorted(found, key=str)
+
+
+def expected_sums(rows: list[tuple[str, str, str, str]]) -> list[float | None]:
+    """What each visit cost, added up exactly; nothing where no price is known."""
+    visits: dict[tuple[str, str], list[Decimal]] = defaultdict(list)
+    for patient, _, day, price in rows:
+        if patient != "p9":
+            visits[patient, day] += [Decimal(price)] if price else []
+    return sorted((float(sum(prices)) if prices else None for prices in visits.values()), key=str)
+
+
+@law
+@given(rows=some_rows, shuffle=st.randoms(use_true_random=False))
+def test_every_price_is_there_once(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str, str]], shuffle: Random
+) -> None:
+    """Random events have the costs of a plain model, of events and of visits, ids included in any order of the rows."""
+    visits = VISIT_COSTS.replace("POLICY", "sum")
+    everything = "select * from cdm.cost order by all"
+    ran = write(tmp_path_factory.mktemp("costs"), rows, VISITS, COSTS, visits).run()
+    events = [(str(day), price, plan) for _, _, day, price, plan in costs(ran) if day is not None]
+    wanted = [(day, None if price is None else float(price), plan) for day, price, plan in expected_costs(rows)]
+    assert sorted(events, key=str) == sorted(wanted, key=str)
+    sums = ran.query("select total_cost from cdm.cost where cost_domain_id = 'Visit'")
+    assert sorted((price for (price,) in sums), key=str) == expected_sums(rows)
+    shuffled = list(rows)
+    shuffle.shuffle(shuffled)
+    again = write(tmp_path_factory.mktemp("costs"), shuffled, VISITS, COSTS, visits).run()
+    assert again.query(everything) == ran.query(everything)

@@ -11,7 +11,7 @@ from annotated_types import Ge, Le, MinLen
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from omopcloudetl.core.models import base, project, rule_test, values, workflow
+from omopcloudetl.core.models import base, project, rule_tests, values, workflow
 
 NAMED: tuple[tuple[object, str], ...] = (
     (base.Name, "name"),
@@ -19,9 +19,9 @@ NAMED: tuple[tuple[object, str], ...] = (
     (base.LogicalSchema, "`source`, `vocab`, `cdm` or `work`"),
     (base.Sql, "SQL expression"),
     (values.Key, "SQL expression, or a list of them"),
-    (rule_test.Row, "field → value"),
-    (rule_test.RowKey, "value, or a list of them"),
-    (rule_test.RowKeys, "natural key, or a list of them"),
+    (rule_tests.Row, "field → value"),
+    (rule_tests.RowKey, "value, or a list of them"),
+    (rule_tests.RowKeys, "natural key, or a list of them"),
     (project.PhysicalSchema, "`schema` or `catalog.schema`"),
     (values.ColumnValue, "[column value](column-values.md)"),
     (values.Vocabulary, "[vocabulary](column-values.md#vocabulary)"),

@@ -12,9 +12,9 @@ from types import ModuleType
 import pytest
 
 from omopcloudetl.core import Report, examine_project
-from omopcloudetl.core.doctor import machine
 from omopcloudetl.core.doctor.machine import check_room, check_state
 from omopcloudetl.core.findings import Finding
+from omopcloudetl.core.text import in_bytes
 
 Project = Callable[..., Path]
 PROJECT = """\
@@ -195,7 +195,7 @@ def test_a_state_folder_that_is_a_file_is_a_problem(tmp_path: Path) -> None:
 )
 def test_sizes_are_for_people(size: int, text: str) -> None:
     """In the units of disks."""
-    assert machine._size(size) == text
+    assert in_bytes(size) == text
 
 
 def test_a_report_is_healthy_without_problems() -> None:

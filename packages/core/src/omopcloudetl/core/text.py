@@ -21,3 +21,13 @@ def one_line(text: str) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 step`, `2 steps`, `1,000 steps`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def in_bytes(count: int) -> str:
+    """`512 bytes`, `1.5 MB`: a number of bytes in units of 1,000."""
+    value, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:,.0f} {unit}" if unit == "bytes" else f"{value:,.1f} {unit}"

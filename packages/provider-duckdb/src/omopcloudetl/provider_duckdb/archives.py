@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from omopcloudetl.core.errors import LoadError
+from omopcloudetl.core.text import in_bytes
 
 CHUNK = 1 << 20
 # What must stay free on the disk beside what is unpacked.
@@ -116,7 +117,7 @@ def _refuse_too_large(size: int, place: Path, label: str) -> None:
     free = shutil.disk_usage(place).free
     if size > free - RESERVE:
         help_ = "make room, name another temp_directory in the target's connection, or unpack it yourself"
-        needed, there = (f"{count / 1e9:,.1f} GB" for count in (size, free))
+        needed, there = in_bytes(size), in_bytes(free)
         raise LoadError(f"{label} needs {needed} to be unpacked, and {place.parent} has {there}: {help_}")
 
 

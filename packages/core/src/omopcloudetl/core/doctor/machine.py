@@ -18,7 +18,7 @@ from omopcloudetl.core.errors import RunError
 from omopcloudetl.core.findings import Finding
 from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.core.run_store import list_runs
-from omopcloudetl.core.text import one_line, plural
+from omopcloudetl.core.text import in_bytes, one_line, plural
 
 if TYPE_CHECKING:
     from omopcloudetl.core.plan import CompiledWorkflowPlan
@@ -82,7 +82,7 @@ def check_inputs(plan: CompiledWorkflowPlan, root: Path, sizes: list[int]) -> It
         text = "\n".join([f"{plural(len(missing), 'file')} missing", *missing[:SHOWN], *more])
         yield Finding("input files", "problem", text, "set the variable that names their folder, or bring them there")
     elif sizes:
-        yield Finding("input files", "ok", f"{plural(len(sizes), 'file')}, {_size(sum(sizes))}")
+        yield Finding("input files", "ok", f"{plural(len(sizes), 'file')}, {in_bytes(sum(sizes))}")
     if remote:
         yield Finding("input files", "skipped", f"{plural(remote, 'load')} from other machines")
 
@@ -95,10 +95,10 @@ def check_room(folder: Path, sizes: list[int]) -> Iterator[Finding]:
     free = shutil.disk_usage(existing).free
     needed = max(LEAST_ROOM, ROOM_FACTOR * sum(sizes))
     if free >= needed:
-        yield Finding("disk", "ok", f"{_size(free)} free for the database")
+        yield Finding("disk", "ok", f"{in_bytes(free)} free for the database")
         return
-    help_ = f"a run may need {_size(needed)}: make room, or name another path in `connection:`"
-    yield Finding("disk", "warning", f"only {_size(free)} free for the database", help_)
+    help_ = f"a run may need {in_bytes(needed)}: make room, or name another path in `connection:`"
+    yield Finding("disk", "warning", f"only {in_bytes(free)} free for the database", help_)
 
 
 def _files(uri: str, root: Path) -> list[Path]:
@@ -122,12 +122,3 @@ def _has_member(archive: Path, wanted: str) -> bool:
     except (OSError, zipfile.BadZipFile):
         return False
     return any(fnmatchcase(name, wanted) or fnmatchcase(name.rpartition("/")[2], wanted) for name in names)
-
-
-def _size(count: int) -> str:
-    value, unit = float(count), "bytes"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{value:,.0f} {unit}" if unit == "bytes" else f"{value:,.1f} {unit}"

@@ -9,6 +9,7 @@ from typing import ClassVar
 from sqlglot import ErrorLevel, exp
 
 from omopcloudetl.core.capabilities import UNDECLARED, Capability, Support
+from omopcloudetl.core.latest_sql import join_latest
 from omopcloudetl.core.merge_sql import delete_and_insert, merge_into
 
 TableName = tuple[str, ...]
@@ -96,6 +97,19 @@ class BaseSQLGenerator(ABC):
         `Capability.ROW_AS_JSON` and override this.
         """
         raise NotImplementedError(f"{self.dialect} declares no {Capability.ROW_AS_JSON.name}")
+
+    def join_latest(
+        self, query: exp.Select, rows: str, others: str, by: tuple[str, str], at: tuple[str, str]
+    ) -> exp.Select:
+        """The query, each row of `rows` joined to the row of `others` with the greatest time that is not after its own.
+
+        `rows` is what the query reads; it and `others` are CTEs of it, and their names the aliases. `by` and `at` name
+        the columns of both, in this order, that must be equal and that have the time; no two of `others` are equal in
+        both. Without such a row, or where one of its own columns is NULL, a row is joined to NULLs.
+
+        Engines that have a join for it, as `ASOF JOIN`, override this.
+        """
+        return join_latest(query, rows, others, by, at)
 
     def render(self, statement: exp.Expr, schemas: Mapping[str, str]) -> str:
         """The statement as SQL text, its logical schemas replaced by physical ones.

@@ -21,10 +21,10 @@ from omopcloudetl.core.compiler.derived.source_rows import (
     table_of,
 )
 from omopcloudetl.core.compiler.derived.template import template
-from omopcloudetl.core.compiler.kept_rows import column_names, kept_column, only_aside
+from omopcloudetl.core.compiler.kept_rows import SOURCE_ROW, kept_column, only_aside
 from omopcloudetl.core.compiler.keys import any_part
 from omopcloudetl.core.compiler.scope import Scope
-from omopcloudetl.core.compiler.stage import FieldValue, StageBuilder
+from omopcloudetl.core.compiler.stage import MERGED, QUARANTINED, WRITTEN, FieldValue, StageBuilder
 from omopcloudetl.core.compiler.staged import IdStrategy, StagedMapping, columns_of, stage_step
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.payer_plan_period import PayerPlanPeriodMapping, PayerPlanPeriodPolicy
@@ -33,111 +33,94 @@ START, END, ID = "payer_plan_period_start_date", "payer_plan_period_end_date", "
 _PLAN, _LAST = ("payer_concept", "payer_source", "plan_", "sponsor_", "contract_"), "stop_reason_"
 """How the fields begin that say which plan it is, and those that the last row of a period says."""
 
-# Windows see numbers and dates only: `plan_number` stands for the texts of a plan, `row_rank` for a row. Whole rows
-# took four times as long, and twice the memory.
+# `plan_number` stands for the texts of a plan, and keys that nobody reads are left behind: windows over whole rows took
+# several times as long. No condition is on `row_reason` before the windows, as engines would then work it out twice.
 _RANKED = """
 WITH rows AS (SELECT 1),
 plans AS (SELECT 1),
-planned AS (SELECT 1 FROM rows JOIN plans ON :same_plan),
-ranked AS (SELECT planned.*, ROW_NUMBER() OVER (ORDER BY 1) AS row_rank FROM planned),
-days AS (
-  SELECT row_rank, person_id, plan_number,
-    payer_plan_period_start_date AS first_date, payer_plan_period_end_date AS last_date
-  FROM ranked
-  WHERE row_reason IS NULL
+planned AS (
+  SELECT rows.person_id, rows.payer_plan_period_start_date AS first_date, rows.payer_plan_period_end_date AS last_date,
+    plans.plan_number, rows.row_reason IS NULL AS is_valid
+  FROM rows
+  JOIN plans ON :same_plan
 ),
+ranked AS (SELECT planned.*, :row_rank AS row_rank, :reached_date AS reached_date FROM planned),
 """
 # Rows are in the order of their start, the longest first: one that ends no later than an earlier row lies within it.
 # The others start and end later one by one, so that each is cut by the next, and what they cover stays the same.
+# A period ends where the last row before the next period does, which is the latest day that any row before it reaches.
 _CUT = """
-reached AS (
-  SELECT days.*, MAX(last_date) OVER (
-    PARTITION BY person_id ORDER BY row_rank ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-  ) AS reached_date
-  FROM days
-),
-beside AS (
-  SELECT row_rank, person_id, first_date, last_date,
-    LEAD(first_date) OVER (PARTITION BY person_id ORDER BY row_rank) AS next_date,
-    LAG(last_date) OVER (PARTITION BY person_id ORDER BY row_rank) AS earlier_date,
-    CASE WHEN plan_number = LAG(plan_number) OVER (PARTITION BY person_id ORDER BY row_rank)
-      THEN 1 ELSE 0 END AS is_same_plan
-  FROM reached
-  WHERE reached_date IS NULL OR last_date > reached_date
+lasting AS (
+  SELECT person_id, plan_number, row_rank, first_date, last_date, reached_date,
+    LAG(plan_number) OVER (PARTITION BY person_id ORDER BY row_rank) AS earlier_plan,
+    MAX(last_date) OVER (PARTITION BY person_id) AS final_date
+  FROM ranked
+  WHERE is_valid AND (reached_date IS NULL OR last_date > reached_date)
 ),
 begun AS (
-  SELECT row_rank, person_id, 0 AS plan_number,
-    CASE WHEN next_date <= last_date THEN CAST(next_date - TO_DAYS(1) AS DATE) ELSE last_date END AS cut_date,
-    CASE WHEN :merges AND is_same_plan = 1 AND DATE_DIFF('day', earlier_date, first_date) <= :days
-      THEN 0 ELSE 1 END AS begins
-  FROM beside
+  SELECT person_id, plan_number, row_rank, first_date, reached_date, final_date
+  FROM lasting
+  WHERE NOT :merges OR earlier_plan IS NULL OR earlier_plan <> plan_number
+    OR DATE_DIFF('day', reached_date, first_date) > :days
 ),
+uncut AS (
+  SELECT person_id, plan_number, row_rank, first_date,
+    COALESCE(LEAD(reached_date) OVER (PARTITION BY person_id ORDER BY row_rank), final_date) AS reached_date,
+    LEAD(first_date) OVER (PARTITION BY person_id ORDER BY row_rank) AS next_date
+  FROM begun
+),
+periods AS (
+  SELECT person_id, plan_number, row_rank, first_date, reached_date,
+    CASE WHEN next_date <= reached_date THEN CAST(next_date - TO_DAYS(1) AS DATE) ELSE reached_date END AS last_date
+  FROM uncut
+)
 """
 # Rows of one plan of a person that overlap or follow each other are one period, whatever other plans there are.
 _KEEP = """
-reached AS (
-  SELECT days.*, MAX(last_date) OVER (
-    PARTITION BY person_id, plan_number ORDER BY row_rank ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-  ) AS reached_date
-  FROM days
+lasting AS (
+  SELECT person_id, plan_number, row_rank, first_date, last_date, reached_date,
+    MAX(last_date) OVER (PARTITION BY person_id, plan_number) AS final_date
+  FROM ranked
+  WHERE is_valid
 ),
 begun AS (
-  SELECT row_rank, person_id, plan_number, last_date AS cut_date,
-    CASE WHEN :merges AND DATE_DIFF('day', reached_date, first_date) <= :days THEN 0 ELSE 1 END AS begins
-  FROM reached
+  SELECT person_id, plan_number, row_rank, first_date, last_date, reached_date, final_date
+  FROM lasting
+  WHERE NOT :merges OR reached_date IS NULL OR DATE_DIFF('day', reached_date, first_date) > :days
 ),
-"""
-_SPANNED = """
-numbered AS (
-  SELECT begun.*, SUM(begins) OVER (
-    PARTITION BY person_id, plan_number ORDER BY row_rank ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-  ) AS period
+uncut AS (
+  SELECT person_id, plan_number, row_rank, first_date,
+    CASE WHEN :merges
+      THEN COALESCE(LEAD(reached_date) OVER (PARTITION BY person_id, plan_number ORDER BY row_rank), final_date)
+      ELSE last_date END AS reached_date
   FROM begun
 ),
-spans AS (
-  SELECT person_id, plan_number, period, MIN(row_rank) AS first_rank, MAX(cut_date) AS last_date
-  FROM numbered
-  GROUP BY person_id, plan_number, period
-),
-spanned AS (
-  SELECT numbered.row_rank, numbered.cut_date, spans.first_rank, spans.last_date
-  FROM numbered
-  JOIN spans ON spans.person_id = numbered.person_id AND spans.plan_number = numbered.plan_number
-    AND spans.period = numbered.period
-),
-firsts AS (SELECT row_rank, 1 AS of_key FROM spanned WHERE row_rank = first_rank),
-lasts AS (
-  SELECT first_rank, MAX(row_rank) AS last_rank FROM spanned WHERE cut_date = last_date GROUP BY first_rank
-),
-fated AS (
-  SELECT ranked.*, spanned.last_date,
-    CASE WHEN NOT ranked.row_reason IS NULL THEN 'aside' WHEN spanned.row_rank IS NULL THEN 'within'
-      ELSE 'period' END AS place,
-    CASE WHEN NOT ranked.row_reason IS NULL THEN 'quarantined' WHEN firsts.row_rank IS NULL THEN 'merged'
-      WHEN firsts.of_key > 1 THEN 'quarantined' ELSE 'written' END AS fate
-  FROM ranked
-  LEFT JOIN spanned ON spanned.row_rank = ranked.row_rank
-  LEFT JOIN firsts ON firsts.row_rank = ranked.row_rank
+periods AS (
+  SELECT person_id, plan_number, row_rank, first_date, reached_date, reached_date AS last_date FROM uncut
 )
-SELECT 1 FROM fated
-JOIN plans ON plans.plan_number = fated.plan_number
 """
-# Of several periods whose first rows share their key the first is written: the key is the id's.
-_FIRST_OF_KEY = """
-SELECT ranked.row_rank FROM ranked
-JOIN spanned ON spanned.row_rank = ranked.row_rank AND spanned.first_rank = ranked.row_rank
+_FATED = """
+SELECT 1 FROM ranked
+LEFT JOIN periods ON periods.person_id = ranked.person_id AND periods.row_rank = ranked.row_rank
+LEFT JOIN plans ON plans.plan_number = periods.plan_number
+WHERE ranked.is_valid
+"""
+_LASTS = """
+SELECT person_id, plan_number, last_date, MAX(row_rank) AS row_rank
+FROM lasting
+GROUP BY person_id, plan_number, last_date
 """
 _LAST_ROW = """
-SELECT 1 FROM fated
-LEFT JOIN lasts ON lasts.first_rank = fated.row_rank
-LEFT JOIN ranked AS last_row ON last_row.row_rank = lasts.last_rank
+SELECT 1 FROM ranked
+LEFT JOIN lasts ON lasts.person_id = periods.person_id AND lasts.plan_number = periods.plan_number
+  AND lasts.last_date = periods.reached_date
+LEFT JOIN ranked AS last_row ON last_row.person_id = lasts.person_id AND last_row.row_rank = lasts.row_rank
 """
-_LAST_DAY = "SELECT CASE WHEN fate = 'written' THEN last_date ELSE :value END"
-_OF_LAST_ROW = "SELECT CASE WHEN fate = 'written' THEN :last ELSE :value END"
 _REASON = """
-SELECT CASE WHEN place = 'within' THEN 'lies within another period' WHEN fate = 'merged'
-  THEN 'continues a period' ELSE :value END
+SELECT CASE WHEN ranked.last_date <= ranked.reached_date AND :is_cut THEN 'lies within another period'
+  WHEN periods.row_rank IS NULL THEN 'continues a period' END
 """
+_ASIDE = "SELECT 1 FROM rows WHERE NOT row_reason IS NULL"
 
 
 def payer_plan_period(
@@ -178,7 +161,7 @@ def payer_plan_period(
 
 @dataclass(frozen=True)
 class _Periods:
-    """The query of a mapping's rows with their fates; one that is written is a period."""
+    """The query of a mapping's rows with their fates; one that is written is a period, and only it has values."""
 
     builder: StageBuilder
     policy: PayerPlanPeriodPolicy
@@ -190,39 +173,65 @@ class _Periods:
     def query(self) -> exp.Query:
         """The rows, which become those of the stage."""
         values = {
-            "merges": exp.true() if self.policy.consecutive == "merge" else exp.false(),
+            "merges": exp.true() if self.merges else exp.false(),
             "days": self.policy.gap_days + 1,
             "same_plan": trees.all_of(trees.same(trees.column(n, "plans"), trees.column(n, "rows")) for n in self.plan),
+            "row_rank": self.row_rank(),
+            "reached_date": self.reached_date(),
         }
-        of_policy = _CUT if self.policy.overlaps == "cut" else _KEEP
-        query = template(_RANKED + of_policy + _SPANNED, values)
+        of_policy = _CUT if self.is_cut else _KEEP
+        query = template(_RANKED + of_policy + _FATED, values)
         ctes = {cte.alias: cte.this for cte in query.args["with_"].expressions}
         ctes["rows"].replace(self.rows)
         ctes["plans"].replace(self.plans())
-        carried = [name for name in column_names(self.rows) if name not in self.plan]
-        ctes["planned"].set("expressions", [*self.carried(carried), trees.column("plan_number", "plans")])
-        ctes["ranked"].selects[-1].set("this", self.rank())
-        if self.strategy == "registry":
-            ctes["firsts"].replace(self.first_of_key())
-        if any(name.startswith(_LAST) for name in self.names):
+        ctes["planned"].set("expressions", [*ctes["planned"].selects, *columns_of("rows", self.carried)])
+        if self.of_last:
+            lasts = exp.CTE(this=template(_LASTS), alias=exp.TableAlias(this=trees.identifier("lasts")))
+            query.args["with_"].append("expressions", lasts)
             query.args["joins"] += template(_LAST_ROW).args["joins"]
         query.set("expressions", list(self.columns()))
-        return query
+        aside = template(_ASIDE)
+        aside.set("expressions", list(self.columns_aside()))
+        ctes_of_both = query.args.pop("with_")
+        both = trees.union([query, aside])
+        both.set("with_", ctes_of_both)
+        return both
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether no periods of a person overlap."""
+        return self.policy.overlaps == "cut"
+
+    @property
+    def merges(self) -> bool:
+        """Whether several rows can be one period."""
+        return self.policy.consecutive == "merge"
 
     @property
     def plan(self) -> list[str]:
         """The fields that say which plan it is."""
         return [name for name in self.names if name.startswith(_PLAN)]
 
-    def carried(self, names: Sequence[str]) -> Iterator[exp.Expr]:
-        """Columns of the rows; the key where somebody reads it, as texts are dear to sort and to write."""
-        for name in names:
-            column = trees.column(name, "rows")
-            if name in self.keys and not self.builder.keeps_keys:
-                aside = trees.not_null(trees.column("row_reason", "rows"))
-                yield trees.named(trees.case([(aside, column)], None), name)
-            else:
-                yield column
+    @property
+    def of_last(self) -> list[str]:
+        """The fields that are those of a period's last row, which need not be its first."""
+        return [name for name in self.names if name.startswith(_LAST) and self.merges]
+
+    @property
+    def others(self) -> list[str]:
+        """The fields that windows do not see as numbers or dates."""
+        return [name for name in self.names if name not in {"person_id", START, END, *self.plan}]
+
+    @property
+    def kept(self) -> list[str]:
+        """The key and the content, where somebody reads those of rows that are not set aside for a reason."""
+        keys = list(self.keys) if self.builder.keeps_keys else []
+        return [*keys, *(kept_column(self.rows) if self.strategy == "registry" else [])]
+
+    @property
+    def carried(self) -> list[str]:
+        """What windows carry along; as little as can be, as texts are dear to sort."""
+        return [*self.others, *self.kept]
 
     def plans(self) -> exp.Query:
         """Each plan with a number; one for all rows where nothing says which plan it is."""
@@ -234,40 +243,67 @@ class _Periods:
             trees.from_(plans, trees.subquery(each, "each"))
         return plans
 
-    def rank(self) -> exp.Window:
-        """Numbers the rows in an order in which only rows that are equal change places."""
-        others = [name for name in self.names if name not in {"person_id", START, END, *self.plan}]
-        number = trees.row_number(
-            columns_of("planned", ["person_id", START, END, "plan_number", *others, *self.keys, "row_reason"])
-        )
-        if self.policy.overlaps == "cut":  # the longest first
-            number.args["order"].expressions[2].set("desc", True)
+    def row_rank(self) -> exp.Window:
+        """Numbers the rows of a person in an order in which only rows that are equal change places."""
+        keys = [name for name in self.kept if name in self.keys]
+        names = ["first_date", "last_date", "plan_number", *self.others, *keys]
+        number = trees.row_number(columns_of("planned", names), columns_of("planned", ["person_id"]))
+        if self.is_cut:  # the longest first
+            number.args["order"].expressions[1].set("desc", True)
         return number
 
-    def first_of_key(self) -> exp.Query:
-        """The first rows of periods, those with the same key numbered."""
-        firsts = template(_FIRST_OF_KEY)
-        number = trees.row_number(columns_of("ranked", ["row_rank"]), columns_of("ranked", self.keys))
-        assert isinstance(firsts, exp.Select)
-        firsts.append("expressions", trees.named(number, "of_key"))
-        return firsts
+    def reached_date(self) -> exp.Window:
+        """The latest day of the rows before; in the same order, so that rows are sorted once."""
+        window = self.row_rank()
+        days = trees.case([(trees.column("is_valid", "planned"), trees.column("last_date", "planned"))], None)
+        window.set("this", exp.Max(this=days))
+        if not self.is_cut:
+            window.args["partition_by"].append(trees.column("plan_number", "planned"))
+        before = {"end": trees.number(1), "end_side": "PRECEDING"}
+        window.set("spec", exp.WindowSpec(kind="ROWS", start="UNBOUNDED", start_side="PRECEDING", **before))
+        return window
 
     def columns(self) -> Iterator[exp.Expr]:
-        """What the stage has: the key, the values, fate and reason."""
-
-        def one(sql: str, name: str, **more: exp.Expr) -> exp.Expr:
-            return trees.named(template(sql, {"value": trees.column(name, "fated"), **more}).selects[0], name)
-
-        yield from columns_of("fated", self.keys)
+        """What the stage has of rows that can be periods: key, values, fate and reason."""
+        values = {"person_id": "person_id", START: "first_date", END: "last_date"}
+        is_period = trees.not_null(trees.column("row_rank", "periods"))
+        fate = self.fate()
+        yield from (self.carried_or_null(name) for name in self.keys)
         for name in self.names:
-            if name == END:
-                yield one(_LAST_DAY, name)
-            elif name.startswith(_LAST):
-                yield one(_OF_LAST_ROW, name, last=trees.column(name, "last_row"))
+            if name in values:
+                yield trees.named(trees.column(values[name], "periods"), name)
+            elif name in self.plan:
+                yield trees.column(name, "plans")
             else:
-                yield trees.column(name, "plans" if name in self.plan else "fated")
-        fate = trees.column("fate", "fated")
+                value = trees.column(name, "last_row" if name in self.of_last else "ranked")
+                yield trees.named(trees.case([(is_period.copy(), value)], None), name)
         yield trees.named(fate.copy(), "row_fate")
-        yield one(_REASON, "row_reason")
-        if kept_column(self.rows):
-            yield only_aside(fate, "fated")
+        reason = template(_REASON, {"is_cut": exp.true() if self.is_cut else exp.false()}).selects[0]
+        yield trees.named(reason, "row_reason")
+        if SOURCE_ROW in self.kept:
+            yield only_aside(fate, "ranked")
+        elif kept_column(self.rows):
+            yield trees.named(exp.Null(), SOURCE_ROW)
+
+    def carried_or_null(self, name: str) -> exp.Expr:
+        """A column that windows carry, else NULL."""
+        if name in self.kept:
+            return trees.column(name, "ranked")
+        return trees.named(trees.null_of(self.builder.compilation.type("text")), name)
+
+    def fate(self) -> exp.Expr:
+        """What becomes of a row; of several periods whose first rows share their key, as an id does, one is written."""
+        merged = trees.is_null(trees.column("row_rank", "periods"))
+        branches: list[tuple[exp.Expr, exp.Expr]] = [(merged, trees.text(MERGED))]
+        if self.strategy == "registry":
+            order = columns_of("ranked", ["person_id", "row_rank"])
+            number = trees.row_number(order, [*columns_of("ranked", self.keys), merged.copy()])
+            branches.append((exp.GT(this=number, expression=trees.number(1)), trees.text(QUARANTINED)))
+        return trees.case(branches, trees.text(WRITTEN))
+
+    def columns_aside(self) -> Iterator[exp.Expr]:
+        """What the stage has of rows that are set aside: key, reason and content."""
+        yield from columns_of("rows", self.keys)
+        yield from (trees.named(exp.Null(), name) for name in self.names)
+        yield trees.named(trees.text(QUARANTINED), "row_fate")
+        yield from columns_of("rows", ["row_reason", *kept_column(self.rows)])

@@ -11,6 +11,7 @@ from sqlglot import exp
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
 from omopcloudetl.core.compiler.event_links import EventLink
+from omopcloudetl.core.compiler.join_checks import checks_after, checks_before
 from omopcloudetl.core.compiler.kept_rows import SOURCE_ROW, column_names, kept_column, only_aside
 from omopcloudetl.core.compiler.lookups import Routes, codes_query
 from omopcloudetl.core.compiler.names import check_joins
@@ -166,13 +167,12 @@ def stage_step(
     routes: Routes | None = None,
     checks: Sequence[DraftStatement] = (),
 ) -> DraftStep:
-    """The step that makes a mapping's codes table and stage, after checking its joins, and then checks the stage."""
+    """The step that makes a mapping's codes table and stage, and checks its joins and the stage."""
     generator, model = compilation.generator, loaded.model
     builder.keeps_row = bool(kept_column(query))
-    statements: list[DraftStatement] = []
     for source in builder.sources:
         check_joins(source.scope)
-        statements += join_checks(source.scope, model.name)
+    statements = checks_before(builder)
     writes = {builder.table}
     lookups = [(source.scope, lookup) for source in builder.sources for lookup in source.lookups]
     if lookups:
@@ -186,7 +186,7 @@ def stage_step(
         DraftStatement(tree, f"rows of {model.name}, typed and resolved")
         for tree in generator.create_table_as(trees.table(builder.table), query)
     ]
-    statements += checks
+    statements += [*checks_after(builder, fans_out=routes is not None), *checks]
     if builder.excluded is not None:
         statements += [
             DraftStatement(tree, f"keys that {model.name} leaves out", counted=False)
@@ -212,29 +212,6 @@ def _excluded_keys(builder: StageBuilder) -> exp.Select:
     scope.from_clause(query, scope.aliases_in(*builder.key, scope.condition))
     query.set("distinct", exp.Distinct())
     return trees.where(query, exp.Not(this=trees.coalesce(exp.Paren(this=scope.condition.copy()), exp.false())))
-
-
-def join_checks(scope: Scope, name: str) -> list[DraftStatement]:
-    """For every join that says `one`: a query that returns a row if the join multiplied rows."""
-    checks = []
-    for alias, join in scope.rows.joins.items():
-        if join.cardinality != "one":
-            continue
-        others = scope.aliases_in(scope.joins[alias]) - {alias}
-        without = scope.from_clause(trees.select(trees.named(trees.count_rows(), "row_count")), others)
-        with_it = scope.from_clause(trees.select(trees.named(trees.count_rows(), "row_count")), {*others, alias})
-        extra = exp.Sub(this=trees.column("row_count", "joined"), expression=trees.column("row_count", "alone"))
-        query = trees.from_(trees.select(trees.named(extra, "extra_rows")), trees.subquery(with_it, "joined"))
-        query.append("joins", exp.Join(this=trees.subquery(without, "alone"), kind="CROSS"))
-        different = exp.NEQ(this=trees.column("row_count", "joined"), expression=trees.column("row_count", "alone"))
-        trees.where(query, different)
-        where = scope.at("joins", alias)
-        message = (
-            f"the mapping {name} says that at most one row of {join.table} joins as '{alias}' "
-            f"({where.file}:{where.line}), but the join makes more rows; extra rows"
-        )
-        checks.append(DraftStatement(query, f"'{alias}' joins at most one row", message))
-    return checks
 
 
 def stage_columns(rows: exp.Select, fate: exp.Expr) -> exp.Select:

@@ -12,7 +12,7 @@ target: cdm.note
 from: {e: source.events}
 key: [e.patient, e.code, e.start]
 columns:
-  note_id: {id: [e.patient, e.code, e.start], strategy: ordinal}
+  note_id: {id: [e.patient, e.code, e.start]}
   person_id: {reference: person, key: e.patient}
   note_date: e.start
   note_type_concept_id: 32827

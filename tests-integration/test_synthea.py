@@ -84,9 +84,9 @@ def test_visits_are_as_long_as_their_encounters(ran: Ran) -> None:
           v.visit_start_datetime, v.visit_end_datetime, d.visit_occurrence_id AS of_detail,
           d.visit_detail_start_datetime AS detail_start,
           d.visit_detail_end_datetime AS detail_end
-        FROM source.encounters AS e JOIN work.key_visit_occurrence AS k ON k.key_1 = e.id
+        FROM source.encounters AS e JOIN work.key_visit_detail AS k ON k.key_1 = e.id
         JOIN cdm.visit_occurrence AS v USING (visit_occurrence_id)
-        JOIN work.key_visit_detail AS l ON l.key_1 = e.id JOIN cdm.visit_detail AS d USING (visit_detail_id)"""
+        JOIN cdm.visit_detail AS d USING (visit_detail_id)"""
     days = f"""SELECT COUNT(*), COUNT(CASE WHEN encounterclass = 'inpatient' THEN 1 END),
         COUNT(CASE WHEN visit_concept_id IN (262, 9201) THEN 1 END),
         COUNT(CASE WHEN CAST(visit_end_datetime AS DATE) > CAST(visit_start_datetime AS DATE) THEN 1 END)

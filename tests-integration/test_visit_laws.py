@@ -122,7 +122,7 @@ def test_every_encounter_has_one_detail_and_one_visit(
     wanted = valid(rows)
     assert set(details) == {(e.key, e.person, e.concept, e.class_, e.start, e.end, e.note) for e in wanted}
     assert len(details) == len(wanted)
-    references = "SELECT key_1 FROM work.key_visit_occurrence JOIN cdm.visit_occurrence USING (visit_occurrence_id)"
+    references = "SELECT key_1 FROM work.key_visit_detail JOIN cdm.visit_occurrence USING (visit_occurrence_id)"
     assert sorted(ran.query(references)) == sorted((e.key,) for e in wanted)
     of_stays = {each.key for each in wanted if is_stay(each, policy)}
     stays = [visit for visit in found_visits(ran).values() if not of_stays.isdisjoint(visit.encounters)]

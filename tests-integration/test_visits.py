@@ -45,7 +45,7 @@ def visit_of(ran: Ran) -> dict[str, int]:
     """Key of an encounter → id of its visit."""
     return {
         str(key): int(str(id_))
-        for key, id_ in ran.query("SELECT key_1, visit_occurrence_id FROM work.key_visit_occurrence")
+        for key, id_ in ran.query("SELECT key_1, visit_occurrence_id FROM work.key_visit_detail")
     }
 
 
@@ -129,6 +129,25 @@ def test_events_have_the_visit_that_their_encounter_belongs_to(etl: Etl) -> None
     assert found == [("a", 262, "er"), ("b", 262, "ip"), ("c", 262, "op"), ("x", None, None)]
 
 
+def test_an_event_may_have_the_provider_of_its_detail(etl: Etl) -> None:
+    """Visit, detail and provider come from one join; what the detail does not have, or an unknown one, is NULL."""
+    rows = [dict(row) for row in encounters(("a", "op", "1", "1"), ("b", "op", "2", "2"))]
+    rows[0]["provider"] = "d2"
+    event = EVENT + "visit: e.encounter\nvisit_detail: e.encounter\nprovider: {of: visit_detail}\n"
+    events = [{"patient": "p1", "code": key, "start": "2020-03-03", "encounter": key} for key in ("a", "b", "x")]
+    source = {
+        "patients": patients("p1"),
+        "encounters": rows,
+        "events": events,
+        "providers": [{"id": "d1"}, {"id": "d2"}],
+    }
+    provider = "name: provider\nkind: table\ntarget: cdm.provider\nfrom: {d: source.providers}\n"
+    provider += "columns: {provider_id: {id: [d.id]}}\n"
+    ran = etl.write([PERSON, provider, VISITS + "provider: e.provider\n", event], source).run()
+    found = "SELECT observation_source_value, visit_occurrence_id, visit_detail_id, provider_id FROM cdm.observation"
+    assert sorted(map(str, ran.query(found))) == ["('a', 1, 1, 2)", "('b', 2, 2, None)", "('x', None, None, None)"]
+
+
 def test_another_mapping_may_add_details(etl: Etl) -> None:
     """Transfers between wards are details of the visit; a key that both have is written once, by the first mapping."""
     transfers = """
@@ -182,7 +201,7 @@ def test_keys_of_several_parts(etl: Etl) -> None:
     rows = [dict(row) for row in encounters(("a", "op", "1", "1"), ("", "op", "1", "1"), ("", "op", "2", "2"))]
     rows[2]["class"] = ""
     ran = run(etl, rows, visits=VISITS.replace("key: e.id", "key: [e.id, e.class]"))
-    keys = "SELECT visit_occurrence_id, key_1, key_2 FROM work.key_visit_occurrence ORDER BY ALL"
+    keys = "SELECT visit_occurrence_id, key_1, key_2 FROM work.key_visit_detail ORDER BY ALL"
     assert ran.query(keys) == [(1, "a", "op"), (1, None, "op")]
     assert ran.query("SELECT source_key, reason FROM work.quarantine") == [("NULL | NULL", "key: missing")]
 

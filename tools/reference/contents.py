@@ -23,6 +23,7 @@ from omopcloudetl.core.models.mapping import (
     DMLDefinition,
     EventMapping,
     EventValue,
+    ProviderOf,
     TableMapping,
 )
 from omopcloudetl.core.models.mapping_base import MappingBase
@@ -123,6 +124,7 @@ MAPPINGS = Page(
         Section("Cost policy", CostPolicy, ("policy",), level=3),
         Section("Codes", CodeLookup, ("concept",), level=3),
         Section("Values", EventValue, ("value",), level=3, note="A bare text is the `text`."),
+        Section("Provider of the visit detail", ProviderOf, ("provider",), level=3),
         Section("Rule tests", RuleTest, ("tests", 0), note="[Rule tests](../rule-tests.md) explains them."),
         Section("Concepts of a test", ConceptStub, ("concepts", 1), level=3),
         Section("Rows that are set aside", QuarantinedRow, ("quarantined", 0), level=3),

@@ -425,79 +425,70 @@ FROM "work"."registry_visit_occurrence"
 WHERE
   FALSE;
 
--- new keys get the next ids, in the order of the keys
+-- the groups of this run: new ones get next ids
+CREATE OR REPLACE TABLE "work"."group_visit_occurrence" AS
+SELECT
+  "numbered"."visit_occurrence_id",
+  "numbered"."person_id",
+  "numbered"."visit_number",
+  LAG("numbered"."visit_occurrence_id") OVER (PARTITION BY "numbered"."person_id" ORDER BY "numbered"."visit_number") AS "preceding_id"
+FROM (
+  SELECT
+    COALESCE(
+      "registered"."visit_occurrence_id",
+      (
+        SELECT
+          COALESCE(MAX("visit_occurrence_id"), 0)
+        FROM "work"."registry_visit_occurrence"
+      ) + ROW_NUMBER() OVER (
+        PARTITION BY "registered"."visit_occurrence_id" IS NULL
+        ORDER BY "stage"."person_id", "stage"."visit_number"
+      )
+    ) AS "visit_occurrence_id",
+    "stage"."person_id",
+    "stage"."visit_number"
+  FROM "work"."stage_visits" AS "stage"
+  LEFT JOIN (
+    SELECT
+      "stage"."person_id",
+      "stage"."visit_number",
+      MIN("registry"."visit_occurrence_id") AS "visit_occurrence_id"
+    FROM "work"."stage_visits" AS "stage"
+    JOIN "work"."registry_visit_occurrence" AS "registry"
+      ON "registry"."key_1" = "stage"."key_1"
+    WHERE
+      "stage"."row_fate" = 'written'
+    GROUP BY
+      "stage"."person_id",
+      "stage"."visit_number"
+  ) AS "registered"
+    ON "registered"."person_id" = "stage"."person_id"
+    AND "registered"."visit_number" = "stage"."visit_number"
+  WHERE
+    "stage"."row_fate" = 'written'
+    AND "stage"."encounter_number" = "stage"."visit_number"
+) AS "numbered";
+
+-- the keys of new groups are remembered
 INSERT INTO "work"."registry_visit_occurrence" (
   "visit_occurrence_id",
   "key_1"
 )
 SELECT
-  (
+  "present"."visit_occurrence_id",
+  "stage"."key_1"
+FROM "work"."stage_visits" AS "stage"
+JOIN "work"."group_visit_occurrence" AS "present"
+  ON "present"."person_id" = "stage"."person_id"
+  AND "present"."visit_number" = "stage"."visit_number"
+WHERE
+  "stage"."row_fate" = 'written'
+  AND "stage"."encounter_number" = "stage"."visit_number"
+  AND "present"."visit_occurrence_id" > (
     SELECT
       COALESCE(MAX("visit_occurrence_id"), 0)
     FROM "work"."registry_visit_occurrence"
-  ) + ROW_NUMBER() OVER (ORDER BY "present"."key_1"),
-  "present"."key_1"
-FROM (
-  SELECT
-    "stage"."key_1"
-  FROM "work"."stage_visits" AS "stage"
-  WHERE
-    "stage"."row_fate" = 'written'
-    AND "stage"."encounter_number" = "stage"."visit_number"
-    AND NOT EXISTS(
-      SELECT
-        1
-      FROM (
-        SELECT
-          "stage"."person_id",
-          "stage"."visit_number"
-        FROM "work"."stage_visits" AS "stage"
-        JOIN "work"."registry_visit_occurrence" AS "registry"
-          ON "registry"."key_1" = "stage"."key_1"
-        WHERE
-          "stage"."row_fate" = 'written'
-        GROUP BY
-          "stage"."person_id",
-          "stage"."visit_number"
-      ) AS "registered"
-      WHERE
-        "registered"."person_id" = "stage"."person_id"
-        AND "registered"."visit_number" = "stage"."visit_number"
-    )
-) AS "present"
-WHERE
-  NOT EXISTS(
-    SELECT
-      1
-    FROM "work"."registry_visit_occurrence" AS "registry"
-    WHERE
-      "registry"."key_1" = "present"."key_1"
   );
-
--- the keys of this run, with the ids of their groups
-CREATE OR REPLACE TABLE "work"."key_visit_occurrence" AS
-SELECT
-  "registered"."visit_occurrence_id",
-  "stage"."key_1"
-FROM "work"."stage_visits" AS "stage"
-JOIN (
-  SELECT
-    "stage"."person_id",
-    "stage"."visit_number",
-    MIN("registry"."visit_occurrence_id") AS "visit_occurrence_id"
-  FROM "work"."stage_visits" AS "stage"
-  JOIN "work"."registry_visit_occurrence" AS "registry"
-    ON "registry"."key_1" = "stage"."key_1"
-  WHERE
-    "stage"."row_fate" = 'written'
-  GROUP BY
-    "stage"."person_id",
-    "stage"."visit_number"
-) AS "registered"
-  ON "registered"."person_id" = "stage"."person_id"
-  AND "registered"."visit_number" = "stage"."visit_number"
-WHERE
-  "stage"."row_fate" = 'written';
 
 -- cdm.visit_occurrence becomes the union of its mappings
 DELETE FROM "cdm"."visit_occurrence";
@@ -529,10 +520,11 @@ SELECT
   "stage"."provider_id" AS "provider_id",
   "stage"."care_site_id" AS "care_site_id",
   LEFT("stage"."visit_source_value", 50) AS "visit_source_value",
-  LAG("present"."visit_occurrence_id") OVER (PARTITION BY "stage"."person_id" ORDER BY "stage"."encounter_number") AS "preceding_visit_occurrence_id"
+  "present"."preceding_id" AS "preceding_visit_occurrence_id"
 FROM "work"."stage_visits" AS "stage"
-JOIN "work"."key_visit_occurrence" AS "present"
-  ON "present"."key_1" = "stage"."key_1"
+JOIN "work"."group_visit_occurrence" AS "present"
+  ON "present"."person_id" = "stage"."person_id"
+  AND "present"."visit_number" = "stage"."visit_number"
 WHERE
   "stage"."row_fate" = 'written'
   AND "stage"."encounter_number" = "stage"."visit_number";
@@ -569,48 +561,81 @@ FROM "work"."registry_visit_detail"
 WHERE
   FALSE;
 
--- new keys get the next ids, in the order of the keys
+-- the groups of this run: new ones get next ids
+CREATE OR REPLACE TABLE "work"."group_visit_detail" AS
+SELECT
+  "numbered"."visit_detail_id",
+  "numbered"."person_id",
+  "numbered"."encounter_number",
+  LAG("numbered"."visit_detail_id") OVER (PARTITION BY "numbered"."person_id" ORDER BY "numbered"."encounter_number") AS "preceding_id"
+FROM (
+  SELECT
+    COALESCE(
+      "registered"."visit_detail_id",
+      (
+        SELECT
+          COALESCE(MAX("visit_detail_id"), 0)
+        FROM "work"."registry_visit_detail"
+      ) + ROW_NUMBER() OVER (
+        PARTITION BY "registered"."visit_detail_id" IS NULL
+        ORDER BY "stage"."person_id", "stage"."encounter_number"
+      )
+    ) AS "visit_detail_id",
+    "stage"."person_id",
+    "stage"."encounter_number"
+  FROM "work"."stage_visits" AS "stage"
+  LEFT JOIN (
+    SELECT
+      "stage"."person_id",
+      "stage"."encounter_number",
+      "registry"."visit_detail_id"
+    FROM "work"."stage_visits" AS "stage"
+    JOIN "work"."registry_visit_detail" AS "registry"
+      ON "registry"."key_1" = "stage"."key_1"
+    WHERE
+      "stage"."row_fate" = 'written'
+  ) AS "registered"
+    ON "registered"."person_id" = "stage"."person_id"
+    AND "registered"."encounter_number" = "stage"."encounter_number"
+  WHERE
+    "stage"."row_fate" = 'written'
+) AS "numbered";
+
+-- the keys of new groups are remembered
 INSERT INTO "work"."registry_visit_detail" (
   "visit_detail_id",
   "key_1"
 )
 SELECT
-  (
+  "present"."visit_detail_id",
+  "stage"."key_1"
+FROM "work"."stage_visits" AS "stage"
+JOIN "work"."group_visit_detail" AS "present"
+  ON "present"."person_id" = "stage"."person_id"
+  AND "present"."encounter_number" = "stage"."encounter_number"
+WHERE
+  "stage"."row_fate" = 'written'
+  AND "present"."visit_detail_id" > (
     SELECT
       COALESCE(MAX("visit_detail_id"), 0)
     FROM "work"."registry_visit_detail"
-  ) + ROW_NUMBER() OVER (ORDER BY "present"."key_1"),
-  "present"."key_1"
-FROM (
-  SELECT DISTINCT
-    "stage"."key_1"
-  FROM "work"."stage_visits" AS "stage"
-  WHERE
-    "stage"."row_fate" = 'written'
-) AS "present"
-WHERE
-  NOT EXISTS(
-    SELECT
-      1
-    FROM "work"."registry_visit_detail" AS "registry"
-    WHERE
-      "registry"."key_1" = "present"."key_1"
   );
 
--- the keys of this run, with their ids
+-- the keys of this run, with the ids of their groups
 CREATE OR REPLACE TABLE "work"."key_visit_detail" AS
 SELECT
-  "registry"."visit_detail_id",
-  "registry"."key_1"
-FROM (
-  SELECT DISTINCT
-    "stage"."key_1"
-  FROM "work"."stage_visits" AS "stage"
-  WHERE
-    "stage"."row_fate" = 'written'
-) AS "present"
-JOIN "work"."registry_visit_detail" AS "registry"
-  ON "registry"."key_1" = "present"."key_1";
+  "present"."visit_detail_id",
+  "stage"."key_1",
+  "visit"."visit_occurrence_id" AS "visit_occurrence_id"
+FROM "work"."stage_visits" AS "stage"
+JOIN "work"."group_visit_detail" AS "present"
+  ON "present"."person_id" = "stage"."person_id"
+  AND "present"."encounter_number" = "stage"."encounter_number"
+JOIN "work"."group_visit_occurrence" AS "visit"
+  ON "visit"."person_id" = "stage"."person_id"
+  AND "visit"."visit_number" = "stage"."visit_number"
+WHERE
+  "stage"."row_fate" = 'written';
 
 -- cdm.visit_detail becomes the union of its mappings
 DELETE FROM "cdm"."visit_detail";
@@ -643,13 +668,15 @@ SELECT
   "stage"."provider_id" AS "provider_id",
   "stage"."care_site_id" AS "care_site_id",
   LEFT("stage"."source_value", 50) AS "visit_detail_source_value",
-  LAG("present"."visit_detail_id") OVER (PARTITION BY "stage"."person_id" ORDER BY "stage"."encounter_number") AS "preceding_visit_detail_id",
+  "present"."preceding_id" AS "preceding_visit_detail_id",
   "visit"."visit_occurrence_id" AS "visit_occurrence_id"
 FROM "work"."stage_visits" AS "stage"
-JOIN "work"."key_visit_detail" AS "present"
-  ON "present"."key_1" = "stage"."key_1"
-JOIN "work"."key_visit_occurrence" AS "visit"
-  ON "visit"."key_1" = "stage"."key_1"
+JOIN "work"."group_visit_detail" AS "present"
+  ON "present"."person_id" = "stage"."person_id"
+  AND "present"."encounter_number" = "stage"."encounter_number"
+JOIN "work"."group_visit_occurrence" AS "visit"
+  ON "visit"."person_id" = "stage"."person_id"
+  AND "visit"."visit_number" = "stage"."visit_number"
 WHERE
   "stage"."row_fate" = 'written';
 

@@ -95,6 +95,10 @@ class Compilation:
     """Logical table → column → the first place (`file:line`) that reads it."""
     entities: dict[str, int] = field(default_factory=dict)
     """CDM table with ids by natural key → number of parts of its natural key."""
+    beside_keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """CDM table with ids by natural key → the tables of whose rows its table of keys has ids, too."""
+    key_tables: dict[str, str] = field(default_factory=dict)
+    """CDM table that has no table of keys of its own → the one in whose table of keys its ids are found by its key."""
     events: dict[str, int] = field(default_factory=dict)
     """Mapping of events → number of parts of its natural key."""
     event_tables: set[str] = field(default_factory=set)

@@ -71,30 +71,41 @@ def number_keys(
     `keys` are the key's columns and their types.
     `last` is a query of the greatest id there is; without it the registry's own is meant.
     """
-    id_name, registry = f"{table.name}_id", f"work.registry_{table.name}"
-    big = compilation.type("bigint")
-    columns = [exp.ColumnDef(this=trees.identifier(name), kind=compilation.type(keys[name]).copy()) for name in keys]
-    required = exp.ColumnConstraint(kind=exp.NotNullColumnConstraint())
-    columns.insert(0, exp.ColumnDef(this=trees.identifier(id_name), kind=big, constraints=[required]))
-    create = compilation.generator.create_table(trees.table(registry), columns)
-    if last is None:
-        last = trees.select(trees.coalesce(exp.Max(this=trees.column(id_name)), trees.number(0)))
-        trees.from_(last, trees.table(registry))
-    names = list(keys)
+    id_name, names = f"{table.name}_id", list(keys)
+    last = last or last_registered(table)
     number = exp.Add(this=exp.Subquery(this=last), expression=trees.row_number(columns_of("present", names)))
     query = trees.select(number, *columns_of("present", names))
     trees.from_(query, trees.subquery(present, "present"))
-    known = trees.exists(trees.table(registry, "registry"), same_key("registry", "present", names))
+    known = trees.exists(trees.table(f"work.registry_{table.name}", "registry"), same_key("registry", "present", names))
     trees.where(query, exp.Not(this=known))
     return [
-        DraftStatement(create, f"ids of {table.name}: a registry that only grows", counted=False),
-        _parts_check(table, (id_name, *names)),
+        *registry(compilation, table, keys),
         DraftStatement(
-            trees.insert(registry, (id_name, *keys), query),
+            trees.insert(f"work.registry_{table.name}", (id_name, *keys), query),
             "new keys get the next ids, in the order of the keys",
             counted=False,
         ),
     ]
+
+
+def registry(compilation: Compilation, table: CdmTable, keys: Mapping[str, str]) -> list[DraftStatement]:
+    """Make the table's registry if it is not there; `keys` are the key's columns and their types."""
+    id_name = f"{table.name}_id"
+    columns = [exp.ColumnDef(this=trees.identifier(name), kind=compilation.type(keys[name]).copy()) for name in keys]
+    required = exp.ColumnConstraint(kind=exp.NotNullColumnConstraint())
+    big = compilation.type("bigint")
+    columns.insert(0, exp.ColumnDef(this=trees.identifier(id_name), kind=big, constraints=[required]))
+    create = compilation.generator.create_table(trees.table(f"work.registry_{table.name}"), columns)
+    return [
+        DraftStatement(create, f"ids of {table.name}: a registry that only grows", counted=False),
+        _parts_check(table, (id_name, *keys)),
+    ]
+
+
+def last_registered(table: CdmTable) -> exp.Select:
+    """The greatest id that the registry has given, or 0."""
+    last = trees.select(trees.coalesce(exp.Max(this=trees.column(f"{table.name}_id")), trees.number(0)))
+    return trees.from_(last, trees.table(f"work.registry_{table.name}"))
 
 
 def _parts_check(table: CdmTable, columns: Sequence[str]) -> DraftStatement:

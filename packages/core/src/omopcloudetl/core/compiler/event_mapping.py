@@ -21,7 +21,7 @@ from omopcloudetl.core.compiler.staged import Contribution, StagedMapping, stage
 from omopcloudetl.core.compiler.text_lengths import TextLimit
 from omopcloudetl.core.compiler.too_long import text_limits, too_long_check, too_long_counts, too_long_reasons
 from omopcloudetl.core.files.project_loader import LoadedMapping
-from omopcloudetl.core.models.mapping import EventMapping, EventValue
+from omopcloudetl.core.models.mapping import EventMapping, EventValue, ProviderOf
 from omopcloudetl.core.models.values import IdValue
 from omopcloudetl.core.specification.models import CdmSpecification, CdmTable
 
@@ -197,8 +197,13 @@ def _references(model: EventMapping, builder: StageBuilder) -> list[FieldValue]:
         found.append(builder.reference("visit_occurrence_id", "visit_occurrence", model.visit, "visit"))
     if model.visit_detail:
         found.append(builder.reference("visit_detail_id", "visit_detail", model.visit_detail, "visit_detail"))
-    if model.provider:
-        found.append(builder.reference("provider_id", "provider", model.provider, "provider"))
+    match model.provider:
+        case ProviderOf():
+            found.append(builder.id_beside("provider", found[-1], "provider", "of"))
+        case tuple() as key:
+            found.append(builder.reference("provider_id", "provider", key, "provider"))
+        case None:
+            pass
     return found
 
 

@@ -1,62 +1,111 @@
-"""Keys of groups: several rows of a stage are one row of the table, which the key of any of them refers to."""
+"""Ids of groups: rows of a stage that are one row of the table, which the key of any of them refers to."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from sqlglot import exp
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement
-from omopcloudetl.core.compiler.entity_keys import number_keys
+from omopcloudetl.core.compiler.entity_keys import last_registered, registry
 from omopcloudetl.core.compiler.keys import same_key
 from omopcloudetl.core.compiler.staged import Contribution, Group, columns_of, from_stage
 from omopcloudetl.core.specification.models import CdmTable
+
+PRECEDING = "preceding_id"
+"""The column of `work.group_<table>` with the id of the person's group before."""
 
 
 def group_keys(
     compilation: Compilation, table: CdmTable, contribution: Contribution, group: Group
 ) -> list[DraftStatement]:
-    """Make `work.key_<table>` the keys of all members with the ids of their groups; new groups are numbered first."""
-    keys = contribution.key_names()
-    numbering = number_keys(compilation, table, dict.fromkeys(keys, "text"), _unknown(table, contribution, group))
-    id_name = f"{table.name}_id"
-    lowest = _members(table, contribution, group, [exp.Min(this=trees.column(id_name, "registry"))], [id_name])
-    query = trees.select(*columns_of("registered", [id_name]), *columns_of("stage", keys))
-    trees.from_(query, trees.table(contribution.stage, "stage"))
-    trees.join(query, trees.subquery(lowest, "registered"), _same(group, "registered"), side="")
-    trees.where(query, group.condition.copy())
-    return [
-        *numbering,
-        *(
-            DraftStatement(tree, "the keys of this run, with the ids of their groups", counted=False)
-            for tree in compilation.generator.create_table_as(trees.table(f"work.key_{table.name}"), query)
+    """Make `work.group_<table>` the ids of the groups, by numbers, and `work.key_<table>` their natural keys.
+
+    Groups are told apart, numbered and joined by whole numbers. Their natural keys, which are texts, are compared with
+    the registry once, and written where the registry grows and where others look them up.
+    """
+    keys, groups = contribution.key_names(), trees.table(f"work.group_{table.name}")
+    statements = [
+        *registry(compilation, table, dict.fromkeys(keys, "text")),
+        *_made(
+            compilation, groups, _groups(table, contribution, group), "the groups of this run: new ones get next ids"
         ),
+        DraftStatement(
+            trees.insert(
+                f"work.registry_{table.name}", (f"{table.name}_id", *keys), _new_keys(table, contribution, group)
+            ),
+            "the keys of new groups are remembered",
+            counted=False,
+        ),
+    ]
+    if group.beside is None:
+        return statements
+    natural_keys = _natural_keys(table, contribution, group)
+    target = trees.table(f"work.key_{table.name}")
+    return [
+        *statements,
+        *_made(compilation, target, natural_keys, "the keys of this run, with the ids of their groups"),
     ]
 
 
-def _unknown(table: CdmTable, contribution: Contribution, group: Group) -> exp.Select:
-    """A key for each group of which the registry knows none."""
-    query = from_stage(trees.select(*columns_of("stage", contribution.key_names())), contribution)
-    known = _members(table, contribution, group, [], [])
-    registered = trees.exists(trees.subquery(known, "registered"), _same(group, "registered"))
-    return trees.where(query, trees.all_of([query.args["where"].this, exp.Not(this=registered)]))
+def with_groups(query: exp.Select, table: str, contribution: Contribution, group: Group) -> exp.Select:
+    """The query over rows of `stage` with the ids of their groups, as `present`, and what else their columns need."""
+    trees.join(query, trees.table(f"work.group_{table}", "present"), group.same("present"), side="")
+    for other in contribution.joined:
+        trees.join(query, trees.table(other.table, other.alias), other.on.copy(), side="")
+    return query
 
 
-def _members(
-    table: CdmTable, contribution: Contribution, group: Group, values: Sequence[exp.Expr], names: Sequence[str]
-) -> exp.Select:
-    """Each group of which the registry knows a key, with aggregates of the members' entries, as `registry`."""
-    query = trees.select(
-        *columns_of("stage", group.by), *(trees.named(value, name) for value, name in zip(values, names, strict=True))
+def _made(compilation: Compilation, target: exp.Table, query: exp.Query, purpose: str) -> list[DraftStatement]:
+    made = compilation.generator.create_table_as(target, query)
+    return [DraftStatement(tree, purpose, counted=False) for tree in made]
+
+
+def _groups(table: CdmTable, contribution: Contribution, group: Group) -> exp.Select:
+    """Each group with its id, and with that of the one before it; a new one is numbered among the new ones."""
+    id_name, (person, number) = f"{table.name}_id", group.by
+    known = trees.column(id_name, "registered")
+    order = trees.row_number(columns_of("stage", group.by), [trees.is_null(known.copy())])
+    next_id = exp.Add(this=exp.Subquery(this=last_registered(table)), expression=order)
+    numbered = trees.select(trees.named(trees.coalesce(known, next_id), id_name), *columns_of("stage", group.by))
+    from_stage(numbered, contribution)
+    registered = trees.subquery(_registered(table, contribution, group), "registered")
+    trees.join(numbered, registered, group.same("registered"))
+    before = exp.Window(
+        this=exp.Lag(this=trees.column(id_name, "numbered")),
+        partition_by=[trees.column(person, "numbered")],
+        order=exp.Order(expressions=[exp.Ordered(this=trees.column(number, "numbered"), nulls_first=False)]),
+        over="OVER",
     )
+    query = trees.select(*columns_of("numbered", [id_name, *group.by]), trees.named(before, PRECEDING))
+    return trees.from_(query, trees.subquery(numbered, "numbered"))
+
+
+def _registered(table: CdmTable, contribution: Contribution, group: Group) -> exp.Select:
+    """Each group of which the registry knows a key, with the lowest id of those."""
+    id_name = f"{table.name}_id"
+    known: exp.Expr = trees.column(id_name, "registry")
+    alone = contribution.condition == group.condition
+    query = trees.select(*columns_of("stage", group.by), known if alone else trees.named(exp.Min(this=known), id_name))
     trees.from_(query, trees.table(contribution.stage, "stage"))
-    registry = trees.table(f"work.registry_{table.name}", "registry")
-    trees.join(query, registry, same_key("registry", "stage", contribution.key_names()), side="")
+    remembered = trees.table(f"work.registry_{table.name}", "registry")
+    trees.join(query, remembered, same_key("registry", "stage", contribution.key_names()), side="")
     trees.where(query, group.condition.copy())
-    return trees.group_by(query, *columns_of("stage", group.by))
+    return query if alone else trees.group_by(query, *columns_of("stage", group.by))
 
 
-def _same(group: Group, alias: str) -> exp.Expr:
-    """The rows of `stage` are of the group of the other alias."""
-    return trees.all_of(trees.equal(trees.column(name, alias), trees.column(name, "stage")) for name in group.by)
+def _new_keys(table: CdmTable, contribution: Contribution, group: Group) -> exp.Select:
+    """The ids that the registry does not have yet, each with the key under which it will know the group."""
+    id_ = trees.column(f"{table.name}_id", "present")
+    query = from_stage(trees.select(id_, *columns_of("stage", contribution.key_names())), contribution)
+    trees.join(query, trees.table(f"work.group_{table.name}", "present"), group.same("present"), side="")
+    is_new = exp.GT(this=id_.copy(), expression=exp.Subquery(this=last_registered(table)))
+    return trees.where(query, trees.all_of([contribution.condition.copy(), is_new]))
+
+
+def _natural_keys(table: CdmTable, contribution: Contribution, group: Group) -> exp.Select:
+    """The keys of all members, with the ids of their groups and with what others take of the row."""
+    beside = [trees.named(contribution.columns[name].copy(), name) for name in group.beside or ()]
+    keys = columns_of("stage", contribution.key_names())
+    query = trees.select(trees.column(f"{table.name}_id", "present"), *keys, *beside)
+    trees.from_(query, trees.table(contribution.stage, "stage"))
+    return trees.where(with_groups(query, table.name, contribution, group), group.condition.copy())

@@ -18,7 +18,9 @@ from omopcloudetl.core.models.workflow import BulkLoadStep, SqlStep
 
 _SPECIFIED = {"integer": "integer", "number": "float", "date": "date", "timestamp": "datetime", "boolean": "boolean"}
 """Type of a declared column → the type of the specification whose values it takes; any other takes texts."""
-_OF_MAPPINGS = tuple(f"work.{kind}_" for kind in ("stage", "codes", "key", "registry", "excluded", "rows", "event"))
+_OF_MAPPINGS = tuple(
+    f"work.{kind}_" for kind in ("stage", "codes", "key", "registry", "group", "excluded", "rows", "event")
+)
 
 
 def check_rule_tests(compilation: Compilation) -> None:

@@ -93,6 +93,8 @@ class Reference:
     """A row of another CDM table, joined by its natural key."""
 
     entity: str
+    table: str
+    """The table of keys that has its id."""
     alias: str
     keys: tuple[exp.Expr, ...]
 
@@ -102,7 +104,7 @@ class Reference:
         conditions = [
             compare(trees.column(f"key_{i}", self.alias), key.copy()) for i, key in enumerate(self.keys, start=1)
         ]
-        trees.join(query, trees.table(f"work.key_{self.entity}", self.alias), trees.all_of(conditions))
+        trees.join(query, trees.table(self.table, self.alias), trees.all_of(conditions))
 
 
 @dataclass
@@ -158,7 +160,7 @@ class StageBuilder:
         return {table for source in self.sources for table in source._own_reads()}
 
     def _own_reads(self) -> set[str]:
-        keys = {f"work.key_{reference.entity}" for reference in self.references.values()}
+        keys = {reference.table for reference in self.references.values()}
         if not is_late(self.compilation, self.target):
             keys |= {link.table for link in self.links}
         return self.scope.reads | keys | (set(VOCABULARY_TABLES) if self.lookups else set())
@@ -293,12 +295,29 @@ class StageBuilder:
             help_ = "give as many, in the order of that key"
             self.compilation.problem("key-arity", message, where, found=_parts(len(key)), help=help_)
         keys = tuple(self.text_of(self.scope.parse(part, *path, as_delivered=True)) for part in key)
-        identity = (entity, tuple(part.sql() for part in keys))
+        of_keys = self.compilation.key_tables.get(entity, entity)
+        identity = (of_keys, tuple(part.sql() for part in keys))
         if identity not in self.references:
-            self.references[identity] = Reference(entity, self.scope.fresh(f"{entity}_key"), keys)
+            alias = self.scope.fresh(f"{of_keys}_key")
+            self.references[identity] = Reference(entity, f"work.key_{of_keys}", alias, keys)
         found = self.references[identity]
         given = trees.any_of(trees.not_null(part.copy()) for part in keys)
         return FieldValue(name, trees.column(f"{entity}_id", found.alias), True, ((given, f"unknown {entity}"),))
+
+    def id_beside(self, entity: str, reference: FieldValue, *path: str | int) -> FieldValue:
+        """The id of a row of `entity` that belongs to the row which `reference` refers to; NULL where there is none."""
+        name, found = f"{entity}_id", reference.node
+        assert isinstance(found, exp.Column)
+        other = found.name.removesuffix("_id")
+        if entity not in self.compilation.beside_keys.get(other, ()) and other in self.compilation.entities:
+            self.compilation.problem(
+                "unknown-reference",
+                f"no mapping tells the {entity} of a {other} to those who refer to it",
+                self.scope.at(*path),
+                found=other,
+                help=f"give the natural key of the {entity}, or let `visits` make all of them, with a `{entity}:`",
+            )
+        return FieldValue(name, trees.column(name, found.table))
 
     def event_reference(
         self, name: str, value: EventReferenceValue, type_: str, *path: str | int, required: bool

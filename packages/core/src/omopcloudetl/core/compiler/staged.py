@@ -29,16 +29,23 @@ KEYED: frozenset[IdStrategy] = frozenset({"registry", "hash"})
 
 @dataclass(frozen=True)
 class Group:
-    """Several rows of a stage are one row of the table: the key of any of them refers to it.
+    """Rows of a stage that are one row of the table: the key of any of them refers to it.
 
     The id of a group is the lowest that the registry has for one of its keys; without one, the key of the row that
     the contribution's condition chooses is registered.
     """
 
-    by: tuple[str, ...]
-    """The columns of the stage that the rows of a group share; never NULL."""
+    by: tuple[str, str]
+    """The columns of the stage that the rows of a group share: a person, and a whole number that tells the person's
+    groups apart, neither of them NULL. New ids are given in their order."""
     condition: exp.Expr
     """Which rows of the stage are parts of groups, over the alias `stage`."""
+    beside: tuple[str, ...] | None = ()
+    """The columns of the contribution that the table of keys has, too; None where nobody reads a table of keys."""
+
+    def same(self, alias: str) -> exp.Expr:
+        """The rows of `stage` are of the group of the other alias."""
+        return trees.all_of(trees.equal(trees.column(name, alias), trees.column(name, "stage")) for name in self.by)
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,8 @@ class Contribution:
     group: Group | None = None
     """How rows of the stage are one row of the table, where several are."""
     joined: tuple[Joined, ...] = ()
-    """Tables that columns need beside `stage`, and beside `present`, which has the ids of keyed rows."""
+    """Tables that columns need beside `stage`, and beside `present`, which has the ids of keyed rows. That of groups
+    has `preceding_id`, too: the id of the group before."""
     linked: Mapping[str, tuple[EventLink, str]] = field(default_factory=dict)
     """Field → the events of another mapping, and what is taken of them where the table is written."""
 

@@ -185,6 +185,19 @@ def collect_entities(compilation: Compilation) -> None:
                     found=f"{arity} parts",
                     help="the mappings of a table number its rows by one natural key",
                 )
+    _share_keys_of_visits(compilation)
+
+
+def _share_keys_of_visits(compilation: Compilation) -> None:
+    """Where one mapping makes all visits and their details, one table of keys has the ids of both, and of providers."""
+    makers = [
+        loaded.model
+        for loaded in compilation.project.mappings
+        if any(name == DETAIL for name, _ in _entities(compilation, loaded.model))
+    ]
+    if len(makers) == 1 and isinstance(makers[0], VisitsMapping):
+        compilation.key_tables[VISIT] = DETAIL
+        compilation.beside_keys[DETAIL] = (VISIT, "provider") if makers[0].provider else (VISIT,)
 
 
 def _entities(compilation: Compilation, model: Mapping) -> list[tuple[str, int]]:

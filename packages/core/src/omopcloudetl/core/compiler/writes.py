@@ -12,7 +12,7 @@ from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
 from omopcloudetl.core.compiler.entity_keys import current_keys, owned_keys, primary_key_check
 from omopcloudetl.core.compiler.event_links import EventLink
-from omopcloudetl.core.compiler.group_keys import group_keys
+from omopcloudetl.core.compiler.group_keys import group_keys, with_groups
 from omopcloudetl.core.compiler.keys import same_key
 from omopcloudetl.core.compiler.merge_entities import entity_statements
 from omopcloudetl.core.compiler.merge_rows import CARRIED, row_statements
@@ -21,6 +21,7 @@ from omopcloudetl.core.compiler.staged import (
     KEYED,
     CompiledMapping,
     Contribution,
+    Group,
     columns_of,
     filled_fields,
     from_stage,
@@ -92,10 +93,12 @@ def _full(
             group = contributions[0].group
             if group is not None:
                 statements += group_keys(compilation, table, contributions[0], group)
+                made |= {"registry", "group"} | ({"key"} if group.beside is not None else set())
+                query = _with_group_ids(compilation, table, contributions[0], group)
             else:
                 statements += current_keys(compilation, table, contributions)
-            made |= {"key"} | ({"registry"} if strategy == "registry" else set())
-            query = _with_key_ids(compilation, table, contributions)
+                made |= {"key"} | ({"registry"} if strategy == "registry" else set())
+                query = _with_key_ids(compilation, table, contributions)
         case "ordinal":
             query = _with_ordinal_ids(compilation, table, contributions)
         case _:
@@ -136,6 +139,14 @@ def _with_key_ids(compilation: Compilation, table: CdmTable, contributions: Sequ
             trees.join(query, trees.table(other.table, other.alias), other.on.copy(), side="")
         queries.append(query)
     return trees.union(queries)
+
+
+def _with_group_ids(compilation: Compilation, table: CdmTable, contribution: Contribution, group: Group) -> exp.Select:
+    """The rows of groups with their ids."""
+    fields = filled_fields(table, [contribution])
+    id_ = trees.column(f"{table.name}_id", "present")
+    query = trees.select(trees.named(id_, id_.name), *projected(compilation, table, contribution, fields))
+    return with_groups(from_stage(query, contribution), table.name, contribution, group)
 
 
 # -- ids by ordinal, and ids that are given

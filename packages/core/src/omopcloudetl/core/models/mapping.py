@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from omopcloudetl.core.models.base import HELP, LogicalTable, Name, Sql, StrictModel, with_kind
+from omopcloudetl.core.models.base import AT, HELP, LogicalTable, Name, Sql, StrictModel, with_kind
 from omopcloudetl.core.models.derived import DerivedDefinition, DerivedMapping
 from omopcloudetl.core.models.source_rows import SourceRows
 from omopcloudetl.core.models.values import CodeLookup, ColumnValue, Key, Vocabulary
@@ -52,6 +52,13 @@ def _bare_value(value: object) -> object:
     return {"text": value} if isinstance(value, str) else value
 
 
+class ProviderOf(StrictModel):
+    """The provider of the event's visit detail: `{of: visit_detail}`."""
+
+    of: Literal["visit_detail"]
+    """It is the one that the builder `visits` gave to the detail; NULL where that has none, or is unknown."""
+
+
 class EventMapping(SourceRows):
     """`kind: event`: a coded source record, routed to the CDM table of its standard concept's domain."""
 
@@ -64,8 +71,15 @@ class EventMapping(SourceRows):
     """The natural key of the visit; NULL for an unknown one, and the row stays."""
     visit_detail: Key | None = None
     """The natural key of the visit detail; NULL for an unknown one, and the row stays."""
-    provider: Key | None = None
-    """The natural key of the provider; NULL for an unknown one, and the row stays."""
+    provider: (
+        Annotated[
+            Annotated[Key, Tag("key()")] | Annotated[ProviderOf, Tag("of()")],
+            Discriminator(lambda value: "of()" if isinstance(value, dict | StrictModel) else "key()"),
+        ]
+        | None
+    ) = None
+    """The natural key of the provider; NULL for an unknown one, and the row stays. `{of: visit_detail}` is the one of
+    the visit detail, which costs no look-up of its own."""
     concept: CodeLookup
     """The code that says what was recorded."""
     start: Sql
@@ -84,6 +98,13 @@ class EventMapping(SourceRows):
     """Domain → CDM table, where this source departs from the CDM's own routing."""
     columns: dict[Name, dict[str, ColumnValue]] = {}
     """CDM table → further columns of the rows that are routed to it."""
+
+    @model_validator(mode="after")
+    def _provider_of_something(self) -> EventMapping:
+        if isinstance(self.provider, ProviderOf) and self.visit_detail is None:
+            help_ = "give its natural key as `visit_detail:`, or that of the provider"
+            raise PydanticCustomError("provider_of", "needs a visit detail", {AT: ("provider", "of"), HELP: help_})
+        return self
 
 
 Mapping = TableMapping | EventMapping | DerivedMapping

@@ -133,22 +133,36 @@ def key_columns(made: Slice, table: str) -> dict[str, str]:
         }
     entity = table.removeprefix(KEYS)
     parts = range(1, made.key_parts.get(entity, 1) + 1)
-    return {f"{entity}_id": "bigint", **{f"key_{i}": "text" for i in parts}}
+    tables = (entity, *made.beside_keys.get(entity, ()))
+    return {**{f"{name}_id": "bigint" for name in tables}, **{f"key_{i}": "text" for i in parts}}
 
 
-def key_rows(made: Slice, table: str, ids: Ids) -> Iterator[str]:
+def key_rows(made: Slice, table: str, test: RuleTest, ids: Ids) -> Iterator[str]:
     """What fills a table of natural keys with those that are known."""
     types = key_columns(made, table)
     entity = table.removeprefix(KEYS).removeprefix(EVENTS)
     rows: list[Row] = []
-    for (name, key), id_ in ids.of.items():
-        if name != entity:
-            continue
+    known = [(key, id_) for (name, key), id_ in ids.of.items() if name == entity]
+    for key, id_ in known:
         if table.startswith(EVENTS):
             rows.append(_event_row(made.events[entity], key, id_))
         else:
-            rows.append({f"{entity}_id": id_, **{f"key_{i}": part for i, part in enumerate(key, start=1)}})
+            parts: Row = {f"key_{i}": part for i, part in enumerate(key, start=1)}
+            rows.append({f"{entity}_id": id_, **parts, **_beside(made, test, entity, key, ids)})
     yield from insert(made, table, types, rows, ids)
+
+
+def _beside(made: Slice, test: RuleTest, entity: str, key: KeyText, ids: Ids) -> Row:
+    """The further ids of a row: of one key with it, or as a given row of its table says."""
+    given: Row = {}
+    for row in test.given.get(f"cdm.{entity}", ()):
+        by_name = {name.lower(): value for name, value in row.items()}
+        if by_name.get(f"{entity}_id") in ({entity: key}, ids.of[entity, key]):
+            given = by_name
+    return {
+        f"{other}_id": {other: key} if made.key_tables.get(other) == entity else given.get(f"{other}_id")
+        for other in made.beside_keys.get(entity, ())
+    }
 
 
 def _event_row(table: str, key: KeyText, id_: int) -> Row:

@@ -43,6 +43,9 @@ class Ids:
 def ids_of(made: Slice, test: RuleTest) -> Ids:
     """No ids yet, for one test."""
     unknown = {entity: frozenset(plain_key(key) for key in keys) for entity, keys in test.unknown.items()}
+    for entity, table in made.key_tables.items():  # one row has both ids, or there is none
+        either = unknown.get(entity, frozenset()) | unknown.get(table, frozenset())
+        unknown |= {entity: either, table: either}
     return Ids(sorted({*made.key_parts, *made.events, *unknown}), unknown)
 
 

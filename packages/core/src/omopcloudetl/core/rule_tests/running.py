@@ -115,7 +115,7 @@ def _outcome(made: Slice, test: RuleTest, columns: Columns, connection: BaseConn
             connection.execute(sql)
         for step in made.steps:
             if not (step.is_sql_file and step.writes <= test.given.keys()):
-                _run_step(made, step, ids, connection)
+                _run_step(made, step, test, ids, connection)
         for entity in made.own_entities:
             _learn_own_keys(made, entity, ids, connection)
         outcome.tables |= {table: _rows(made, table, connection) for table in made.written}
@@ -124,7 +124,7 @@ def _outcome(made: Slice, test: RuleTest, columns: Columns, connection: BaseConn
     return outcome
 
 
-def _run_step(made: Slice, step: SliceStep, ids: Ids, connection: BaseConnection) -> None:
+def _run_step(made: Slice, step: SliceStep, test: RuleTest, ids: Ids, connection: BaseConnection) -> None:
     """Run a step; the rows of other mappings that a statement asks for are made before it."""
     for each in step.statements:
         asked = [query for query in each.asks if query.table in made.reads]
@@ -133,7 +133,7 @@ def _run_step(made: Slice, step: SliceStep, ids: Ids, connection: BaseConnection
                 learn(query.table, row, ids)
         for table in dict.fromkeys(query.table for query in asked):
             connection.execute(made.generator.render(trees.delete(table, trees.literal(True)), LOGICAL))
-            for sql in data.key_rows(made, table, ids):
+            for sql in data.key_rows(made, table, test, ids):
                 connection.execute(sql)
         if each.statement.check is None:
             connection.execute(each.statement.sql)
@@ -152,7 +152,8 @@ def _learn_own_keys(made: Slice, entity: str, ids: Ids, connection: BaseConnecti
     """The ids that the mapping itself gave."""
     ids.forget(entity)
     names = [f"{entity}_id", *(f"key_{i}" for i in range(1, made.key_parts[entity] + 1))]
-    query = trees.from_(trees.select(*(trees.column(name) for name in names)), trees.table(f"{KEYS}{entity}"))
+    keys = trees.table(f"{KEYS}{made.key_tables.get(entity, entity)}")
+    query = trees.from_(trees.select(*(trees.column(name) for name in names)), keys)
     for id_, *key in connection.fetch(made.generator.render(query, LOGICAL)):
         ids.of[entity, tuple(None if part is None else str(part) for part in key)] = int(str(id_))
 

@@ -21,7 +21,8 @@ from omopcloudetl.core.errors import Diagnostic
 from omopcloudetl.core.files.project_loader import LoadedMapping, LoadedProject
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.models.loads import Column
-from omopcloudetl.core.models.mapping import EventMapping
+from omopcloudetl.core.models.mapping import EventMapping, ProviderOf
+from omopcloudetl.core.models.mapping import Mapping as AnyMapping
 from omopcloudetl.core.models.rule_tests import RuleTest
 from omopcloudetl.core.models.workflow import DmlStep, SqlStep
 from omopcloudetl.core.plan import Origin, Statement
@@ -70,6 +71,10 @@ class Slice:
     """The source tables that are loaded from text files."""
     key_parts: Mapping[str, int]
     """CDM table with ids by natural key → number of parts of its natural key."""
+    beside_keys: Mapping[str, tuple[str, ...]]
+    """CDM table → the tables of whose rows its table of keys has ids, too."""
+    key_tables: Mapping[str, str]
+    """CDM table that has no table of keys of its own → the one in whose table of keys its ids are found."""
     events: Mapping[str, str]
     """Mapping of events → its default table."""
     is_routed: bool
@@ -79,7 +84,7 @@ class Slice:
     def own_entities(self) -> tuple[str, ...]:
         """The tables whose ids by natural key it gives."""
         made = {table for step in self.steps for table in step.writes}
-        return tuple(name for name in self.key_parts if f"{KEYS}{name}" in made)
+        return tuple(name for name in self.key_parts if f"{KEYS}{self.key_tables.get(name, name)}" in made)
 
 
 @dataclass
@@ -175,6 +180,8 @@ class Slicer:
     def _compilation(self, kind: type[Kind], project: LoadedProject) -> Kind:
         found = kind(project, self.specification, self.generator, self.sources, self.texts, self.concepts)
         found.entities.update(self.everything.entities)
+        found.beside_keys.update(self.everything.beside_keys)
+        found.key_tables.update(self.everything.key_tables)
         found.events.update(self.everything.events)
         found.event_tables.update(self.everything.event_tables)
         return found
@@ -200,6 +207,8 @@ class Slicer:
             columns=self._columns(compilation, reads),
             text_tables=self.texts,
             key_parts=self.everything.entities,
+            beside_keys=self.everything.beside_keys,
+            key_tables=self.everything.key_tables,
             events=self._events(),
             is_routed=isinstance(loaded.model, EventMapping),
         )
@@ -242,7 +251,7 @@ class Slicer:
                 if logical in made.written:
                     message = f"the mapping {made.loaded.model.name} writes {logical} itself"
                     compilation.problem("no-effect", message, where, found=logical, help="expect its rows instead")
-                elif logical not in is_read and not _is_stub(test, logical):
+                elif logical not in is_read and not _is_stub(test, logical) and not _is_taken_of(loaded.model, logical):
                     message = f"the mapping {made.loaded.model.name} does not read {logical}"
                     allowed = sorted(table for table in is_read if not table.startswith((KEYS, EVENTS)))
                     compilation.problem("no-effect", message, where, found=logical, allowed=allowed, severity="warning")
@@ -261,6 +270,12 @@ def _alone(project: LoadedProject, loaded: LoadedMapping) -> LoadedProject:
         target=replace(project.target, schemas={}),
         mappings=(loaded,),
     )
+
+
+def _is_taken_of(model: AnyMapping, logical: str) -> bool:
+    """Whether rows of the table say what belongs to the rows that the mapping refers to."""
+    provider = model.provider if isinstance(model, EventMapping) else None
+    return isinstance(provider, ProviderOf) and logical == f"cdm.{provider.of}"
 
 
 def _is_stub(test: RuleTest, logical: str) -> bool:

@@ -18,8 +18,9 @@ from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement
 from omopcloudetl.core.compiler.derived.encounter_groups import encounter_groups
 from omopcloudetl.core.compiler.derived.known_encounters import DELIVERED, known_encounters
 from omopcloudetl.core.compiler.derived.template import template
+from omopcloudetl.core.compiler.group_keys import PRECEDING
 from omopcloudetl.core.compiler.kept_rows import kept_column, only_aside
-from omopcloudetl.core.compiler.keys import any_part, same_key
+from omopcloudetl.core.compiler.keys import any_part
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import QUARANTINED, WRITTEN, AnyColumnValue, FieldValue, StageBuilder
 from omopcloudetl.core.compiler.staged import (
@@ -265,22 +266,23 @@ def _contribution(builder: StageBuilder, model: VisitsMapping, table: CdmTable) 
     columns: dict[str, exp.Expr] = {
         field: trees.column(column, "stage") for field, column in _fields(table, model).items()
     }
-    id_, number = f"{table.name}_id", trees.column("encounter_number", "stage")
-    previous = exp.Window(
-        this=exp.Lag(this=trees.column(id_, "present")),
-        partition_by=columns_of("stage", ["person_id"]),
-        order=exp.Order(expressions=[exp.Ordered(this=number, nulls_first=False)]),
-        over="OVER",
-    )
-    columns[f"preceding_{id_}"] = previous
-    condition, group = _written(), None
+    alone = VISIT in builder.compilation.key_tables
+    of_visit = Group(("person_id", "visit_number"), _written(), None if alone else ())
+    condition = _written()
     joined: tuple[Joined, ...] = ()
+    group: Group | None = of_visit
+    columns[f"preceding_{table.name}_id"] = trees.column(PRECEDING, "present")
     if table.name == VISIT:
-        is_first = trees.equal(number.copy(), trees.column("visit_number", "stage"))
-        condition, group = trees.all_of([_written(), is_first]), Group(("person_id", "visit_number"), _written())
+        is_first = trees.equal(trees.column("encounter_number", "stage"), trees.column("visit_number", "stage"))
+        condition = trees.all_of([_written(), is_first])
     else:
         columns[f"{VISIT}_id"] = trees.column(f"{VISIT}_id", "visit")
-        joined = (Joined(f"work.key_{VISIT}", "visit", same_key("visit", "stage", keys)),)
+        joined = (Joined(f"work.group_{VISIT}", "visit", of_visit.same("visit")),)
+        if alone:
+            beside = builder.compilation.beside_keys[DETAIL]
+            group = Group(("person_id", "encounter_number"), _written(), tuple(f"{name}_id" for name in beside))
+        else:
+            group, columns[f"preceding_{DETAIL}_id"] = None, _preceding()
     for field in table.fields:
         if field.required and field.name.endswith("_concept_id"):
             columns.setdefault(field.name, trees.number(0))
@@ -296,6 +298,16 @@ def _contribution(builder: StageBuilder, model: VisitsMapping, table: CdmTable) 
         derived=True,
         group=group,
         joined=joined,
+    )
+
+
+def _preceding() -> exp.Expr:
+    """The person's detail before, where details have no groups, as other mappings write some of them."""
+    return exp.Window(
+        this=exp.Lag(this=trees.column(f"{DETAIL}_id", "present")),
+        partition_by=columns_of("stage", ["person_id"]),
+        order=exp.Order(expressions=[exp.Ordered(this=trees.column("encounter_number", "stage"), nulls_first=False)]),
+        over="OVER",
     )
 
 

@@ -79,7 +79,7 @@ def in_words(type_: Any, anchors: Anchors) -> str:
 def _annotated(type_: Any, metadata: tuple[object, ...], anchors: Anchors) -> str:
     flat = [item for part in metadata for item in (part.metadata if isinstance(part, FieldInfo) else [part])]
     before = [getattr(item.func, "__name__", "") for item in flat if isinstance(item, BeforeValidator)]
-    is_collection = get_origin(type_) in {dict, tuple}
+    is_collection = get_origin(type_) in {dict, tuple} and base.as_list.__name__ not in before
     words = SCALAR if values._plain.__name__ in before else in_words(type_, anchors)
     if base.as_list.__name__ in before:
         words = f"{words.removeprefix('list of ')}, or a list of them"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Le, MinLen
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel, BeforeValidator, Tag
 from pydantic.fields import FieldInfo
 
 from omopcloudetl.core.models import base, project, rule_tests, values, workflow
@@ -79,7 +79,7 @@ def in_words(type_: Any, anchors: Anchors) -> str:
 def _annotated(type_: Any, metadata: tuple[object, ...], anchors: Anchors) -> str:
     flat = [item for part in metadata for item in (part.metadata if isinstance(part, FieldInfo) else [part])]
     before = [getattr(item.func, "__name__", "") for item in flat if isinstance(item, BeforeValidator)]
-    is_collection = get_origin(type_) in {dict, tuple} and base.as_list.__name__ not in before
+    is_collection = get_origin(type_) in {dict, tuple} and not any(isinstance(item, Tag) for item in flat)
     words = SCALAR if values._plain.__name__ in before else in_words(type_, anchors)
     if base.as_list.__name__ in before:
         words = f"{words.removeprefix('list of ')}, or a list of them"

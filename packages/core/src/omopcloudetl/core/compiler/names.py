@@ -12,7 +12,7 @@ from omopcloudetl.core.errors import Position
 from omopcloudetl.core.models.loads import Column
 from omopcloudetl.core.models.workflow import BulkLoadStep
 
-_MADE = ("stage", "delivered", "known", "inputs", "codes", "event", "key", "registry")
+_MADE = ("stage", "delivered", "known", "inputs", "codes", "event", "key", "group", "registry")
 _GENERATED = (*(f"work.{kind}_" for kind in _MADE), "work.ledger", "work.quarantine")
 
 

@@ -11,7 +11,8 @@ from omopcloudetl.core.compiler.derived.template import template
 from omopcloudetl.core.models.visits import VisitPolicy
 
 # What windows and groups work on are numbers and dates, so that they are fast; what else an encounter has joins last.
-# Every window has a total order: encounters are numbered by start, end and key, for each person.
+# Every window has a total order: encounters are numbered by start, end and key, for each person. What needs that order
+# and nothing that is found later is in the same SELECT, so that they are sorted once.
 _GROUPS = """
 WITH rows AS (SELECT 1),
 numbered AS (
@@ -19,25 +20,23 @@ numbered AS (
     CASE WHEN row_fate = 'written' THEN person_id END AS of_person,
     ROW_NUMBER() OVER (
       PARTITION BY CASE WHEN row_fate = 'written' THEN person_id END ORDER BY start_datetime, end_datetime, {keys}
-    ) AS encounter_number
+    ) AS encounter_number,
+    MAX(CASE WHEN :is_stay THEN end_date END) OVER (
+      PARTITION BY CASE WHEN row_fate = 'written' THEN person_id END ORDER BY start_datetime, end_datetime, {keys}
+      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    ) AS reached_date
   FROM rows
 ),
 marked AS (
   SELECT of_person, encounter_number, start_date, end_date, end_datetime, concept_id, :class_rank AS class_rank,
-    :is_stay AS is_stay, :is_emergency AS is_emergency, :is_by_day AS is_by_day
+    reached_date, :is_stay AS is_stay, :is_emergency AS is_emergency, :is_by_day AS is_by_day
   FROM numbered
   WHERE row_fate = 'written'
-),
-reached AS (
-  SELECT {marked}, MAX(CASE WHEN is_stay THEN end_date END) OVER (
-    PARTITION BY of_person ORDER BY encounter_number ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-  ) AS reached_date
-  FROM marked
 ),
 opened AS (
   SELECT {marked},
     is_stay AND NOT COALESCE(DATE_DIFF('day', reached_date, start_date) <= :gap_days, FALSE) AS opens
-  FROM reached
+  FROM marked
 ),
 placed AS (
   SELECT {marked},

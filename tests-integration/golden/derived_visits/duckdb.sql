@@ -90,7 +90,18 @@ WITH "rows" AS (
     ROW_NUMBER() OVER (
       PARTITION BY CASE WHEN "row_fate" = 'written' THEN "person_id" END
       ORDER BY "start_datetime", "end_datetime", "key_1", "key_2"
-    ) AS "encounter_number"
+    ) AS "encounter_number",
+    MAX(
+      CASE
+        WHEN COALESCE("source_value" IN ('inpatient', 'nursing'), FALSE)
+        OR "end_date" > "start_date"
+        THEN "end_date"
+      END
+    ) OVER (
+      PARTITION BY CASE WHEN "row_fate" = 'written' THEN "person_id" END
+      ORDER BY "start_datetime", "end_datetime", "key_1", "key_2"
+      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    ) AS "reached_date"
   FROM "rows"
 ), "marked" AS (
   SELECT
@@ -106,6 +117,7 @@ WITH "rows" AS (
       WHEN "source_value" = 'nursing'
       THEN 2
     END AS "class_rank",
+    "reached_date",
     COALESCE("source_value" IN ('inpatient', 'nursing'), FALSE)
     OR "end_date" > "start_date" AS "is_stay",
     COALESCE("source_value" IN ('emergency'), FALSE) AS "is_emergency",
@@ -113,24 +125,6 @@ WITH "rows" AS (
   FROM "numbered"
   WHERE
     "row_fate" = 'written'
-), "reached" AS (
-  SELECT
-    "of_person",
-    "encounter_number",
-    "start_date",
-    "end_date",
-    "end_datetime",
-    "concept_id",
-    "class_rank",
-    "is_stay",
-    "is_emergency",
-    "is_by_day",
-    MAX(CASE WHEN "is_stay" THEN "end_date" END) OVER (
-      PARTITION BY "of_person"
-      ORDER BY "encounter_number"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-    ) AS "reached_date"
-  FROM "marked"
 ), "opened" AS (
   SELECT
     "of_person",
@@ -145,7 +139,7 @@ WITH "rows" AS (
     "is_by_day",
     "is_stay"
     AND NOT COALESCE(DATE_DIFF('DAY', "reached_date", "start_date") <= 1, FALSE) AS "opens"
-  FROM "reached"
+  FROM "marked"
 ), "placed" AS (
   SELECT
     "of_person",

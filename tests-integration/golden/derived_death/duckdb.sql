@@ -346,7 +346,7 @@ SELECT
     THEN MAX(CASE WHEN "cause_choice" = 1 THEN "fated"."cause_source_concept_id" END) OVER (PARTITION BY "person_id", "place" = 'aside')
     ELSE "fated"."cause_source_concept_id"
   END AS "cause_source_concept_id",
-  "fated"."fate" AS "row_fate",
+  CAST("fated"."fate" AS ENUM('excluded', 'merged', 'quarantined', 'written')) AS "row_fate",
   CASE
     WHEN "fate" = 'excluded'
     THEN 'no source has the death'

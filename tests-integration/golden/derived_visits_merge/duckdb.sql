@@ -25,8 +25,8 @@ SELECT
   "rows"."admitted_from_source_value",
   "rows"."discharged_to_concept_id",
   "rows"."discharged_to_source_value",
-  "rows"."row_reason",
-  CASE
+  CAST("rows"."row_reason" AS ENUM('key: missing', 'person_id: missing', 'person_id: unknown person', 'start_date: missing', 'start_date: unreadable')) AS "row_reason",
+  CAST(CASE
     WHEN NOT "rows"."row_reason" IS NULL
     THEN 'quarantined'
     WHEN ROW_NUMBER() OVER (
@@ -35,7 +35,7 @@ SELECT
     ) = 1
     THEN 'written'
     ELSE 'quarantined'
-  END AS "row_fate"
+  END AS ENUM('quarantined', 'written')) AS "row_fate"
 FROM (
   SELECT
     "e"."code" AS "key_1",

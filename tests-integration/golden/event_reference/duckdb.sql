@@ -251,7 +251,7 @@ WHERE
 CREATE OR REPLACE TABLE "work"."stage_findings" AS
 SELECT
   "rows".*,
-  CASE WHEN "rows"."row_reason" IS NULL THEN 'written' ELSE 'quarantined' END AS "row_fate"
+  CAST(CASE WHEN "rows"."row_reason" IS NULL THEN 'written' ELSE 'quarantined' END AS ENUM('quarantined', 'written')) AS "row_fate"
 FROM (
   SELECT
     "rows".*,
@@ -264,7 +264,7 @@ FROM (
       "e"."patient" AS "key_1",
       "e"."code" AS "key_2",
       "e"."start" AS "key_3",
-      COALESCE("concept_code"."target_table", 'observation') AS "target_table",
+      CAST(COALESCE("concept_code"."target_table", 'observation') AS ENUM('condition_occurrence', 'device_exposure', 'drug_exposure', 'measurement', 'observation', 'procedure_occurrence', 'specimen')) AS "target_table",
       COALESCE("concept_code"."fan_out", 1) AS "fan_out",
       "person_key"."person_id" AS "person_id",
       COALESCE("concept_code"."concept_id", 0) AS "concept_id",
@@ -278,7 +278,7 @@ FROM (
         WHEN NOT "e"."patient" IS NULL OR NOT "e"."place" IS NULL OR NOT "e"."start" IS NULL
         THEN COALESCE(REPLACE(REPLACE("e"."patient", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("e"."place", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("e"."start", '~', '~~'), '|', '~|'), '~N')
       END AS "event_1_key",
-      CASE
+      CAST(CASE
         WHEN "person_key"."person_id" IS NULL AND NOT "e"."patient" IS NULL
         THEN 'person_id: unknown person'
         WHEN "person_key"."person_id" IS NULL
@@ -290,7 +290,7 @@ FROM (
         THEN 'start_date: unreadable'
         WHEN TRY_CAST(TRY_CAST("e"."start" AS TIMESTAMP) AS DATE) IS NULL
         THEN 'start_date: missing'
-      END AS "row_reason"
+      END AS ENUM('person_id: missing', 'person_id: unknown person', 'start_date: missing', 'start_date: unreadable')) AS "row_reason"
     FROM "source"."events" AS "e"
     LEFT JOIN "work"."codes_findings" AS "concept_code"
       ON "concept_code"."role" = 'concept'

@@ -327,11 +327,11 @@ WHERE
 -- rows of findings, typed and resolved
 CREATE OR REPLACE TABLE "work"."stage_findings" AS
 SELECT
-  CASE WHEN NOT "rows"."row_reason" IS NULL THEN "rows"."key_1" END AS "key_1",
-  CASE WHEN NOT "rows"."row_reason" IS NULL THEN "rows"."key_2" END AS "key_2",
-  CASE WHEN NOT "rows"."row_reason" IS NULL THEN "rows"."key_3" END AS "key_3",
-  CASE WHEN NOT "rows"."row_reason" IS NULL THEN "rows"."key_4" END AS "key_4",
-  "rows"."target_table",
+  CASE
+    WHEN NOT "rows"."row_reason" IS NULL
+    THEN COALESCE("rows"."key_1", 'NULL') || ' | ' || COALESCE("rows"."key_2", 'NULL') || ' | ' || COALESCE("rows"."key_3", 'NULL') || ' | ' || COALESCE("rows"."key_4", 'NULL')
+  END AS "source_key",
+  CAST("rows"."target_table" AS ENUM('condition_occurrence', 'device_exposure', 'measurement', 'observation', 'procedure_occurrence', 'specimen')) AS "target_table",
   "rows"."fan_out",
   "rows"."person_id",
   "rows"."concept_id",
@@ -348,8 +348,8 @@ SELECT
   "rows"."unit_source_concept_id",
   "rows"."unit_source_value",
   "rows"."measurement__range_high",
-  "rows"."row_reason",
-  CASE WHEN "rows"."row_reason" IS NULL THEN 'written' ELSE 'quarantined' END AS "row_fate"
+  CAST("rows"."row_reason" AS ENUM('person_id: missing', 'person_id: unknown person', 'start_date: missing', 'start_date: unreadable')) AS "row_reason",
+  CAST(CASE WHEN "rows"."row_reason" IS NULL THEN 'written' ELSE 'quarantined' END AS ENUM('quarantined', 'written')) AS "row_fate"
 FROM (
   SELECT
     "e"."patient" AS "key_1",

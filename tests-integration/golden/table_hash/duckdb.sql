@@ -4,7 +4,7 @@
 CREATE OR REPLACE TABLE "work"."stage_places" AS
 SELECT
   "rows".*,
-  CASE
+  CAST(CASE
     WHEN NOT "rows"."row_reason" IS NULL
     THEN 'quarantined'
     WHEN ROW_NUMBER() OVER (
@@ -13,13 +13,13 @@ SELECT
     ) = 1
     THEN 'written'
     ELSE 'quarantined'
-  END AS "row_fate"
+  END AS ENUM('quarantined', 'written')) AS "row_fate"
 FROM (
   SELECT
     "p"."city" AS "key_1",
     "p"."name" AS "key_2",
     "p"."name" AS "care_site_name",
-    CASE WHEN COALESCE("p"."city", "p"."name") IS NULL THEN 'care_site_id: missing' END AS "row_reason"
+    CAST(CASE WHEN COALESCE("p"."city", "p"."name") IS NULL THEN 'care_site_id: missing' END AS ENUM('care_site_id: missing')) AS "row_reason"
   FROM "source"."places" AS "p"
 ) AS "rows";
 

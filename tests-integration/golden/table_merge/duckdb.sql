@@ -4,7 +4,7 @@
 CREATE OR REPLACE TABLE "work"."stage_places" AS
 SELECT
   "rows".*,
-  CASE
+  CAST(CASE
     WHEN NOT "rows"."row_reason" IS NULL
     THEN 'quarantined'
     WHEN ROW_NUMBER() OVER (
@@ -13,7 +13,7 @@ SELECT
     ) = 1
     THEN 'written'
     ELSE 'merged'
-  END AS "row_fate"
+  END AS ENUM('merged', 'quarantined', 'written')) AS "row_fate"
 FROM (
   SELECT
     "p"."city" AS "key_1",
@@ -25,7 +25,7 @@ FROM (
       THEN 'no'
       ELSE CAST(NULL AS TEXT)
     END AS "location_source_value",
-    CASE WHEN "p"."city" IS NULL THEN 'location_id: missing' END AS "row_reason"
+    CAST(CASE WHEN "p"."city" IS NULL THEN 'location_id: missing' END AS ENUM('location_id: missing')) AS "row_reason"
   FROM "source"."places" AS "p"
 ) AS "rows";
 

@@ -4,7 +4,7 @@
 CREATE OR REPLACE TABLE "work"."stage_notes" AS
 SELECT
   "rows".*,
-  CASE
+  CAST(CASE
     WHEN NOT "rows"."row_reason" IS NULL
     THEN 'quarantined'
     WHEN ROW_NUMBER() OVER (
@@ -13,7 +13,7 @@ SELECT
     ) = 1
     THEN 'written'
     ELSE 'quarantined'
-  END AS "row_fate"
+  END AS ENUM('quarantined', 'written')) AS "row_fate"
 FROM (
   SELECT
     "p"."name" AS "key_1",
@@ -23,12 +23,12 @@ FROM (
     2 AS "domain_concept_id_2",
     TRY_CAST(LENGTH("q"."name") AS INT) AS "fact_id_2",
     0 AS "relationship_concept_id",
-    CASE
+    CAST(CASE
       WHEN TRY_CAST(LENGTH("q"."name") AS INT) IS NULL AND NOT LENGTH("q"."name") IS NULL
       THEN 'fact_id_2: unreadable'
       WHEN TRY_CAST(LENGTH("q"."name") AS INT) IS NULL
       THEN 'fact_id_2: missing'
-    END AS "row_reason"
+    END AS ENUM('fact_id_2: missing', 'fact_id_2: unreadable')) AS "row_reason"
   FROM "source"."places" AS "p"
   LEFT JOIN "source"."places" AS "q"
     ON "q"."city" = "p"."city"

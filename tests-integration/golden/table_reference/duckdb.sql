@@ -4,7 +4,7 @@
 CREATE OR REPLACE TABLE "work"."stage_ends" AS
 SELECT
   "rows".*,
-  CASE
+  CAST(CASE
     WHEN NOT "rows"."row_reason" IS NULL
     THEN 'quarantined'
     WHEN ROW_NUMBER() OVER (
@@ -13,7 +13,7 @@ SELECT
     ) = 1
     THEN 'written'
     ELSE 'quarantined'
-  END AS "row_fate"
+  END AS ENUM('quarantined', 'written')) AS "row_fate"
 FROM (
   SELECT
     "e"."patient" AS "key_1",
@@ -21,7 +21,7 @@ FROM (
     TRY_CAST(TRY_CAST("e"."start" AS TIMESTAMP) AS DATE) AS "death_date",
     32817 AS "death_type_concept_id",
     "p"."kind" AS "cause_source_value",
-    CASE
+    CAST(CASE
       WHEN "person_key"."person_id" IS NULL AND NOT "e"."patient" IS NULL
       THEN 'person_id: unknown person'
       WHEN "person_key"."person_id" IS NULL
@@ -33,7 +33,7 @@ FROM (
       THEN 'death_date: unreadable'
       WHEN TRY_CAST(TRY_CAST("e"."start" AS TIMESTAMP) AS DATE) IS NULL
       THEN 'death_date: missing'
-    END AS "row_reason"
+    END AS ENUM('death_date: missing', 'death_date: unreadable', 'person_id: missing', 'person_id: unknown person')) AS "row_reason"
   FROM "source"."events" AS "e"
   LEFT JOIN "source"."places" AS "p"
     ON "p"."name" = "e"."place"

@@ -190,7 +190,7 @@ WHERE
 CREATE OR REPLACE TABLE "work"."stage_places" AS
 SELECT
   "rows".*,
-  CASE
+  CAST(CASE
     WHEN NOT "rows"."row_reason" IS NULL
     THEN 'quarantined'
     WHEN ROW_NUMBER() OVER (
@@ -199,7 +199,7 @@ SELECT
     ) = 1
     THEN 'written'
     ELSE 'quarantined'
-  END AS "row_fate"
+  END AS ENUM('quarantined', 'written')) AS "row_fate"
 FROM (
   SELECT
     "p"."city" AS "key_1",
@@ -211,7 +211,7 @@ FROM (
       ELSE COALESCE("place_of_service_code"."concept_id", 0)
     END AS "place_of_service_concept_id",
     CAST("p"."city" || ', ' || "p"."name" AS TEXT) AS "care_site_source_value",
-    CASE WHEN COALESCE("p"."city", "p"."name") IS NULL THEN 'care_site_id: missing' END AS "row_reason"
+    CAST(CASE WHEN COALESCE("p"."city", "p"."name") IS NULL THEN 'care_site_id: missing' END AS ENUM('care_site_id: missing')) AS "row_reason"
   FROM "source"."places" AS "p"
   LEFT JOIN "work"."codes_places" AS "place_of_service_code"
     ON "place_of_service_code"."role" = 'place_of_service'

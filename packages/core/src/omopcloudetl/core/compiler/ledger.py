@@ -23,11 +23,13 @@ from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import EXCLUDED, MERGED, QUARANTINED, WRITTEN, StageBuilder
 from omopcloudetl.core.compiler.staged import (
     KEYED,
+    SOURCE_KEY,
     CompiledMapping,
     Contribution,
     DerivedRows,
     StagedMapping,
     from_stage,
+    readable_key,
 )
 from omopcloudetl.core.compiler.too_long import too_long_counts
 from omopcloudetl.core.plan import Statement
@@ -35,7 +37,7 @@ from omopcloudetl.core.specification.models import CdmTable
 
 LEDGER, QUARANTINE = "work.ledger", "work.quarantine"
 LEDGER_COLUMNS = ("mapping", "entry", "target_table", "reason", "row_count")
-QUARANTINE_COLUMNS = ("mapping", "source_table", "source_key", "reason", SOURCE_ROW)
+QUARANTINE_COLUMNS = ("mapping", "source_table", SOURCE_KEY, "reason", SOURCE_ROW)
 SAME_KEY = "another row has the same key"
 
 LEDGER_QUERY = """
@@ -354,27 +356,23 @@ def _quarantined(mapping: StagedMapping) -> exp.Select:
     query = trees.select(
         trees.named(trees.text(mapping.name), "mapping"),
         trees.named(_by_source([_source_table(source) for source in sources]), "source_table"),
-        trees.named(_by_source([_key_text(len(source.key)) for source in sources]), "source_key"),
+        trees.named(_source_key(mapping.builder), SOURCE_KEY),
         trees.named(trees.coalesce(trees.column("row_reason", "stage"), trees.text(SAME_KEY)), "reason"),
         trees.named(trees.column(SOURCE_ROW, "stage") if mapping.builder.keeps_row else exp.Null(), SOURCE_ROW),
     )
     return _from_stage(query, mapping, _fate(QUARANTINED), *([_first(mapping)] if mapping.fans_out else []))
 
 
+def _source_key(builder: StageBuilder) -> exp.Expr:
+    """The natural key of a row as people read it."""
+    if builder.keeps_key_text:
+        return trees.column(SOURCE_KEY, "stage")
+    return _by_source([readable_key(len(source.key), "stage") for source in builder.sources])
+
+
 def _source_table(source: StageBuilder) -> exp.Expr:
     """The table whose rows a source has; NULL where a mapping has none."""
     return trees.text(source.scope.base[1]) if source.scope.base else exp.Null()
-
-
-def _key_text(parts: int) -> exp.Expr:
-    """The natural key as people read it."""
-    key: exp.Expr | None = None
-    for i in range(1, parts + 1):
-        part = trees.coalesce(trees.column(f"key_{i}", "stage"), trees.text("NULL"))
-        before = exp.DPipe(this=key, expression=trees.text(" | ")) if key is not None else None
-        key = exp.DPipe(this=before, expression=part) if before is not None else part
-    assert key is not None
-    return key
 
 
 def _by_source(values: Sequence[exp.Expr]) -> exp.Expr:

@@ -210,6 +210,11 @@ class Routes:
     valued: frozenset[str]
     """The tables that have a value as concept."""
 
+    @property
+    def targets(self) -> set[str]:
+        """Every table that a row can go to."""
+        return {*self.tables.values(), OTHER_DOMAINS, self.default_table}
+
     def target(self) -> exp.Expr:
         """The table of a code, by the domain of its standard concept, else of its source concept."""
         domain = trees.coalesce(trees.column("domain_id", "chosen"), trees.column("domain_id", "source_concept"))

@@ -122,6 +122,8 @@ class StageBuilder:
     """The natural key, as `key_1` and so on."""
     keeps_row: bool = False
     """Whether the stage has the content of rows that are set aside."""
+    keeps_key_text: bool = False
+    """Whether the stage has, instead of the natural key, its text for people, of rows that are set aside."""
     links: dict[EventLink, exp.Expr] = field(default_factory=dict)
     """The events that rows refer to, and the text of their natural key."""
     target: str | None = None

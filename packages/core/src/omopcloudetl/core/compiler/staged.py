@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
+from omopcloudetl.core.compiler.enumerations import enumerate_texts
 from omopcloudetl.core.compiler.event_links import EventLink
 from omopcloudetl.core.compiler.join_checks import checks_after, checks_before
 from omopcloudetl.core.compiler.kept_rows import SOURCE_ROW, column_names, kept_column, only_aside
@@ -22,6 +23,8 @@ from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.workflow import DmlStep
 from omopcloudetl.core.specification.models import CdmTable
 
+SOURCE_KEY = "source_key"
+"""The column of a stage without `key_N`, and of the quarantine, with the natural key of a row as people read it."""
 IdStrategy = Literal["registry", "ordinal", "hash"] | None
 KEYED: frozenset[IdStrategy] = frozenset({"registry", "hash"})
 """The strategies of entities: one row for each natural key, which others can refer to."""
@@ -178,6 +181,8 @@ def stage_step(
     """The step that makes a mapping's codes table and stage, and checks its joins and the stage."""
     generator, model = compilation.generator, loaded.model
     builder.keeps_row = bool(kept_column(query))
+    builder.keeps_key_text = SOURCE_KEY in query.named_selects
+    enumerate_texts(generator, query, {"target_table": routes.targets} if routes else {})
     for source in builder.sources:
         check_joins(source.scope)
     statements = checks_before(builder)
@@ -237,17 +242,25 @@ def without_keys(rows: exp.Select, names: Sequence[str], fate: exp.Expr) -> exp.
     Nothing else reads the keys of rows that are numbered anew at each run, and texts are dear to write.
     """
     aside = trees.not_null(trees.column("row_reason", "rows"))
-    values = [
-        trees.named(trees.case([(aside.copy(), column)], None), name) if _is_of_row(name) else column
-        for name in names
-        for column in [trees.column(name, "rows")]
+    keys = [name for name in names if name.startswith("key_")]
+    values: list[exp.Expr] = [
+        trees.named(trees.case([(aside.copy(), readable_key(len(keys), "rows"))], None), SOURCE_KEY)
     ]
+    for name in (name for name in names if name not in keys):
+        column = trees.column(name, "rows")
+        values.append(trees.named(trees.case([(aside.copy(), column)], None), name) if name == SOURCE_ROW else column)
     return trees.from_(trees.select(*values, trees.named(fate, "row_fate")), trees.subquery(rows, "rows"))
 
 
-def _is_of_row(name: str) -> bool:
-    """Whether a column of a stage tells which source row it is, and nothing that is written."""
-    return name.startswith("key_") or name == SOURCE_ROW
+def readable_key(parts: int, alias: str) -> exp.Expr:
+    """The natural key as people read it."""
+    key: exp.Expr | None = None
+    for i in range(1, parts + 1):
+        part = trees.coalesce(trees.column(f"key_{i}", alias), trees.text("NULL"))
+        before = exp.DPipe(this=key, expression=trees.text(" | ")) if key is not None else None
+        key = exp.DPipe(this=before, expression=part) if before is not None else part
+    assert key is not None
+    return key
 
 
 def columns_of(alias: str, names: Sequence[str]) -> list[exp.Expr]:

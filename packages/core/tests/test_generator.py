@@ -145,3 +145,16 @@ def test_an_engine_that_makes_no_hashes_says_so_at_the_rule(problem: Callable[..
     found = problem({"mappings/person.yaml": OLDER.replace("{id: [p.id]}", "{id: [p.id], strategy: hash}")})
     assert (found.code, found.help) == ("unsupported", "use `strategy: registry`")
     assert "its provider says nothing about it" in found.message
+
+
+def test_rows_are_numbered_by_a_window_where_the_engine_says_nothing_else() -> None:
+    """The number comes first; NULLs are last in the order."""
+    query = parse_one("SELECT a, b AS c FROM t")
+    assert isinstance(query, exp.Select)
+    numbered = Postgres().numbered(query, [exp.column("b"), exp.column("a")], "n")
+    assert numbered.sql(dialect="postgres") == 'SELECT ROW_NUMBER() OVER (ORDER BY b, a) AS "n", a, b AS c FROM t'
+
+
+def test_an_engine_without_enumerations_keeps_its_texts() -> None:
+    """Nothing is cast where there is no cheaper type."""
+    assert Postgres().enumeration(["a"]) is None

@@ -72,14 +72,12 @@ WITH "rows" AS (
   ) AS "each"
 ), "planned" AS (
   SELECT
-    CASE WHEN NOT "rows"."row_reason" IS NULL THEN "rows"."key_1" END AS "key_1",
-    CASE WHEN NOT "rows"."row_reason" IS NULL THEN "rows"."key_2" END AS "key_2",
     "rows"."person_id",
-    "rows"."payer_plan_period_start_date",
-    "rows"."payer_plan_period_end_date",
-    "rows"."stop_reason_source_value",
-    "rows"."row_reason",
-    "plans"."plan_number"
+    "rows"."payer_plan_period_start_date" AS "first_date",
+    "rows"."payer_plan_period_end_date" AS "last_date",
+    "plans"."plan_number",
+    "rows"."row_reason" IS NULL AS "is_valid",
+    "rows"."stop_reason_source_value"
   FROM "rows"
   JOIN "plans"
     ON "plans"."payer_source_value" IS NOT DISTINCT FROM "rows"."payer_source_value"
@@ -87,167 +85,128 @@ WITH "rows" AS (
   SELECT
     "planned".*,
     ROW_NUMBER() OVER (
-      ORDER BY "planned"."person_id", "planned"."payer_plan_period_start_date", "planned"."payer_plan_period_end_date" DESC, "planned"."plan_number", "planned"."stop_reason_source_value", "planned"."key_1", "planned"."key_2", "planned"."row_reason"
-    ) AS "row_rank"
-  FROM "planned"
-), "days" AS (
-  SELECT
-    "row_rank",
-    "person_id",
-    "plan_number",
-    "payer_plan_period_start_date" AS "first_date",
-    "payer_plan_period_end_date" AS "last_date"
-  FROM "ranked"
-  WHERE
-    "row_reason" IS NULL
-), "reached" AS (
-  SELECT
-    "days".*,
-    MAX("last_date") OVER (
-      PARTITION BY "person_id"
-      ORDER BY "row_rank"
+      PARTITION BY "planned"."person_id"
+      ORDER BY "planned"."first_date", "planned"."last_date" DESC, "planned"."plan_number", "planned"."stop_reason_source_value"
+    ) AS "row_rank",
+    MAX(CASE WHEN "planned"."is_valid" THEN "planned"."last_date" END) OVER (
+      PARTITION BY "planned"."person_id"
+      ORDER BY "planned"."first_date", "planned"."last_date" DESC, "planned"."plan_number", "planned"."stop_reason_source_value"
       ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
     ) AS "reached_date"
-  FROM "days"
-), "beside" AS (
+  FROM "planned"
+), "lasting" AS (
   SELECT
-    "row_rank",
     "person_id",
+    "plan_number",
+    "row_rank",
     "first_date",
     "last_date",
-    LEAD("first_date") OVER (PARTITION BY "person_id" ORDER BY "row_rank") AS "next_date",
-    LAG("last_date") OVER (PARTITION BY "person_id" ORDER BY "row_rank") AS "earlier_date",
-    CASE
-      WHEN "plan_number" = LAG("plan_number") OVER (PARTITION BY "person_id" ORDER BY "row_rank")
-      THEN 1
-      ELSE 0
-    END AS "is_same_plan"
-  FROM "reached"
+    "reached_date",
+    LAG("plan_number") OVER (PARTITION BY "person_id" ORDER BY "row_rank") AS "earlier_plan",
+    MAX("last_date") OVER (PARTITION BY "person_id") AS "final_date"
+  FROM "ranked"
   WHERE
-    "reached_date" IS NULL OR "last_date" > "reached_date"
+    "is_valid" AND (
+      "reached_date" IS NULL OR "last_date" > "reached_date"
+    )
 ), "begun" AS (
   SELECT
-    "row_rank",
-    "person_id",
-    0 AS "plan_number",
-    CASE
-      WHEN "next_date" <= "last_date"
-      THEN CAST("next_date" - TO_DAYS(1) AS DATE)
-      ELSE "last_date"
-    END AS "cut_date",
-    CASE
-      WHEN TRUE
-      AND "is_same_plan" = 1
-      AND DATE_DIFF('DAY', "earlier_date", "first_date") <= 1
-      THEN 0
-      ELSE 1
-    END AS "begins"
-  FROM "beside"
-), "numbered" AS (
-  SELECT
-    "begun".*,
-    SUM("begins") OVER (
-      PARTITION BY "person_id", "plan_number"
-      ORDER BY "row_rank"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS "period"
-  FROM "begun"
-), "spans" AS (
-  SELECT
     "person_id",
     "plan_number",
-    "period",
-    MIN("row_rank") AS "first_rank",
-    MAX("cut_date") AS "last_date"
-  FROM "numbered"
-  GROUP BY
-    "person_id",
-    "plan_number",
-    "period"
-), "spanned" AS (
-  SELECT
-    "numbered"."row_rank",
-    "numbered"."cut_date",
-    "spans"."first_rank",
-    "spans"."last_date"
-  FROM "numbered"
-  JOIN "spans"
-    ON "spans"."person_id" = "numbered"."person_id"
-    AND "spans"."plan_number" = "numbered"."plan_number"
-    AND "spans"."period" = "numbered"."period"
-), "firsts" AS (
-  SELECT
     "row_rank",
-    1 AS "of_key"
-  FROM "spanned"
+    "first_date",
+    "reached_date",
+    "final_date"
+  FROM "lasting"
   WHERE
-    "row_rank" = "first_rank"
+    NOT TRUE
+    OR "earlier_plan" IS NULL
+    OR "earlier_plan" <> "plan_number"
+    OR DATE_DIFF('DAY', "reached_date", "first_date") > 1
+), "uncut" AS (
+  SELECT
+    "person_id",
+    "plan_number",
+    "row_rank",
+    "first_date",
+    COALESCE(
+      LEAD("reached_date") OVER (PARTITION BY "person_id" ORDER BY "row_rank"),
+      "final_date"
+    ) AS "reached_date",
+    LEAD("first_date") OVER (PARTITION BY "person_id" ORDER BY "row_rank") AS "next_date"
+  FROM "begun"
+), "periods" AS (
+  SELECT
+    "person_id",
+    "plan_number",
+    "row_rank",
+    "first_date",
+    "reached_date",
+    CASE
+      WHEN "next_date" <= "reached_date"
+      THEN CAST("next_date" - TO_DAYS(1) AS DATE)
+      ELSE "reached_date"
+    END AS "last_date"
+  FROM "uncut"
 ), "lasts" AS (
   SELECT
-    "first_rank",
-    MAX("row_rank") AS "last_rank"
-  FROM "spanned"
-  WHERE
-    "cut_date" = "last_date"
+    "person_id",
+    "plan_number",
+    "last_date",
+    MAX("row_rank") AS "row_rank"
+  FROM "lasting"
   GROUP BY
-    "first_rank"
-), "fated" AS (
-  SELECT
-    "ranked".*,
-    "spanned"."last_date",
-    CASE
-      WHEN NOT "ranked"."row_reason" IS NULL
-      THEN 'aside'
-      WHEN "spanned"."row_rank" IS NULL
-      THEN 'within'
-      ELSE 'period'
-    END AS "place",
-    CASE
-      WHEN NOT "ranked"."row_reason" IS NULL
-      THEN 'quarantined'
-      WHEN "firsts"."row_rank" IS NULL
-      THEN 'merged'
-      WHEN "firsts"."of_key" > 1
-      THEN 'quarantined'
-      ELSE 'written'
-    END AS "fate"
-  FROM "ranked"
-  LEFT JOIN "spanned"
-    ON "spanned"."row_rank" = "ranked"."row_rank"
-  LEFT JOIN "firsts"
-    ON "firsts"."row_rank" = "ranked"."row_rank"
+    "person_id",
+    "plan_number",
+    "last_date"
 )
 SELECT
-  "fated"."key_1",
-  "fated"."key_2",
-  "fated"."person_id",
-  "fated"."payer_plan_period_start_date",
-  CASE
-    WHEN "fate" = 'written'
-    THEN "last_date"
-    ELSE "fated"."payer_plan_period_end_date"
-  END AS "payer_plan_period_end_date",
+  CAST(NULL AS TEXT) AS "key_1",
+  CAST(NULL AS TEXT) AS "key_2",
+  "periods"."person_id" AS "person_id",
+  "periods"."first_date" AS "payer_plan_period_start_date",
+  "periods"."last_date" AS "payer_plan_period_end_date",
   "plans"."payer_source_value",
   CASE
-    WHEN "fate" = 'written'
+    WHEN NOT "periods"."row_rank" IS NULL
     THEN "last_row"."stop_reason_source_value"
-    ELSE "fated"."stop_reason_source_value"
   END AS "stop_reason_source_value",
-  CAST("fated"."fate" AS ENUM('merged', 'quarantined', 'written')) AS "row_fate",
-  CAST(CASE
-    WHEN "place" = 'within'
+  CASE WHEN "periods"."row_rank" IS NULL THEN 'merged' ELSE 'written' END AS "row_fate",
+  CASE
+    WHEN "ranked"."last_date" <= "ranked"."reached_date" AND TRUE
     THEN 'lies within another period'
-    WHEN "fate" = 'merged'
+    WHEN "periods"."row_rank" IS NULL
     THEN 'continues a period'
-    ELSE "fated"."row_reason"
-  END AS ENUM('continues a period', 'lies within another period', 'payer_plan_period_end_date: before the start', 'payer_plan_period_end_date: missing', 'payer_plan_period_end_date: unreadable', 'payer_plan_period_id: missing', 'payer_plan_period_start_date: missing', 'payer_plan_period_start_date: unreadable', 'person_id: missing', 'person_id: unknown person')) AS "row_reason"
-FROM "fated"
-JOIN "plans"
-  ON "plans"."plan_number" = "fated"."plan_number"
+  END AS "row_reason"
+FROM "ranked"
+LEFT JOIN "periods"
+  ON "periods"."person_id" = "ranked"."person_id"
+  AND "periods"."row_rank" = "ranked"."row_rank"
+LEFT JOIN "plans"
+  ON "plans"."plan_number" = "periods"."plan_number"
 LEFT JOIN "lasts"
-  ON "lasts"."first_rank" = "fated"."row_rank"
+  ON "lasts"."person_id" = "periods"."person_id"
+  AND "lasts"."plan_number" = "periods"."plan_number"
+  AND "lasts"."last_date" = "periods"."reached_date"
 LEFT JOIN "ranked" AS "last_row"
-  ON "last_row"."row_rank" = "lasts"."last_rank";
+  ON "last_row"."person_id" = "lasts"."person_id"
+  AND "last_row"."row_rank" = "lasts"."row_rank"
+WHERE
+  "ranked"."is_valid"
+UNION ALL
+SELECT
+  "rows"."key_1",
+  "rows"."key_2",
+  NULL AS "person_id",
+  NULL AS "payer_plan_period_start_date",
+  NULL AS "payer_plan_period_end_date",
+  NULL AS "payer_source_value",
+  NULL AS "stop_reason_source_value",
+  'quarantined' AS "row_fate",
+  "rows"."row_reason"
+FROM "rows"
+WHERE
+  NOT "row_reason" IS NULL;
 
 -- write_payer_plan_period: write cdm.payer_plan_period from enrollment
 
@@ -264,26 +223,39 @@ INSERT INTO "cdm"."payer_plan_period" (
   "stop_reason_source_value"
 )
 SELECT
-  ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."payer_plan_period_start_date", "rows"."payer_plan_period_end_date", "rows"."payer_source_value", "rows"."stop_reason_source_value"
-  ) AS "payer_plan_period_id",
-  "rows"."person_id" AS "person_id",
-  "rows"."payer_plan_period_start_date" AS "payer_plan_period_start_date",
-  "rows"."payer_plan_period_end_date" AS "payer_plan_period_end_date",
-  "rows"."payer_source_value" AS "payer_source_value",
-  "rows"."stop_reason_source_value" AS "stop_reason_source_value"
+  ROW_NUMBER() OVER () AS "payer_plan_period_id",
+  "ordered"."person_id" AS "person_id",
+  "ordered"."payer_plan_period_start_date" AS "payer_plan_period_start_date",
+  "ordered"."payer_plan_period_end_date" AS "payer_plan_period_end_date",
+  "ordered"."payer_source_value" AS "payer_source_value",
+  "ordered"."stop_reason_source_value" AS "stop_reason_source_value"
 FROM (
   SELECT
-    1 AS "mapping_number",
-    "stage"."person_id" AS "person_id",
-    "stage"."payer_plan_period_start_date" AS "payer_plan_period_start_date",
-    "stage"."payer_plan_period_end_date" AS "payer_plan_period_end_date",
-    LEFT("stage"."payer_source_value", 50) AS "payer_source_value",
-    LEFT("stage"."stop_reason_source_value", 50) AS "stop_reason_source_value"
-  FROM "work"."stage_enrollment" AS "stage"
-  WHERE
-    "stage"."row_fate" = 'written'
-) AS "rows";
+    "rows"."person_id" AS "person_id",
+    "rows"."payer_plan_period_start_date" AS "payer_plan_period_start_date",
+    "rows"."payer_plan_period_end_date" AS "payer_plan_period_end_date",
+    "rows"."payer_source_value" AS "payer_source_value",
+    "rows"."stop_reason_source_value" AS "stop_reason_source_value"
+  FROM (
+    SELECT
+      1 AS "mapping_number",
+      "stage"."person_id" AS "person_id",
+      "stage"."payer_plan_period_start_date" AS "payer_plan_period_start_date",
+      "stage"."payer_plan_period_end_date" AS "payer_plan_period_end_date",
+      LEFT("stage"."payer_source_value", 50) AS "payer_source_value",
+      LEFT("stage"."stop_reason_source_value", 50) AS "stop_reason_source_value"
+    FROM "work"."stage_enrollment" AS "stage"
+    WHERE
+      "stage"."row_fate" = 'written'
+  ) AS "rows"
+  ORDER BY
+    "rows"."mapping_number",
+    "rows"."person_id",
+    "rows"."payer_plan_period_start_date",
+    "rows"."payer_plan_period_end_date",
+    "rows"."payer_source_value",
+    "rows"."stop_reason_source_value"
+) AS "ordered";
 
 -- for a later merge: the rows up to this id are of a full write
 CREATE OR REPLACE TABLE "work"."full_payer_plan_period" AS

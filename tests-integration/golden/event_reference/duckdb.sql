@@ -318,31 +318,48 @@ INSERT INTO "cdm"."condition_occurrence" (
   "condition_source_concept_id"
 )
 SELECT
-  ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."condition_concept_id", "rows"."condition_start_date", "rows"."condition_start_datetime", "rows"."condition_type_concept_id", "rows"."condition_source_value", "rows"."condition_source_concept_id"
-  ) AS "condition_occurrence_id",
-  "rows"."person_id" AS "person_id",
-  "rows"."condition_concept_id" AS "condition_concept_id",
-  "rows"."condition_start_date" AS "condition_start_date",
-  "rows"."condition_start_datetime" AS "condition_start_datetime",
-  "rows"."condition_type_concept_id" AS "condition_type_concept_id",
-  "rows"."condition_source_value" AS "condition_source_value",
-  "rows"."condition_source_concept_id" AS "condition_source_concept_id"
+  ROW_NUMBER() OVER () AS "condition_occurrence_id",
+  "ordered"."person_id" AS "person_id",
+  "ordered"."condition_concept_id" AS "condition_concept_id",
+  "ordered"."condition_start_date" AS "condition_start_date",
+  "ordered"."condition_start_datetime" AS "condition_start_datetime",
+  "ordered"."condition_type_concept_id" AS "condition_type_concept_id",
+  "ordered"."condition_source_value" AS "condition_source_value",
+  "ordered"."condition_source_concept_id" AS "condition_source_concept_id"
 FROM (
   SELECT
-    1 AS "mapping_number",
-    "stage"."person_id" AS "person_id",
-    "stage"."concept_id" AS "condition_concept_id",
-    "stage"."start_date" AS "condition_start_date",
-    "stage"."start_datetime" AS "condition_start_datetime",
-    "stage"."type_concept_id" AS "condition_type_concept_id",
-    LEFT("stage"."source_value", 50) AS "condition_source_value",
-    "stage"."source_concept_id" AS "condition_source_concept_id"
-  FROM "work"."stage_findings" AS "stage"
-  WHERE
-    "stage"."target_table" = 'condition_occurrence'
-    AND "stage"."row_fate" = 'written'
-) AS "rows";
+    "rows"."person_id" AS "person_id",
+    "rows"."condition_concept_id" AS "condition_concept_id",
+    "rows"."condition_start_date" AS "condition_start_date",
+    "rows"."condition_start_datetime" AS "condition_start_datetime",
+    "rows"."condition_type_concept_id" AS "condition_type_concept_id",
+    "rows"."condition_source_value" AS "condition_source_value",
+    "rows"."condition_source_concept_id" AS "condition_source_concept_id"
+  FROM (
+    SELECT
+      1 AS "mapping_number",
+      "stage"."person_id" AS "person_id",
+      "stage"."concept_id" AS "condition_concept_id",
+      "stage"."start_date" AS "condition_start_date",
+      "stage"."start_datetime" AS "condition_start_datetime",
+      "stage"."type_concept_id" AS "condition_type_concept_id",
+      LEFT("stage"."source_value", 50) AS "condition_source_value",
+      "stage"."source_concept_id" AS "condition_source_concept_id"
+    FROM "work"."stage_findings" AS "stage"
+    WHERE
+      "stage"."target_table" = 'condition_occurrence'
+      AND "stage"."row_fate" = 'written'
+  ) AS "rows"
+  ORDER BY
+    "rows"."mapping_number",
+    "rows"."person_id",
+    "rows"."condition_concept_id",
+    "rows"."condition_start_date",
+    "rows"."condition_start_datetime",
+    "rows"."condition_type_concept_id",
+    "rows"."condition_source_value",
+    "rows"."condition_source_concept_id"
+) AS "ordered";
 
 -- for a later merge: the rows up to this id are of a full write
 CREATE OR REPLACE TABLE "work"."full_condition_occurrence" AS
@@ -367,31 +384,48 @@ INSERT INTO "cdm"."procedure_occurrence" (
   "procedure_source_concept_id"
 )
 SELECT
-  ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."procedure_concept_id", "rows"."procedure_date", "rows"."procedure_datetime", "rows"."procedure_type_concept_id", "rows"."procedure_source_value", "rows"."procedure_source_concept_id"
-  ) AS "procedure_occurrence_id",
-  "rows"."person_id" AS "person_id",
-  "rows"."procedure_concept_id" AS "procedure_concept_id",
-  "rows"."procedure_date" AS "procedure_date",
-  "rows"."procedure_datetime" AS "procedure_datetime",
-  "rows"."procedure_type_concept_id" AS "procedure_type_concept_id",
-  "rows"."procedure_source_value" AS "procedure_source_value",
-  "rows"."procedure_source_concept_id" AS "procedure_source_concept_id"
+  ROW_NUMBER() OVER () AS "procedure_occurrence_id",
+  "ordered"."person_id" AS "person_id",
+  "ordered"."procedure_concept_id" AS "procedure_concept_id",
+  "ordered"."procedure_date" AS "procedure_date",
+  "ordered"."procedure_datetime" AS "procedure_datetime",
+  "ordered"."procedure_type_concept_id" AS "procedure_type_concept_id",
+  "ordered"."procedure_source_value" AS "procedure_source_value",
+  "ordered"."procedure_source_concept_id" AS "procedure_source_concept_id"
 FROM (
   SELECT
-    1 AS "mapping_number",
-    "stage"."person_id" AS "person_id",
-    "stage"."concept_id" AS "procedure_concept_id",
-    "stage"."start_date" AS "procedure_date",
-    "stage"."start_datetime" AS "procedure_datetime",
-    "stage"."type_concept_id" AS "procedure_type_concept_id",
-    LEFT("stage"."source_value", 50) AS "procedure_source_value",
-    "stage"."source_concept_id" AS "procedure_source_concept_id"
-  FROM "work"."stage_findings" AS "stage"
-  WHERE
-    "stage"."target_table" = 'procedure_occurrence'
-    AND "stage"."row_fate" = 'written'
-) AS "rows";
+    "rows"."person_id" AS "person_id",
+    "rows"."procedure_concept_id" AS "procedure_concept_id",
+    "rows"."procedure_date" AS "procedure_date",
+    "rows"."procedure_datetime" AS "procedure_datetime",
+    "rows"."procedure_type_concept_id" AS "procedure_type_concept_id",
+    "rows"."procedure_source_value" AS "procedure_source_value",
+    "rows"."procedure_source_concept_id" AS "procedure_source_concept_id"
+  FROM (
+    SELECT
+      1 AS "mapping_number",
+      "stage"."person_id" AS "person_id",
+      "stage"."concept_id" AS "procedure_concept_id",
+      "stage"."start_date" AS "procedure_date",
+      "stage"."start_datetime" AS "procedure_datetime",
+      "stage"."type_concept_id" AS "procedure_type_concept_id",
+      LEFT("stage"."source_value", 50) AS "procedure_source_value",
+      "stage"."source_concept_id" AS "procedure_source_concept_id"
+    FROM "work"."stage_findings" AS "stage"
+    WHERE
+      "stage"."target_table" = 'procedure_occurrence'
+      AND "stage"."row_fate" = 'written'
+  ) AS "rows"
+  ORDER BY
+    "rows"."mapping_number",
+    "rows"."person_id",
+    "rows"."procedure_concept_id",
+    "rows"."procedure_date",
+    "rows"."procedure_datetime",
+    "rows"."procedure_type_concept_id",
+    "rows"."procedure_source_value",
+    "rows"."procedure_source_concept_id"
+) AS "ordered";
 
 -- for a later merge: the rows up to this id are of a full write
 CREATE OR REPLACE TABLE "work"."full_procedure_occurrence" AS
@@ -417,32 +451,51 @@ INSERT INTO "cdm"."observation" (
   "observation_source_concept_id"
 )
 SELECT
-  ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."observation_concept_id", "rows"."observation_date", "rows"."observation_datetime", "rows"."observation_type_concept_id", "rows"."value_as_concept_id", "rows"."observation_source_value", "rows"."observation_source_concept_id"
-  ) AS "observation_id",
-  "rows"."person_id" AS "person_id",
-  "rows"."observation_concept_id" AS "observation_concept_id",
-  "rows"."observation_date" AS "observation_date",
-  "rows"."observation_datetime" AS "observation_datetime",
-  "rows"."observation_type_concept_id" AS "observation_type_concept_id",
-  "rows"."value_as_concept_id" AS "value_as_concept_id",
-  "rows"."observation_source_value" AS "observation_source_value",
-  "rows"."observation_source_concept_id" AS "observation_source_concept_id"
+  ROW_NUMBER() OVER () AS "observation_id",
+  "ordered"."person_id" AS "person_id",
+  "ordered"."observation_concept_id" AS "observation_concept_id",
+  "ordered"."observation_date" AS "observation_date",
+  "ordered"."observation_datetime" AS "observation_datetime",
+  "ordered"."observation_type_concept_id" AS "observation_type_concept_id",
+  "ordered"."value_as_concept_id" AS "value_as_concept_id",
+  "ordered"."observation_source_value" AS "observation_source_value",
+  "ordered"."observation_source_concept_id" AS "observation_source_concept_id"
 FROM (
   SELECT
-    1 AS "mapping_number",
-    "stage"."person_id" AS "person_id",
-    "stage"."concept_id" AS "observation_concept_id",
-    "stage"."start_date" AS "observation_date",
-    "stage"."start_datetime" AS "observation_datetime",
-    "stage"."type_concept_id" AS "observation_type_concept_id",
-    "stage"."value_as_concept_id" AS "value_as_concept_id",
-    LEFT("stage"."source_value", 50) AS "observation_source_value",
-    "stage"."source_concept_id" AS "observation_source_concept_id"
-  FROM "work"."stage_findings" AS "stage"
-  WHERE
-    "stage"."target_table" = 'observation' AND "stage"."row_fate" = 'written'
-) AS "rows";
+    "rows"."person_id" AS "person_id",
+    "rows"."observation_concept_id" AS "observation_concept_id",
+    "rows"."observation_date" AS "observation_date",
+    "rows"."observation_datetime" AS "observation_datetime",
+    "rows"."observation_type_concept_id" AS "observation_type_concept_id",
+    "rows"."value_as_concept_id" AS "value_as_concept_id",
+    "rows"."observation_source_value" AS "observation_source_value",
+    "rows"."observation_source_concept_id" AS "observation_source_concept_id"
+  FROM (
+    SELECT
+      1 AS "mapping_number",
+      "stage"."person_id" AS "person_id",
+      "stage"."concept_id" AS "observation_concept_id",
+      "stage"."start_date" AS "observation_date",
+      "stage"."start_datetime" AS "observation_datetime",
+      "stage"."type_concept_id" AS "observation_type_concept_id",
+      "stage"."value_as_concept_id" AS "value_as_concept_id",
+      LEFT("stage"."source_value", 50) AS "observation_source_value",
+      "stage"."source_concept_id" AS "observation_source_concept_id"
+    FROM "work"."stage_findings" AS "stage"
+    WHERE
+      "stage"."target_table" = 'observation' AND "stage"."row_fate" = 'written'
+  ) AS "rows"
+  ORDER BY
+    "rows"."mapping_number",
+    "rows"."person_id",
+    "rows"."observation_concept_id",
+    "rows"."observation_date",
+    "rows"."observation_datetime",
+    "rows"."observation_type_concept_id",
+    "rows"."value_as_concept_id",
+    "rows"."observation_source_value",
+    "rows"."observation_source_concept_id"
+) AS "ordered";
 
 -- for a later merge: the rows up to this id are of a full write
 CREATE OR REPLACE TABLE "work"."full_observation" AS
@@ -685,42 +738,67 @@ INSERT INTO "cdm"."measurement" (
   "meas_event_field_concept_id"
 )
 SELECT
-  ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."measurement_concept_id", "rows"."measurement_date", "rows"."measurement_datetime", "rows"."measurement_type_concept_id", "rows"."value_as_concept_id", "rows"."measurement_source_value", "rows"."measurement_source_concept_id", "rows"."measurement_event_id", "rows"."meas_event_field_concept_id", "rows"."m1_event_1_key", "rows"."m1_event_1_occurrence"
-  ) AS "measurement_id",
-  "rows"."person_id" AS "person_id",
-  "rows"."measurement_concept_id" AS "measurement_concept_id",
-  "rows"."measurement_date" AS "measurement_date",
-  "rows"."measurement_datetime" AS "measurement_datetime",
-  "rows"."measurement_type_concept_id" AS "measurement_type_concept_id",
-  "rows"."value_as_concept_id" AS "value_as_concept_id",
-  "rows"."measurement_source_value" AS "measurement_source_value",
-  "rows"."measurement_source_concept_id" AS "measurement_source_concept_id",
-  COALESCE("rows"."measurement_event_id", "m1_event_1"."event_id") AS "measurement_event_id",
-  COALESCE("rows"."meas_event_field_concept_id", "m1_event_1"."event_field_concept_id") AS "meas_event_field_concept_id"
+  ROW_NUMBER() OVER () AS "measurement_id",
+  "ordered"."person_id" AS "person_id",
+  "ordered"."measurement_concept_id" AS "measurement_concept_id",
+  "ordered"."measurement_date" AS "measurement_date",
+  "ordered"."measurement_datetime" AS "measurement_datetime",
+  "ordered"."measurement_type_concept_id" AS "measurement_type_concept_id",
+  "ordered"."value_as_concept_id" AS "value_as_concept_id",
+  "ordered"."measurement_source_value" AS "measurement_source_value",
+  "ordered"."measurement_source_concept_id" AS "measurement_source_concept_id",
+  "ordered"."measurement_event_id" AS "measurement_event_id",
+  "ordered"."meas_event_field_concept_id" AS "meas_event_field_concept_id"
 FROM (
   SELECT
-    1 AS "mapping_number",
-    "stage"."event_1_key" AS "m1_event_1_key",
-    "stage"."event_1_occurrence" AS "m1_event_1_occurrence",
-    "stage"."person_id" AS "person_id",
-    "stage"."concept_id" AS "measurement_concept_id",
-    "stage"."start_date" AS "measurement_date",
-    "stage"."start_datetime" AS "measurement_datetime",
-    "stage"."type_concept_id" AS "measurement_type_concept_id",
-    "stage"."value_as_concept_id" AS "value_as_concept_id",
-    LEFT("stage"."source_value", 50) AS "measurement_source_value",
-    "stage"."source_concept_id" AS "measurement_source_concept_id",
-    CAST(NULL AS INT) AS "measurement_event_id",
-    CAST(NULL AS INT) AS "meas_event_field_concept_id"
-  FROM "work"."stage_findings" AS "stage"
-  WHERE
-    "stage"."target_table" = 'measurement' AND "stage"."row_fate" = 'written'
-) AS "rows"
-LEFT JOIN "work"."event_findings" AS "m1_event_1"
-  ON "rows"."mapping_number" = 1
-  AND "m1_event_1"."event_key" = "rows"."m1_event_1_key"
-  AND "m1_event_1"."event_occurrence" = "rows"."m1_event_1_occurrence";
+    "rows"."person_id" AS "person_id",
+    "rows"."measurement_concept_id" AS "measurement_concept_id",
+    "rows"."measurement_date" AS "measurement_date",
+    "rows"."measurement_datetime" AS "measurement_datetime",
+    "rows"."measurement_type_concept_id" AS "measurement_type_concept_id",
+    "rows"."value_as_concept_id" AS "value_as_concept_id",
+    "rows"."measurement_source_value" AS "measurement_source_value",
+    "rows"."measurement_source_concept_id" AS "measurement_source_concept_id",
+    COALESCE("rows"."measurement_event_id", "m1_event_1"."event_id") AS "measurement_event_id",
+    COALESCE("rows"."meas_event_field_concept_id", "m1_event_1"."event_field_concept_id") AS "meas_event_field_concept_id"
+  FROM (
+    SELECT
+      1 AS "mapping_number",
+      "stage"."event_1_key" AS "m1_event_1_key",
+      "stage"."event_1_occurrence" AS "m1_event_1_occurrence",
+      "stage"."person_id" AS "person_id",
+      "stage"."concept_id" AS "measurement_concept_id",
+      "stage"."start_date" AS "measurement_date",
+      "stage"."start_datetime" AS "measurement_datetime",
+      "stage"."type_concept_id" AS "measurement_type_concept_id",
+      "stage"."value_as_concept_id" AS "value_as_concept_id",
+      LEFT("stage"."source_value", 50) AS "measurement_source_value",
+      "stage"."source_concept_id" AS "measurement_source_concept_id",
+      CAST(NULL AS INT) AS "measurement_event_id",
+      CAST(NULL AS INT) AS "meas_event_field_concept_id"
+    FROM "work"."stage_findings" AS "stage"
+    WHERE
+      "stage"."target_table" = 'measurement' AND "stage"."row_fate" = 'written'
+  ) AS "rows"
+  LEFT JOIN "work"."event_findings" AS "m1_event_1"
+    ON "rows"."mapping_number" = 1
+    AND "m1_event_1"."event_key" = "rows"."m1_event_1_key"
+    AND "m1_event_1"."event_occurrence" = "rows"."m1_event_1_occurrence"
+  ORDER BY
+    "rows"."mapping_number",
+    "rows"."person_id",
+    "rows"."measurement_concept_id",
+    "rows"."measurement_date",
+    "rows"."measurement_datetime",
+    "rows"."measurement_type_concept_id",
+    "rows"."value_as_concept_id",
+    "rows"."measurement_source_value",
+    "rows"."measurement_source_concept_id",
+    "rows"."measurement_event_id",
+    "rows"."meas_event_field_concept_id",
+    "rows"."m1_event_1_key",
+    "rows"."m1_event_1_occurrence"
+) AS "ordered";
 
 -- for a later merge: the rows up to this id are of a full write
 CREATE OR REPLACE TABLE "work"."full_measurement" AS

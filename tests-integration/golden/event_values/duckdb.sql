@@ -435,31 +435,48 @@ INSERT INTO "cdm"."condition_occurrence" (
   "condition_source_concept_id"
 )
 SELECT
-  ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."condition_concept_id", "rows"."condition_start_date", "rows"."condition_start_datetime", "rows"."condition_type_concept_id", "rows"."condition_source_value", "rows"."condition_source_concept_id"
-  ) AS "condition_occurrence_id",
-  "rows"."person_id" AS "person_id",
-  "rows"."condition_concept_id" AS "condition_concept_id",
-  "rows"."condition_start_date" AS "condition_start_date",
-  "rows"."condition_start_datetime" AS "condition_start_datetime",
-  "rows"."condition_type_concept_id" AS "condition_type_concept_id",
-  "rows"."condition_source_value" AS "condition_source_value",
-  "rows"."condition_source_concept_id" AS "condition_source_concept_id"
+  ROW_NUMBER() OVER () AS "condition_occurrence_id",
+  "ordered"."person_id" AS "person_id",
+  "ordered"."condition_concept_id" AS "condition_concept_id",
+  "ordered"."condition_start_date" AS "condition_start_date",
+  "ordered"."condition_start_datetime" AS "condition_start_datetime",
+  "ordered"."condition_type_concept_id" AS "condition_type_concept_id",
+  "ordered"."condition_source_value" AS "condition_source_value",
+  "ordered"."condition_source_concept_id" AS "condition_source_concept_id"
 FROM (
   SELECT
-    1 AS "mapping_number",
-    "stage"."person_id" AS "person_id",
-    "stage"."concept_id" AS "condition_concept_id",
-    "stage"."start_date" AS "condition_start_date",
-    "stage"."start_datetime" AS "condition_start_datetime",
-    "stage"."type_concept_id" AS "condition_type_concept_id",
-    LEFT("stage"."source_value", 50) AS "condition_source_value",
-    "stage"."source_concept_id" AS "condition_source_concept_id"
-  FROM "work"."stage_findings" AS "stage"
-  WHERE
-    "stage"."target_table" = 'condition_occurrence'
-    AND "stage"."row_fate" = 'written'
-) AS "rows";
+    "rows"."person_id" AS "person_id",
+    "rows"."condition_concept_id" AS "condition_concept_id",
+    "rows"."condition_start_date" AS "condition_start_date",
+    "rows"."condition_start_datetime" AS "condition_start_datetime",
+    "rows"."condition_type_concept_id" AS "condition_type_concept_id",
+    "rows"."condition_source_value" AS "condition_source_value",
+    "rows"."condition_source_concept_id" AS "condition_source_concept_id"
+  FROM (
+    SELECT
+      1 AS "mapping_number",
+      "stage"."person_id" AS "person_id",
+      "stage"."concept_id" AS "condition_concept_id",
+      "stage"."start_date" AS "condition_start_date",
+      "stage"."start_datetime" AS "condition_start_datetime",
+      "stage"."type_concept_id" AS "condition_type_concept_id",
+      LEFT("stage"."source_value", 50) AS "condition_source_value",
+      "stage"."source_concept_id" AS "condition_source_concept_id"
+    FROM "work"."stage_findings" AS "stage"
+    WHERE
+      "stage"."target_table" = 'condition_occurrence'
+      AND "stage"."row_fate" = 'written'
+  ) AS "rows"
+  ORDER BY
+    "rows"."mapping_number",
+    "rows"."person_id",
+    "rows"."condition_concept_id",
+    "rows"."condition_start_date",
+    "rows"."condition_start_datetime",
+    "rows"."condition_type_concept_id",
+    "rows"."condition_source_value",
+    "rows"."condition_source_concept_id"
+) AS "ordered";
 
 -- for a later merge: the rows up to this id are of a full write
 CREATE OR REPLACE TABLE "work"."full_condition_occurrence" AS
@@ -484,31 +501,48 @@ INSERT INTO "cdm"."procedure_occurrence" (
   "procedure_source_concept_id"
 )
 SELECT
-  ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."procedure_concept_id", "rows"."procedure_date", "rows"."procedure_datetime", "rows"."procedure_type_concept_id", "rows"."procedure_source_value", "rows"."procedure_source_concept_id"
-  ) AS "procedure_occurrence_id",
-  "rows"."person_id" AS "person_id",
-  "rows"."procedure_concept_id" AS "procedure_concept_id",
-  "rows"."procedure_date" AS "procedure_date",
-  "rows"."procedure_datetime" AS "procedure_datetime",
-  "rows"."procedure_type_concept_id" AS "procedure_type_concept_id",
-  "rows"."procedure_source_value" AS "procedure_source_value",
-  "rows"."procedure_source_concept_id" AS "procedure_source_concept_id"
+  ROW_NUMBER() OVER () AS "procedure_occurrence_id",
+  "ordered"."person_id" AS "person_id",
+  "ordered"."procedure_concept_id" AS "procedure_concept_id",
+  "ordered"."procedure_date" AS "procedure_date",
+  "ordered"."procedure_datetime" AS "procedure_datetime",
+  "ordered"."procedure_type_concept_id" AS "procedure_type_concept_id",
+  "ordered"."procedure_source_value" AS "procedure_source_value",
+  "ordered"."procedure_source_concept_id" AS "procedure_source_concept_id"
 FROM (
   SELECT
-    1 AS "mapping_number",
-    "stage"."person_id" AS "person_id",
-    "stage"."concept_id" AS "procedure_concept_id",
-    "stage"."start_date" AS "procedure_date",
-    "stage"."start_datetime" AS "procedure_datetime",
-    "stage"."type_concept_id" AS "procedure_type_concept_id",
-    LEFT("stage"."source_value", 50) AS "procedure_source_value",
-    "stage"."source_concept_id" AS "procedure_source_concept_id"
-  FROM "work"."stage_findings" AS "stage"
-  WHERE
-    "stage"."target_table" = 'procedure_occurrence'
-    AND "stage"."row_fate" = 'written'
-) AS "rows";
+    "rows"."person_id" AS "person_id",
+    "rows"."procedure_concept_id" AS "procedure_concept_id",
+    "rows"."procedure_date" AS "procedure_date",
+    "rows"."procedure_datetime" AS "procedure_datetime",
+    "rows"."procedure_type_concept_id" AS "procedure_type_concept_id",
+    "rows"."procedure_source_value" AS "procedure_source_value",
+    "rows"."procedure_source_concept_id" AS "procedure_source_concept_id"
+  FROM (
+    SELECT
+      1 AS "mapping_number",
+      "stage"."person_id" AS "person_id",
+      "stage"."concept_id" AS "procedure_concept_id",
+      "stage"."start_date" AS "procedure_date",
+      "stage"."start_datetime" AS "procedure_datetime",
+      "stage"."type_concept_id" AS "procedure_type_concept_id",
+      LEFT("stage"."source_value", 50) AS "procedure_source_value",
+      "stage"."source_concept_id" AS "procedure_source_concept_id"
+    FROM "work"."stage_findings" AS "stage"
+    WHERE
+      "stage"."target_table" = 'procedure_occurrence'
+      AND "stage"."row_fate" = 'written'
+  ) AS "rows"
+  ORDER BY
+    "rows"."mapping_number",
+    "rows"."person_id",
+    "rows"."procedure_concept_id",
+    "rows"."procedure_date",
+    "rows"."procedure_datetime",
+    "rows"."procedure_type_concept_id",
+    "rows"."procedure_source_value",
+    "rows"."procedure_source_concept_id"
+) AS "ordered";
 
 -- for a later merge: the rows up to this id are of a full write
 CREATE OR REPLACE TABLE "work"."full_procedure_occurrence" AS
@@ -540,44 +574,75 @@ INSERT INTO "cdm"."measurement" (
   "value_source_value"
 )
 SELECT
-  ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."measurement_concept_id", "rows"."measurement_date", "rows"."measurement_datetime", "rows"."measurement_type_concept_id", "rows"."value_as_number", "rows"."value_as_concept_id", "rows"."unit_concept_id", "rows"."range_high", "rows"."measurement_source_value", "rows"."measurement_source_concept_id", "rows"."unit_source_value", "rows"."unit_source_concept_id", "rows"."value_source_value"
-  ) AS "measurement_id",
-  "rows"."person_id" AS "person_id",
-  "rows"."measurement_concept_id" AS "measurement_concept_id",
-  "rows"."measurement_date" AS "measurement_date",
-  "rows"."measurement_datetime" AS "measurement_datetime",
-  "rows"."measurement_type_concept_id" AS "measurement_type_concept_id",
-  "rows"."value_as_number" AS "value_as_number",
-  "rows"."value_as_concept_id" AS "value_as_concept_id",
-  "rows"."unit_concept_id" AS "unit_concept_id",
-  "rows"."range_high" AS "range_high",
-  "rows"."measurement_source_value" AS "measurement_source_value",
-  "rows"."measurement_source_concept_id" AS "measurement_source_concept_id",
-  "rows"."unit_source_value" AS "unit_source_value",
-  "rows"."unit_source_concept_id" AS "unit_source_concept_id",
-  "rows"."value_source_value" AS "value_source_value"
+  ROW_NUMBER() OVER () AS "measurement_id",
+  "ordered"."person_id" AS "person_id",
+  "ordered"."measurement_concept_id" AS "measurement_concept_id",
+  "ordered"."measurement_date" AS "measurement_date",
+  "ordered"."measurement_datetime" AS "measurement_datetime",
+  "ordered"."measurement_type_concept_id" AS "measurement_type_concept_id",
+  "ordered"."value_as_number" AS "value_as_number",
+  "ordered"."value_as_concept_id" AS "value_as_concept_id",
+  "ordered"."unit_concept_id" AS "unit_concept_id",
+  "ordered"."range_high" AS "range_high",
+  "ordered"."measurement_source_value" AS "measurement_source_value",
+  "ordered"."measurement_source_concept_id" AS "measurement_source_concept_id",
+  "ordered"."unit_source_value" AS "unit_source_value",
+  "ordered"."unit_source_concept_id" AS "unit_source_concept_id",
+  "ordered"."value_source_value" AS "value_source_value"
 FROM (
   SELECT
-    1 AS "mapping_number",
-    "stage"."person_id" AS "person_id",
-    "stage"."concept_id" AS "measurement_concept_id",
-    "stage"."start_date" AS "measurement_date",
-    "stage"."start_datetime" AS "measurement_datetime",
-    "stage"."type_concept_id" AS "measurement_type_concept_id",
-    "stage"."value_as_number" AS "value_as_number",
-    "stage"."value_as_concept_id" AS "value_as_concept_id",
-    "stage"."unit_concept_id" AS "unit_concept_id",
-    "stage"."measurement__range_high" AS "range_high",
-    LEFT("stage"."source_value", 50) AS "measurement_source_value",
-    "stage"."source_concept_id" AS "measurement_source_concept_id",
-    LEFT("stage"."unit_source_value", 50) AS "unit_source_value",
-    "stage"."unit_source_concept_id" AS "unit_source_concept_id",
-    LEFT("stage"."value_source_value", 50) AS "value_source_value"
-  FROM "work"."stage_findings" AS "stage"
-  WHERE
-    "stage"."target_table" = 'measurement' AND "stage"."row_fate" = 'written'
-) AS "rows";
+    "rows"."person_id" AS "person_id",
+    "rows"."measurement_concept_id" AS "measurement_concept_id",
+    "rows"."measurement_date" AS "measurement_date",
+    "rows"."measurement_datetime" AS "measurement_datetime",
+    "rows"."measurement_type_concept_id" AS "measurement_type_concept_id",
+    "rows"."value_as_number" AS "value_as_number",
+    "rows"."value_as_concept_id" AS "value_as_concept_id",
+    "rows"."unit_concept_id" AS "unit_concept_id",
+    "rows"."range_high" AS "range_high",
+    "rows"."measurement_source_value" AS "measurement_source_value",
+    "rows"."measurement_source_concept_id" AS "measurement_source_concept_id",
+    "rows"."unit_source_value" AS "unit_source_value",
+    "rows"."unit_source_concept_id" AS "unit_source_concept_id",
+    "rows"."value_source_value" AS "value_source_value"
+  FROM (
+    SELECT
+      1 AS "mapping_number",
+      "stage"."person_id" AS "person_id",
+      "stage"."concept_id" AS "measurement_concept_id",
+      "stage"."start_date" AS "measurement_date",
+      "stage"."start_datetime" AS "measurement_datetime",
+      "stage"."type_concept_id" AS "measurement_type_concept_id",
+      "stage"."value_as_number" AS "value_as_number",
+      "stage"."value_as_concept_id" AS "value_as_concept_id",
+      "stage"."unit_concept_id" AS "unit_concept_id",
+      "stage"."measurement__range_high" AS "range_high",
+      LEFT("stage"."source_value", 50) AS "measurement_source_value",
+      "stage"."source_concept_id" AS "measurement_source_concept_id",
+      LEFT("stage"."unit_source_value", 50) AS "unit_source_value",
+      "stage"."unit_source_concept_id" AS "unit_source_concept_id",
+      LEFT("stage"."value_source_value", 50) AS "value_source_value"
+    FROM "work"."stage_findings" AS "stage"
+    WHERE
+      "stage"."target_table" = 'measurement' AND "stage"."row_fate" = 'written'
+  ) AS "rows"
+  ORDER BY
+    "rows"."mapping_number",
+    "rows"."person_id",
+    "rows"."measurement_concept_id",
+    "rows"."measurement_date",
+    "rows"."measurement_datetime",
+    "rows"."measurement_type_concept_id",
+    "rows"."value_as_number",
+    "rows"."value_as_concept_id",
+    "rows"."unit_concept_id",
+    "rows"."range_high",
+    "rows"."measurement_source_value",
+    "rows"."measurement_source_concept_id",
+    "rows"."unit_source_value",
+    "rows"."unit_source_concept_id",
+    "rows"."value_source_value"
+) AS "ordered";
 
 -- for a later merge: the rows up to this id are of a full write
 CREATE OR REPLACE TABLE "work"."full_measurement" AS
@@ -608,42 +673,71 @@ INSERT INTO "cdm"."observation" (
   "value_source_value"
 )
 SELECT
-  ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."observation_concept_id", "rows"."observation_date", "rows"."observation_datetime", "rows"."observation_type_concept_id", "rows"."value_as_number", "rows"."value_as_string", "rows"."value_as_concept_id", "rows"."unit_concept_id", "rows"."observation_source_value", "rows"."observation_source_concept_id", "rows"."unit_source_value", "rows"."value_source_value"
-  ) AS "observation_id",
-  "rows"."person_id" AS "person_id",
-  "rows"."observation_concept_id" AS "observation_concept_id",
-  "rows"."observation_date" AS "observation_date",
-  "rows"."observation_datetime" AS "observation_datetime",
-  "rows"."observation_type_concept_id" AS "observation_type_concept_id",
-  "rows"."value_as_number" AS "value_as_number",
-  "rows"."value_as_string" AS "value_as_string",
-  "rows"."value_as_concept_id" AS "value_as_concept_id",
-  "rows"."unit_concept_id" AS "unit_concept_id",
-  "rows"."observation_source_value" AS "observation_source_value",
-  "rows"."observation_source_concept_id" AS "observation_source_concept_id",
-  "rows"."unit_source_value" AS "unit_source_value",
-  "rows"."value_source_value" AS "value_source_value"
+  ROW_NUMBER() OVER () AS "observation_id",
+  "ordered"."person_id" AS "person_id",
+  "ordered"."observation_concept_id" AS "observation_concept_id",
+  "ordered"."observation_date" AS "observation_date",
+  "ordered"."observation_datetime" AS "observation_datetime",
+  "ordered"."observation_type_concept_id" AS "observation_type_concept_id",
+  "ordered"."value_as_number" AS "value_as_number",
+  "ordered"."value_as_string" AS "value_as_string",
+  "ordered"."value_as_concept_id" AS "value_as_concept_id",
+  "ordered"."unit_concept_id" AS "unit_concept_id",
+  "ordered"."observation_source_value" AS "observation_source_value",
+  "ordered"."observation_source_concept_id" AS "observation_source_concept_id",
+  "ordered"."unit_source_value" AS "unit_source_value",
+  "ordered"."value_source_value" AS "value_source_value"
 FROM (
   SELECT
-    1 AS "mapping_number",
-    "stage"."person_id" AS "person_id",
-    "stage"."concept_id" AS "observation_concept_id",
-    "stage"."start_date" AS "observation_date",
-    "stage"."start_datetime" AS "observation_datetime",
-    "stage"."type_concept_id" AS "observation_type_concept_id",
-    "stage"."value_as_number" AS "value_as_number",
-    LEFT("stage"."value_as_string", 60) AS "value_as_string",
-    "stage"."value_as_concept_id" AS "value_as_concept_id",
-    "stage"."unit_concept_id" AS "unit_concept_id",
-    LEFT("stage"."source_value", 50) AS "observation_source_value",
-    "stage"."source_concept_id" AS "observation_source_concept_id",
-    LEFT("stage"."unit_source_value", 50) AS "unit_source_value",
-    LEFT("stage"."value_source_value", 50) AS "value_source_value"
-  FROM "work"."stage_findings" AS "stage"
-  WHERE
-    "stage"."target_table" = 'observation' AND "stage"."row_fate" = 'written'
-) AS "rows";
+    "rows"."person_id" AS "person_id",
+    "rows"."observation_concept_id" AS "observation_concept_id",
+    "rows"."observation_date" AS "observation_date",
+    "rows"."observation_datetime" AS "observation_datetime",
+    "rows"."observation_type_concept_id" AS "observation_type_concept_id",
+    "rows"."value_as_number" AS "value_as_number",
+    "rows"."value_as_string" AS "value_as_string",
+    "rows"."value_as_concept_id" AS "value_as_concept_id",
+    "rows"."unit_concept_id" AS "unit_concept_id",
+    "rows"."observation_source_value" AS "observation_source_value",
+    "rows"."observation_source_concept_id" AS "observation_source_concept_id",
+    "rows"."unit_source_value" AS "unit_source_value",
+    "rows"."value_source_value" AS "value_source_value"
+  FROM (
+    SELECT
+      1 AS "mapping_number",
+      "stage"."person_id" AS "person_id",
+      "stage"."concept_id" AS "observation_concept_id",
+      "stage"."start_date" AS "observation_date",
+      "stage"."start_datetime" AS "observation_datetime",
+      "stage"."type_concept_id" AS "observation_type_concept_id",
+      "stage"."value_as_number" AS "value_as_number",
+      LEFT("stage"."value_as_string", 60) AS "value_as_string",
+      "stage"."value_as_concept_id" AS "value_as_concept_id",
+      "stage"."unit_concept_id" AS "unit_concept_id",
+      LEFT("stage"."source_value", 50) AS "observation_source_value",
+      "stage"."source_concept_id" AS "observation_source_concept_id",
+      LEFT("stage"."unit_source_value", 50) AS "unit_source_value",
+      LEFT("stage"."value_source_value", 50) AS "value_source_value"
+    FROM "work"."stage_findings" AS "stage"
+    WHERE
+      "stage"."target_table" = 'observation' AND "stage"."row_fate" = 'written'
+  ) AS "rows"
+  ORDER BY
+    "rows"."mapping_number",
+    "rows"."person_id",
+    "rows"."observation_concept_id",
+    "rows"."observation_date",
+    "rows"."observation_datetime",
+    "rows"."observation_type_concept_id",
+    "rows"."value_as_number",
+    "rows"."value_as_string",
+    "rows"."value_as_concept_id",
+    "rows"."unit_concept_id",
+    "rows"."observation_source_value",
+    "rows"."observation_source_concept_id",
+    "rows"."unit_source_value",
+    "rows"."value_source_value"
+) AS "ordered";
 
 -- for a later merge: the rows up to this id are of a full write
 CREATE OR REPLACE TABLE "work"."full_observation" AS

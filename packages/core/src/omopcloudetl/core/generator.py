@@ -79,6 +79,17 @@ class BaseSQLGenerator(ABC):
         target = exp.Schema(this=table.copy(), expressions=[exp.to_identifier(c, quoted=True) for c in columns])
         return [exp.Delete(this=table), exp.Insert(this=target, expression=query)]
 
+    def numbered(self, query: exp.Select, order: Sequence[exp.Expr], name: str) -> exp.Select:
+        """The query with a first column `name`: the number of its row in an order of its own sources' columns.
+
+        The numbers begin with 1 and have no gaps; NULLs come last. Rows that are equal in the order may be numbered in
+        any order.
+        """
+        ordered = exp.Order(expressions=[exp.Ordered(this=item, nulls_first=False) for item in order])
+        number = exp.Window(this=exp.RowNumber(), order=ordered, over="OVER")
+        query.set("expressions", [exp.alias_(number, name, quoted=True), *query.expressions])
+        return query
+
     def merge(self, table: exp.Table, key: str, columns: Sequence[str], query: exp.Query) -> list[exp.Expr]:
         """Update the rows whose `key` the query has and that differ from its row; insert those the table lacks.
 

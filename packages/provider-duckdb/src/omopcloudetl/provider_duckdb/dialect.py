@@ -11,7 +11,7 @@ from omopcloudetl.core.generator import BaseSQLGenerator
 
 
 class DuckDBGenerator(BaseSQLGenerator):
-    """DuckDB needs nothing beyond the declaration.
+    """DuckDB needs little beyond the declaration.
 
     Primary keys get no index: deleting and inserting 3 million rows took 9.0 s with one and 1.06 s
     without. Keys are verified by a query of the step that writes the table.
@@ -52,6 +52,18 @@ class DuckDBGenerator(BaseSQLGenerator):
     def enumeration(self, texts: Sequence[str]) -> exp.DataType:
         """A million such values take 0.03 s of processor time to be written, a million texts 0.16 s."""
         return exp.DataType(this=exp.DType.ENUM, expressions=[exp.Literal.string(text) for text in texts])
+
+    def numbered(self, query: exp.Select, order: Sequence[exp.Expr], name: str) -> exp.Select:
+        """The sorted rows, counted as they come, in 0.6 of the time of a window that sorts them.
+
+        An empty window keeps the order of its rows, whatever `preserve_insertion_order` is:
+        https://duckdb.org/docs/stable/sql/dialect/order_preservation
+        """
+        query.set("order", exp.Order(expressions=[exp.Ordered(this=item, nulls_first=False) for item in order]))
+        columns = [exp.alias_(exp.column(column, "ordered"), column, quoted=True) for column in query.named_selects]
+        number = exp.alias_(exp.Window(this=exp.RowNumber(), over="OVER"), name, quoted=True)
+        source = exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier("ordered")))
+        return exp.Select(expressions=[number, *columns], from_=exp.From(this=source))
 
     def hash_id(self, text: exp.Expr) -> exp.Expr:
         """From the hexadecimal digits: `md5_number_upper` takes the bytes in the other order."""

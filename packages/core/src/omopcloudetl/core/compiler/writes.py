@@ -202,7 +202,7 @@ def _with_ordinal_ids(compilation: Compilation, table: CdmTable, contributions: 
     """Number the rows in an order that depends on nothing but their contents."""
     assert table.primary_key is not None
     rows = OrdinalRows(compilation, table, contributions)
-    result = trees.select(trees.named(trees.row_number(columns_of("rows", rows.order)), table.primary_key.name))
+    result = trees.select()
     for name in rows.fields:
         value: exp.Expr = trees.column(name, "rows")
         taken = [
@@ -217,7 +217,7 @@ def _with_ordinal_ids(compilation: Compilation, table: CdmTable, contributions: 
     for index, link in rows.links:
         own = trees.equal(trees.column("mapping_number", "rows"), trees.number(index + 1))
         renamed(index, link).join_to(result, "rows", also=[own])
-    return result
+    return compilation.generator.numbered(result, columns_of("rows", rows.order), table.primary_key.name)
 
 
 def _with_given_ids(compilation: Compilation, table: CdmTable, contributions: Sequence[Contribution]) -> exp.Query:

@@ -92,3 +92,9 @@ def test_every_call_of_a_connection_is_redacted() -> None:
     """A method that the contract gains is passed on with its errors redacted, not forgotten."""
     contract = {name for name in vars(BaseConnection) if not name.startswith("_")}
     assert contract <= vars(RedactedConnection).keys()
+
+
+def test_everything_a_connection_can_do_is_handed_on() -> None:
+    """A method that the contract gets later is not lost with its default."""
+    can = {name for name in dir(BaseConnection) if not name.startswith("_")}
+    assert can <= vars(RedactedConnection).keys()

@@ -2,6 +2,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from omopcloudetl.provider_duckdb.config import DuckDBConfig
 from omopcloudetl.provider_duckdb.engine import DuckDBConnection
 
@@ -41,3 +43,14 @@ def test_what_one_session_commits_the_others_see(open_database: Open) -> None:
         assert not second.table_exists(("main", "t"))
 
     assert second.fetch("SELECT i FROM t") == [(1,)]
+
+
+@pytest.mark.parametrize(("threads", "sessions", "own"), [(4, 2, 2), (2, 2, 2), (1, 2, 1), (2, 8, 2)])
+def test_sessions_that_work_at_a_time_share_the_engine_s_threads(
+    open_database: Open, threads: int, sessions: int, own: int
+) -> None:
+    """Their own threads are counted among the engine's, and statements still run."""
+    db = open_database(threads=threads)
+    db.share(sessions)
+    assert db.fetch("SELECT current_setting('external_threads'), current_setting('threads')") == [(own, threads)]
+    assert db.fetch("SELECT COUNT(*) FROM (SELECT DISTINCT range % 7 FROM range(300000))") == [(7,)]

@@ -49,6 +49,13 @@ class BaseConnection(ABC):
     def connect(self) -> None:
         """Open the session, retrying what is transient; raises `DatabaseConnectionError`."""
 
+    def share(self, sessions: int) -> None:
+        """Be one of so many sessions of this process that work at the same time; called once, when it is open.
+
+        An engine within the process divides its threads among them. Others have nothing to do.
+        """
+        return
+
     @abstractmethod
     def close(self) -> None:
         """End the session; closing twice is no error."""

@@ -99,6 +99,11 @@ class RedactedConnection(BaseConnection):
         with redacted(self._secrets):
             self.inner.connect()
 
+    def share(self, sessions: int) -> None:
+        """Be one of several sessions."""
+        with redacted(self._secrets):
+            self.inner.share(sessions)
+
     def close(self) -> None:
         """End the session."""
         with redacted(self._secrets):

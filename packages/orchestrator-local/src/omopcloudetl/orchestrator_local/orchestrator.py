@@ -78,8 +78,10 @@ class _Execution:
         save_run(self._context.state, self._run)
         self._log.info("run_started", steps=len(self._plan.steps), passed_over=len(passed_over))
         self._context.events.run_started(self._plan, self._run)
+        workers = max(1, self._plan.concurrency)
         try:
-            self._run_steps(passed_over)
+            connection.share(workers)
+            self._run_steps(workers, passed_over)
             self._conclude(connection)
         except BaseException as error:
             is_interrupt = isinstance(error, KeyboardInterrupt)
@@ -93,8 +95,7 @@ class _Execution:
             self._context.events.run_finished(self._plan, self._run)
         return self._run
 
-    def _run_steps(self, passed_over: set[str]) -> None:
-        workers = max(1, self._plan.concurrency)
+    def _run_steps(self, workers: int, passed_over: set[str]) -> None:
         with ThreadPoolExecutor(workers, thread_name_prefix="step") as pool:
             try:
                 while self._submit(pool, workers, passed_over):

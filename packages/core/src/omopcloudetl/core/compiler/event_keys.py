@@ -64,13 +64,16 @@ def _by_ordinal(
     compilation: Compilation, staged: Sequence[CompiledMapping], mapping: StagedMapping
 ) -> tuple[exp.Query, set[str]]:
     """The mapping's rows numbered as they will be when their tables are written, and what is read for that."""
-    others = _contributions(staged)
+    assert mapping.name in compilation.kept_keys, "who refers to events is found before their stages are made"
+    others = contributions_by_table(staged)
     queries, reads = [], {mapping.builder.table}
     for contribution in mapping.contributions:
         table = compilation.specification.by_name[contribution.table]
         together = others[table.name]
-        query = _numbered(compilation, table, together, together.index(contribution))
-        queries.append(query)
+        key = key_text(columns_of("stage", contribution.key_names()))
+        more = {EVENT_KEY: key, _RANK: trees.column("fan_out", "stage")}
+        index = together.index(contribution)
+        queries.append(numbered_rows(compilation, table, together, index, more, [EVENT_KEY]))
         reads |= {other.stage for other in together[: together.index(contribution)]}
     every = trees.union(queries)
     if mapping.own_reasons:  # the first row may be set aside, and another written
@@ -88,7 +91,7 @@ def _counted(rows: exp.Query, same: Sequence[str], *more: str) -> exp.Select:
     return trees.from_(query, trees.subquery(rows, "each"))
 
 
-def _contributions(staged: Sequence[CompiledMapping]) -> Mapping[str, list[Contribution]]:
+def contributions_by_table(staged: Sequence[CompiledMapping]) -> Mapping[str, list[Contribution]]:
     """CDM table → its contributions, in the order in which their rows are numbered."""
     found: dict[str, list[Contribution]] = {}
     for contribution in (c for mapping in staged for c in mapping.contributions):
@@ -96,25 +99,30 @@ def _contributions(staged: Sequence[CompiledMapping]) -> Mapping[str, list[Contr
     return found
 
 
-def _numbered(
-    compilation: Compilation, table: CdmTable, contributions: Sequence[Contribution], index: int
+def numbered_rows(
+    compilation: Compilation,
+    table: CdmTable,
+    contributions: Sequence[Contribution],
+    index: int,
+    more: Mapping[str, exp.Expr],
+    ties: Sequence[str],
 ) -> exp.Select:
-    """One contribution's rows with the ids they will have: after all rows of the contributions before it."""
+    """One contribution's rows with the ids they will have: after all rows of the contributions before it.
+
+    Beside id and table they have the columns `more`, which are over the alias `stage`; those among `ties` tell rows
+    apart that are the same in the CDM.
+    """
     ordinal = OrdinalRows(compilation, table, contributions)
-    contribution = contributions[index]
-    assert contribution.mapping in compilation.kept_keys, "who refers to events is found before their stages are made"
-    key = trees.named(key_text(columns_of("stage", contribution.key_names())), EVENT_KEY)
-    rows = ordinal.of(index, key, trees.named(trees.column("fan_out", "stage"), _RANK))
-    number: exp.Expr = trees.row_number(columns_of("rows", [*ordinal.order, EVENT_KEY]))
+    rows = ordinal.of(index, *(trees.named(value, name) for name, value in more.items()))
+    number: exp.Expr = trees.row_number(columns_of("rows", [*ordinal.order, *ties]))
     for other in contributions[:index]:
         before = trees.from_(trees.select(trees.count_rows()), trees.table(other.stage, "stage"))
         trees.where(before, other.condition.copy())
         number = exp.Add(this=exp.Subquery(this=before), expression=number)
     query = trees.select(
-        trees.column(EVENT_KEY, "rows"),
         trees.named(number, EVENT_ID),
         trees.named(trees.text(table.name), EVENT_TABLE),
-        trees.column(_RANK, "rows"),
+        *columns_of("rows", list(more)),
     )
     return trees.from_(query, trees.subquery(rows, "rows"))
 

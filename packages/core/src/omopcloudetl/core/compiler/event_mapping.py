@@ -11,6 +11,7 @@ from types import MappingProxyType
 from sqlglot import exp
 
 from omopcloudetl.core.compiler import trees
+from omopcloudetl.core.compiler.carried_columns import carried_columns
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement
 from omopcloudetl.core.compiler.domains import check_domain
 from omopcloudetl.core.compiler.event_joins import with_occurrences
@@ -114,6 +115,7 @@ def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventM
     limits = {table.name: text_limits(table, _fillings(table, roles, extras.get(table.name, []))) for table in tables}
     policy = model.too_long or compilation.project.config.too_long
     too_long = _too_long_reasons(limits, [*roles, *further], target) if policy == "quarantine" else []
+    carried = carried_columns(compilation, model.name, roles)
     rows = builder.rows(
         [
             *builder.key_columns(model.key, "key"),
@@ -122,6 +124,7 @@ def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventM
             *(trees.named(value.node, value.name) for value in roles),
             *(trees.named(value.node, value.name) for value in further if value.link is None),
             *builder.link_columns(),
+            *(trees.named(node, name) for name, node in carried.added.items()),
             trees.named(builder.reason(required, too_long), "row_reason"),
         ]
     )
@@ -136,13 +139,15 @@ def event_mapping(compilation: Compilation, loaded: LoadedMapping, model: EventM
     valued = frozenset(table.name for table in tables if VALUE_AS_CONCEPT in table.by_name)
     routes = Routes(DOMAIN_TABLES | dict(model.routes), model.default_table, valued)
     checks = _length_checks(builder, model, list(chain(*limits.values()))) if policy == "error" else []
-    query = stage_columns(rows, fate) if builder.keeps_keys else without_keys(rows, columns, fate)
+    reasons = ["row_reason", *carried.reasons]
+    query = stage_columns(rows, fate) if builder.keeps_keys else without_keys(rows, columns, fate, reasons)
     compilation.steps.append(stage_step(compilation, loaded, builder, query, routes, checks))
     contributions = [_contribution(loaded, keys, builder, t, names, extras.get(t.name, [])) for t in tables]
     if policy == "truncate":
         contributions = [contribution.limited(limits[contribution.table]) for contribution in contributions]
     own_reasons = {limit.reason: None for limit in chain(*limits.values())} if policy == "quarantine" else {}
-    return StagedMapping(loaded, scope, builder, keys, True, tuple(contributions), tuple(own_reasons))
+    found = StagedMapping(loaded, scope, builder, keys, True, tuple(contributions), tuple(own_reasons))
+    return replace(found, carried=carried.by_mapping)
 
 
 def _fillings(table: CdmTable, roles: Iterable[FieldValue], extras: Iterable[FieldValue]) -> dict[str, FieldValue]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -136,6 +136,10 @@ class StagedMapping:
     """Reasons that may set aside one of the rows that a code fans out to, and not another."""
     fates_have_reasons: bool = False
     """Whether `row_reason` of the stage also says why a row is merged or excluded."""
+    carried: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Mapping that is made from this stage → its name of a column → the column of the stage that has it."""
+    late_stage: Callable[[Sequence[CompiledMapping]], DraftStep] | None = None
+    """Makes the step of the stage, where it needs those of all mappings; else the step is there already."""
 
     @property
     def name(self) -> str:
@@ -236,12 +240,15 @@ def stage_columns(rows: exp.Select, fate: exp.Expr) -> exp.Select:
     return trees.from_(trees.select(*columns, trees.named(fate, "row_fate")), trees.subquery(rows, "rows"))
 
 
-def without_keys(rows: exp.Select, names: Sequence[str], fate: exp.Expr) -> exp.Select:
+def without_keys(
+    rows: exp.Select, names: Sequence[str], fate: exp.Expr, reasons: Sequence[str] = ("row_reason",)
+) -> exp.Select:
     """The columns `names` of the rows, and their fate; key and content only of rows that are not to be written.
 
-    Nothing else reads the keys of rows that are numbered anew at each run, and texts are dear to write.
+    `reasons` are the columns that say why a row is set aside, here or in a mapping that is made from the stage. Nothing
+    else reads the keys of rows that are numbered anew at each run, and texts are dear to write.
     """
-    aside = trees.not_null(trees.column("row_reason", "rows"))
+    aside = trees.any_of(trees.not_null(trees.column(name, "rows")) for name in reasons)
     keys = [name for name in names if name.startswith("key_")]
     values: list[exp.Expr] = [
         trees.named(trees.case([(aside.copy(), readable_key(len(keys), "rows"))], None), SOURCE_KEY)

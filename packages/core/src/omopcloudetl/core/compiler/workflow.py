@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from sqlglot import parse_one
@@ -19,6 +19,7 @@ from omopcloudetl.core.compiler.constants import check_constant_concepts
 from omopcloudetl.core.compiler.coverage import CoverageSql, coverage_sql
 from omopcloudetl.core.compiler.ddl import ddl_step, rejected_rows_step, schemas_step
 from omopcloudetl.core.compiler.derived.builders import derived_mapping
+from omopcloudetl.core.compiler.derived.carried_prices import find_carried_prices
 from omopcloudetl.core.compiler.derived.visits import DETAIL, VISIT
 from omopcloudetl.core.compiler.event_keys import event_steps
 from omopcloudetl.core.compiler.event_mapping import event_mapping, possible_tables
@@ -226,14 +227,24 @@ def compile_mappings(compilation: Compilation) -> None:
     if not staged or not all(mapping.loaded.is_whole for mapping in staged):
         return  # what is left of a mapping has no key, perhaps, and there will be no plan
     if not compilation.has_errors:
+        late_stages(compilation, staged)
         write_tables(compilation, staged)
         event_steps(compilation, staged)
     if not compilation.has_errors:
         ledger_step(compilation, staged)
 
 
+def late_stages(compilation: Compilation, staged: Sequence[CompiledMapping]) -> None:
+    """Add the steps of stages that are made from those of other mappings."""
+    for mapping in staged:
+        if isinstance(mapping, StagedMapping) and mapping.late_stage is not None:
+            step = mapping.late_stage(staged)
+            step.statements = compilation.render(step.statements, step.origin)
+            compilation.steps.append(step)
+
+
 def compile_mapping(compilation: Compilation, loaded: LoadedMapping) -> CompiledMapping | None:
-    """Add the steps of one mapping up to its stage; None when its target is no table of the CDM."""
+    """Add the steps of one mapping up to its stage, unless that is a late one; None when its target is no CDM table."""
     match loaded.model:
         case TableMapping() as model:
             return table_mapping(compilation, loaded, model)
@@ -246,6 +257,7 @@ def compile_mapping(compilation: Compilation, loaded: LoadedMapping) -> Compiled
 PASSES: tuple[Callable[[Compilation], None], ...] = (
     compile_workflow_steps,
     collect_entities,
+    find_carried_prices,
     find_kept_keys,
     check_constant_concepts,
     check_rule_tests,

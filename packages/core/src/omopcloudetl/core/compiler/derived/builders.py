@@ -25,7 +25,7 @@ from omopcloudetl.core.models.visits import VisitsMapping
 
 
 def derived_mapping(compilation: Compilation, loaded: LoadedMapping, model: DerivedMapping) -> CompiledMapping | None:
-    """Add the steps of a derived mapping up to its stage; its last step is the stage.
+    """Add the steps of a derived mapping up to its stage; its last step is the stage, unless that is a late one.
 
     None where its table is no table of the CDM.
     """

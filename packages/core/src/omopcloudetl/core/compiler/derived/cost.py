@@ -7,25 +7,22 @@ is counted twice. The payer plan period is the one that covers the day, of sever
 
 from __future__ import annotations
 
+from functools import partial
 from typing import assert_never
 
 from sqlglot import exp
 
 from omopcloudetl.core.compiler import trees
-from omopcloudetl.core.compiler.compilation import Compilation
-from omopcloudetl.core.compiler.derived.priced_rows import DAY, PERIODS, PERSON, PLAN, PricedRows
-from omopcloudetl.core.compiler.derived.source_rows import (
-    TooLongTexts,
-    contribution_of,
-    day,
-    further_columns,
-    table_of,
-)
+from omopcloudetl.core.compiler.compilation import Compilation, DraftStep
+from omopcloudetl.core.compiler.derived.carried_prices import carried_stage
+from omopcloudetl.core.compiler.derived.cost_values import DOMAIN, EVENT, CostValues
+from omopcloudetl.core.compiler.derived.priced_rows import PERIODS, PLAN, PricedRows
+from omopcloudetl.core.compiler.derived.source_rows import contribution_of, table_of
 from omopcloudetl.core.compiler.event_joins import with_events, with_occurrences
 from omopcloudetl.core.compiler.event_links import DOMAINS
 from omopcloudetl.core.compiler.kept_rows import kept_column
 from omopcloudetl.core.compiler.keys import key_text
-from omopcloudetl.core.compiler.scope import Scope
+from omopcloudetl.core.compiler.names import check_joins
 from omopcloudetl.core.compiler.stage import FieldValue, StageBuilder
 from omopcloudetl.core.compiler.staged import StagedMapping, stage_step
 from omopcloudetl.core.files.project_loader import LoadedMapping
@@ -33,7 +30,6 @@ from omopcloudetl.core.models.cost import CostMapping
 from omopcloudetl.core.models.values import EventReferenceValue, ReferenceValue
 from omopcloudetl.core.specification.models import CdmTable
 
-EVENT, DOMAIN = "cost_event_id", "cost_domain_id"
 PRICED = ("visit_occurrence", "visit_detail")
 """What has a price beside events."""
 
@@ -43,46 +39,61 @@ def cost(compilation: Compilation, loaded: LoadedMapping, model: CostMapping) ->
     table = table_of(compilation, loaded, "cost")
     if table is None or not _has_domains(compilation, loaded, table):
         return None
-    scope = Scope(compilation, loaded, model)
-    builder = StageBuilder(compilation, scope, model.name, target=table.name)
-    merges = compilation.dml_steps[loaded.step].write != "full"
-    keys = [f"key_{i}" for i in range(1, len(model.key) + 1)]
+    values = CostValues.of(compilation, loaded, model, table)
+    builder, merges = values.builder, compilation.dml_steps[loaded.step].write != "full"
+    late = None
+    if isinstance(model.prices, EventReferenceValue) and model.name in compilation.carried_prices.get(
+        model.prices.event, {}
+    ):
+        check_joins(builder.scope)
+        late = partial(carried_stage, compilation, loaded, values)
+    else:
+        compilation.steps.append(_stage(compilation, loaded, model, values, merges=merges))
+    fields = [EVENT, DOMAIN, *(value.name for value in values.fields), *([PLAN] if values.plan else [])]
+    parts = 2 if merges else len(model.key)
+    contribution = contribution_of(builder, table, fields, "registry" if merges else "ordinal", parts)
+    return StagedMapping(
+        loaded,
+        builder.scope,
+        builder,
+        parts,
+        False,
+        (values.too_long.cut(contribution),),
+        fates_have_reasons=True,
+        late_stage=late,
+    )
+
+
+def _stage(
+    compilation: Compilation, loaded: LoadedMapping, model: CostMapping, values: CostValues, *, merges: bool
+) -> DraftStep:
+    """The step that makes the stage from the source rows, which find what they price by its key."""
+    builder, table = values.builder, values.table
     priced = _priced(builder, model, table)
-    plan = _plan(builder, model)
-    values = further_columns(builder, table, model.columns, {EVENT, DOMAIN, PLAN} if plan else {EVENT, DOMAIN})
-    plain = [*(v for v in priced if v.link is None), *values]
-    linked = [v for v in priced if v.link is not None]
-    too_long = TooLongTexts.of(compilation, model.too_long, table, values)
-    required = [v for v in plain if table.by_name[v.name].required]
-    natural_key = builder.key_columns(model.key, "key")
-    if merges:
-        first = trees.named(trees.text(f"{model.name} 1"), "key_2")
-        builder.key = [trees.named(key_text([part.unalias() for part in natural_key]), "key_1"), first]
+    known, linked = [v for v in priced if v.link is None], [v for v in priced if v.link is not None]
+    plain = [*known, *values.fields, *values.plan]
     rows = builder.rows(
         [
-            *natural_key,
-            *(trees.named(value.node, value.name) for value in [*plain, *plan]),
+            *(part.copy() for part in values.key),
+            *(trees.named(value.node, value.name) for value in plain),
             *builder.link_columns(),
-            trees.named(builder.reason(required, too_long.reasons(values)), "row_reason"),
+            trees.named(values.reason(*known), "row_reason"),
         ]
     )
-    names = [*keys, *(value.name for value in [*plain, *plan])]
+    if merges:
+        first = trees.named(trees.text(f"{model.name} 1"), "key_2")
+        builder.key = [trees.named(key_text([part.unalias() for part in values.key]), "key_1"), first]
+    names = [*values.key_names, *(value.name for value in plain)]
     rows = with_occurrences(rows, list(builder.links), names)
     rows = with_events(rows, [*names, *kept_column(rows)], linked, linked)
-    fields = [value.name for value in [*priced, *values]]
+    fields = [EVENT, DOMAIN, *(value.name for value in values.fields)]
     told_apart = [value.name for value in priced if not isinstance(value.node, exp.Literal)]
-    query = PricedRows(
-        builder, table, rows, keys, fields, told_apart, model.policy.several == "sum", bool(plan), merges
-    ).query()
-    checks = too_long.checks(builder, scope.at("name"))
+    sums, has_plan = model.policy.several == "sum", bool(values.plan)
+    query = PricedRows(builder, table, rows, values.key_names, fields, told_apart, sums, has_plan, merges).query()
+    checks = values.too_long.checks(builder, builder.scope.at("name"))
     step = stage_step(compilation, loaded, builder, query, checks=checks)
-    step.reads |= {PERIODS} if plan else set()
-    compilation.steps.append(step)
-    parts = 2 if merges else len(keys)
-    contribution = contribution_of(
-        builder, table, [*fields, *([PLAN] if plan else [])], "registry" if merges else "ordinal", parts
-    )
-    return StagedMapping(loaded, scope, builder, parts, False, (too_long.cut(contribution),), fates_have_reasons=True)
+    step.reads |= {PERIODS} if has_plan else set()
+    return step
 
 
 def _has_domains(compilation: Compilation, loaded: LoadedMapping, table: CdmTable) -> bool:
@@ -115,16 +126,3 @@ def _priced(builder: StageBuilder, model: CostMapping, table: CdmTable) -> list[
             ]
         case _:
             assert_never(model.prices)
-
-
-def _plan(builder: StageBuilder, model: CostMapping) -> list[FieldValue]:
-    """The person and the day, by which the payer plan period is found."""
-    if model.person is None or model.date is None:
-        if model.person or model.date:
-            given = "person" if model.person else "date"
-            message = "the payer plan period is found by `person` and `date` together"
-            help_ = "give both, or leave both out"
-            builder.compilation.problem("no-effect", message, builder.scope.at_key(given), help=help_)
-        return []
-    person = builder.reference(PERSON, "person", model.person, "person")
-    return [person, day(builder, DAY, builder.scope.parse(model.date, "date"))]

@@ -37,17 +37,17 @@ DECLARED = {"events": "{patient: text, code: text, start: timestamp, stop: date,
 
 
 def compile_case(etl: Etl, case: str) -> CompiledWorkflowPlan:
-    """The plan of a case's mapping beside the mapping of persons."""
-    mapping = (GOLDEN / case / "mapping.yaml").read_text(encoding="utf-8")
+    """The plan of a case's mapping beside the mapping of persons, and the one that it refers to if there is any."""
+    mappings = [path.read_text(encoding="utf-8") for path in sorted((GOLDEN / case).glob("*.yaml"))]
     how = GOLDEN / case / "write"
     write = how.read_text(encoding="utf-8").strip() if how.exists() else "write: full"
-    etl.write([PERSON, mapping], SOURCE, columns=DECLARED, write=write)
+    etl.write([PERSON, *mappings], SOURCE, columns=DECLARED, write=write)
     return Session.open(etl.root).compile()
 
 
 def own_steps(plan: CompiledWorkflowPlan) -> list[SqlStep]:
     """The steps that the case's mapping makes, in the plan's order; writes of tables only it could fill."""
-    stage = next(step.name for step in plan.steps if step.name.startswith("stage_") and step.name != "stage_person")
+    stage = [step.name for step in plan.steps if step.name.startswith("stage_")][-1]  # after what it refers to
     found = [step for step in plan.steps if step.name == stage or stage.replace("stage_", "work.stage_") in step.reads]
     kept = [step for step in found if isinstance(step, SqlStep) and step.name != "ledger"]
     return [

@@ -524,11 +524,11 @@ FROM (
       *
     FROM (
       SELECT
-        "rows"."event_key",
         ROW_NUMBER() OVER (
           ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."condition_concept_id", "rows"."condition_start_date", "rows"."condition_start_datetime", "rows"."condition_type_concept_id", "rows"."condition_source_value", "rows"."condition_source_concept_id", "rows"."event_key"
         ) AS "event_id",
         'condition_occurrence' AS "event_table",
+        "rows"."event_key",
         "rows"."event_rank"
       FROM (
         SELECT
@@ -549,11 +549,11 @@ FROM (
       ) AS "rows"
       UNION ALL
       SELECT
-        "rows"."event_key",
         ROW_NUMBER() OVER (
           ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."drug_concept_id", "rows"."drug_exposure_start_date", "rows"."drug_exposure_start_datetime", "rows"."drug_exposure_end_date", "rows"."drug_exposure_end_datetime", "rows"."drug_type_concept_id", "rows"."drug_source_value", "rows"."drug_source_concept_id", "rows"."event_key"
         ) AS "event_id",
         'drug_exposure' AS "event_table",
+        "rows"."event_key",
         "rows"."event_rank"
       FROM (
         SELECT
@@ -575,11 +575,11 @@ FROM (
       ) AS "rows"
       UNION ALL
       SELECT
-        "rows"."event_key",
         ROW_NUMBER() OVER (
           ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."procedure_concept_id", "rows"."procedure_date", "rows"."procedure_datetime", "rows"."procedure_type_concept_id", "rows"."procedure_source_value", "rows"."procedure_source_concept_id", "rows"."event_key"
         ) AS "event_id",
         'procedure_occurrence' AS "event_table",
+        "rows"."event_key",
         "rows"."event_rank"
       FROM (
         SELECT
@@ -600,11 +600,11 @@ FROM (
       ) AS "rows"
       UNION ALL
       SELECT
-        "rows"."event_key",
         ROW_NUMBER() OVER (
           ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."device_concept_id", "rows"."device_exposure_start_date", "rows"."device_exposure_start_datetime", "rows"."device_type_concept_id", "rows"."device_source_value", "rows"."device_source_concept_id", "rows"."event_key"
         ) AS "event_id",
         'device_exposure' AS "event_table",
+        "rows"."event_key",
         "rows"."event_rank"
       FROM (
         SELECT
@@ -624,11 +624,11 @@ FROM (
       ) AS "rows"
       UNION ALL
       SELECT
-        "rows"."event_key",
         ROW_NUMBER() OVER (
           ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."measurement_concept_id", "rows"."measurement_date", "rows"."measurement_datetime", "rows"."measurement_type_concept_id", "rows"."value_as_concept_id", "rows"."measurement_source_value", "rows"."measurement_source_concept_id", "rows"."measurement_event_id", "rows"."meas_event_field_concept_id", "rows"."m1_event_1_key", "rows"."m1_event_1_occurrence", "rows"."event_key"
         ) AS "event_id",
         'measurement' AS "event_table",
+        "rows"."event_key",
         "rows"."event_rank"
       FROM (
         SELECT
@@ -653,11 +653,11 @@ FROM (
       ) AS "rows"
       UNION ALL
       SELECT
-        "rows"."event_key",
         ROW_NUMBER() OVER (
           ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."observation_concept_id", "rows"."observation_date", "rows"."observation_datetime", "rows"."observation_type_concept_id", "rows"."value_as_concept_id", "rows"."observation_source_value", "rows"."observation_source_concept_id", "rows"."event_key"
         ) AS "event_id",
         'observation' AS "event_table",
+        "rows"."event_key",
         "rows"."event_rank"
       FROM (
         SELECT
@@ -678,11 +678,11 @@ FROM (
       ) AS "rows"
       UNION ALL
       SELECT
-        "rows"."event_key",
         ROW_NUMBER() OVER (
           ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."specimen_concept_id", "rows"."specimen_type_concept_id", "rows"."specimen_date", "rows"."specimen_datetime", "rows"."specimen_source_value", "rows"."event_key"
         ) AS "event_id",
         'specimen' AS "event_table",
+        "rows"."event_key",
         "rows"."event_rank"
       FROM (
         SELECT

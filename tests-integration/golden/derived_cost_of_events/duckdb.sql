@@ -4,342 +4,361 @@
 CREATE OR REPLACE TABLE "work"."stage_prices" AS
 WITH "rows" AS (
   SELECT
-    CAST(NULL AS TEXT) AS "key_1",
-    CAST(NULL AS TEXT) AS "key_2",
-    CAST(NULL AS TEXT) AS "key_3",
-    "rows"."event_id" AS "cost_event_id",
-    'Condition' AS "cost_domain_id",
-    32810 AS "cost_type_concept_id",
-    "rows"."stage__prices__total_cost" AS "total_cost",
-    "rows"."stage__person_id" AS "priced_person_id",
-    "rows"."stage__start_date" AS "priced_date",
-    "rows"."stage__prices__row_reason" AS "row_reason"
+    "events"."key_1",
+    "events"."key_2",
+    "events"."key_3",
+    "events"."cost_event_id",
+    "events"."cost_domain_id",
+    "events"."cost_type_concept_id",
+    "events"."total_cost",
+    "events"."priced_person_id",
+    "events"."priced_date",
+    COALESCE(
+      "events"."row_reason",
+      CASE
+        WHEN "events"."cost_event_id" IS NULL
+        THEN 'cost_event_id: unknown findings'
+      END
+    ) AS "row_reason"
   FROM (
     SELECT
-      ROW_NUMBER() OVER (
-        ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."condition_concept_id", "rows"."condition_start_date", "rows"."condition_start_datetime", "rows"."condition_type_concept_id", "rows"."condition_source_value", "rows"."condition_source_concept_id", "rows"."stage__fan_out", "rows"."stage__prices__total_cost", "rows"."stage__prices__row_reason"
-      ) AS "event_id",
-      'condition_occurrence' AS "event_table",
-      "rows"."stage__person_id",
-      "rows"."stage__prices__total_cost",
-      "rows"."stage__start_date",
-      "rows"."stage__prices__row_reason",
-      "rows"."stage__fan_out"
+      CAST(NULL AS TEXT) AS "key_1",
+      CAST(NULL AS TEXT) AS "key_2",
+      CAST(NULL AS TEXT) AS "key_3",
+      "rows"."event_id" AS "cost_event_id",
+      'Condition' AS "cost_domain_id",
+      32810 AS "cost_type_concept_id",
+      "rows"."stage__prices__total_cost" AS "total_cost",
+      "rows"."stage__person_id" AS "priced_person_id",
+      "rows"."stage__start_date" AS "priced_date",
+      "rows"."stage__prices__row_reason" AS "row_reason"
     FROM (
       SELECT
-        "stage"."person_id" AS "stage__person_id",
-        "stage"."prices__total_cost" AS "stage__prices__total_cost",
-        "stage"."start_date" AS "stage__start_date",
-        "stage"."prices__row_reason" AS "stage__prices__row_reason",
-        "stage"."fan_out" AS "stage__fan_out",
-        1 AS "mapping_number",
-        "stage"."person_id" AS "person_id",
-        "stage"."concept_id" AS "condition_concept_id",
-        "stage"."start_date" AS "condition_start_date",
-        "stage"."start_datetime" AS "condition_start_datetime",
-        "stage"."type_concept_id" AS "condition_type_concept_id",
-        LEFT("stage"."source_value", 50) AS "condition_source_value",
-        "stage"."source_concept_id" AS "condition_source_concept_id"
-      FROM "work"."stage_findings" AS "stage"
-      WHERE
-        "stage"."target_table" = 'condition_occurrence'
-        AND "stage"."row_fate" = 'written'
+        ROW_NUMBER() OVER (
+          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."condition_concept_id", "rows"."condition_start_date", "rows"."condition_start_datetime", "rows"."condition_type_concept_id", "rows"."condition_source_value", "rows"."condition_source_concept_id", "rows"."stage__fan_out", "rows"."stage__prices__total_cost", "rows"."stage__prices__row_reason"
+        ) AS "event_id",
+        'condition_occurrence' AS "event_table",
+        "rows"."stage__person_id",
+        "rows"."stage__prices__total_cost",
+        "rows"."stage__start_date",
+        "rows"."stage__prices__row_reason",
+        "rows"."stage__fan_out"
+      FROM (
+        SELECT
+          "stage"."person_id" AS "stage__person_id",
+          "stage"."prices__total_cost" AS "stage__prices__total_cost",
+          "stage"."start_date" AS "stage__start_date",
+          "stage"."prices__row_reason" AS "stage__prices__row_reason",
+          "stage"."fan_out" AS "stage__fan_out",
+          1 AS "mapping_number",
+          "stage"."person_id" AS "person_id",
+          "stage"."concept_id" AS "condition_concept_id",
+          "stage"."start_date" AS "condition_start_date",
+          "stage"."start_datetime" AS "condition_start_datetime",
+          "stage"."type_concept_id" AS "condition_type_concept_id",
+          LEFT("stage"."source_value", 50) AS "condition_source_value",
+          "stage"."source_concept_id" AS "condition_source_concept_id"
+        FROM "work"."stage_findings" AS "stage"
+        WHERE
+          "stage"."target_table" = 'condition_occurrence'
+          AND "stage"."row_fate" = 'written'
+      ) AS "rows"
     ) AS "rows"
-  ) AS "rows"
-  WHERE
-    "rows"."stage__fan_out" = 1 AND "rows"."stage__prices__row_reason" IS NULL
-  UNION ALL
-  SELECT
-    CAST(NULL AS TEXT) AS "key_1",
-    CAST(NULL AS TEXT) AS "key_2",
-    CAST(NULL AS TEXT) AS "key_3",
-    "rows"."event_id" AS "cost_event_id",
-    'Drug' AS "cost_domain_id",
-    32810 AS "cost_type_concept_id",
-    "rows"."stage__prices__total_cost" AS "total_cost",
-    "rows"."stage__person_id" AS "priced_person_id",
-    "rows"."stage__start_date" AS "priced_date",
-    "rows"."stage__prices__row_reason" AS "row_reason"
-  FROM (
+    WHERE
+      "rows"."stage__fan_out" = 1 AND "rows"."stage__prices__row_reason" IS NULL
+    UNION ALL
     SELECT
-      ROW_NUMBER() OVER (
-        ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."drug_concept_id", "rows"."drug_exposure_start_date", "rows"."drug_exposure_start_datetime", "rows"."drug_exposure_end_date", "rows"."drug_exposure_end_datetime", "rows"."drug_type_concept_id", "rows"."drug_source_value", "rows"."drug_source_concept_id", "rows"."stage__fan_out", "rows"."stage__prices__total_cost", "rows"."stage__prices__row_reason"
-      ) AS "event_id",
-      'drug_exposure' AS "event_table",
-      "rows"."stage__person_id",
-      "rows"."stage__prices__total_cost",
-      "rows"."stage__start_date",
-      "rows"."stage__prices__row_reason",
-      "rows"."stage__fan_out"
+      CAST(NULL AS TEXT) AS "key_1",
+      CAST(NULL AS TEXT) AS "key_2",
+      CAST(NULL AS TEXT) AS "key_3",
+      "rows"."event_id" AS "cost_event_id",
+      'Drug' AS "cost_domain_id",
+      32810 AS "cost_type_concept_id",
+      "rows"."stage__prices__total_cost" AS "total_cost",
+      "rows"."stage__person_id" AS "priced_person_id",
+      "rows"."stage__start_date" AS "priced_date",
+      "rows"."stage__prices__row_reason" AS "row_reason"
     FROM (
       SELECT
-        "stage"."person_id" AS "stage__person_id",
-        "stage"."prices__total_cost" AS "stage__prices__total_cost",
-        "stage"."start_date" AS "stage__start_date",
-        "stage"."prices__row_reason" AS "stage__prices__row_reason",
-        "stage"."fan_out" AS "stage__fan_out",
-        1 AS "mapping_number",
-        "stage"."person_id" AS "person_id",
-        "stage"."concept_id" AS "drug_concept_id",
-        "stage"."start_date" AS "drug_exposure_start_date",
-        "stage"."start_datetime" AS "drug_exposure_start_datetime",
-        "stage"."start_date" AS "drug_exposure_end_date",
-        "stage"."start_datetime" AS "drug_exposure_end_datetime",
-        "stage"."type_concept_id" AS "drug_type_concept_id",
-        LEFT("stage"."source_value", 50) AS "drug_source_value",
-        "stage"."source_concept_id" AS "drug_source_concept_id"
-      FROM "work"."stage_findings" AS "stage"
-      WHERE
-        "stage"."target_table" = 'drug_exposure' AND "stage"."row_fate" = 'written'
+        ROW_NUMBER() OVER (
+          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."drug_concept_id", "rows"."drug_exposure_start_date", "rows"."drug_exposure_start_datetime", "rows"."drug_exposure_end_date", "rows"."drug_exposure_end_datetime", "rows"."drug_type_concept_id", "rows"."drug_source_value", "rows"."drug_source_concept_id", "rows"."stage__fan_out", "rows"."stage__prices__total_cost", "rows"."stage__prices__row_reason"
+        ) AS "event_id",
+        'drug_exposure' AS "event_table",
+        "rows"."stage__person_id",
+        "rows"."stage__prices__total_cost",
+        "rows"."stage__start_date",
+        "rows"."stage__prices__row_reason",
+        "rows"."stage__fan_out"
+      FROM (
+        SELECT
+          "stage"."person_id" AS "stage__person_id",
+          "stage"."prices__total_cost" AS "stage__prices__total_cost",
+          "stage"."start_date" AS "stage__start_date",
+          "stage"."prices__row_reason" AS "stage__prices__row_reason",
+          "stage"."fan_out" AS "stage__fan_out",
+          1 AS "mapping_number",
+          "stage"."person_id" AS "person_id",
+          "stage"."concept_id" AS "drug_concept_id",
+          "stage"."start_date" AS "drug_exposure_start_date",
+          "stage"."start_datetime" AS "drug_exposure_start_datetime",
+          "stage"."start_date" AS "drug_exposure_end_date",
+          "stage"."start_datetime" AS "drug_exposure_end_datetime",
+          "stage"."type_concept_id" AS "drug_type_concept_id",
+          LEFT("stage"."source_value", 50) AS "drug_source_value",
+          "stage"."source_concept_id" AS "drug_source_concept_id"
+        FROM "work"."stage_findings" AS "stage"
+        WHERE
+          "stage"."target_table" = 'drug_exposure' AND "stage"."row_fate" = 'written'
+      ) AS "rows"
     ) AS "rows"
-  ) AS "rows"
-  WHERE
-    "rows"."stage__fan_out" = 1 AND "rows"."stage__prices__row_reason" IS NULL
-  UNION ALL
-  SELECT
-    CAST(NULL AS TEXT) AS "key_1",
-    CAST(NULL AS TEXT) AS "key_2",
-    CAST(NULL AS TEXT) AS "key_3",
-    "rows"."event_id" AS "cost_event_id",
-    'Procedure' AS "cost_domain_id",
-    32810 AS "cost_type_concept_id",
-    "rows"."stage__prices__total_cost" AS "total_cost",
-    "rows"."stage__person_id" AS "priced_person_id",
-    "rows"."stage__start_date" AS "priced_date",
-    "rows"."stage__prices__row_reason" AS "row_reason"
-  FROM (
+    WHERE
+      "rows"."stage__fan_out" = 1 AND "rows"."stage__prices__row_reason" IS NULL
+    UNION ALL
     SELECT
-      ROW_NUMBER() OVER (
-        ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."procedure_concept_id", "rows"."procedure_date", "rows"."procedure_datetime", "rows"."procedure_type_concept_id", "rows"."procedure_source_value", "rows"."procedure_source_concept_id", "rows"."stage__fan_out", "rows"."stage__prices__total_cost", "rows"."stage__prices__row_reason"
-      ) AS "event_id",
-      'procedure_occurrence' AS "event_table",
-      "rows"."stage__person_id",
-      "rows"."stage__prices__total_cost",
-      "rows"."stage__start_date",
-      "rows"."stage__prices__row_reason",
-      "rows"."stage__fan_out"
+      CAST(NULL AS TEXT) AS "key_1",
+      CAST(NULL AS TEXT) AS "key_2",
+      CAST(NULL AS TEXT) AS "key_3",
+      "rows"."event_id" AS "cost_event_id",
+      'Procedure' AS "cost_domain_id",
+      32810 AS "cost_type_concept_id",
+      "rows"."stage__prices__total_cost" AS "total_cost",
+      "rows"."stage__person_id" AS "priced_person_id",
+      "rows"."stage__start_date" AS "priced_date",
+      "rows"."stage__prices__row_reason" AS "row_reason"
     FROM (
       SELECT
-        "stage"."person_id" AS "stage__person_id",
-        "stage"."prices__total_cost" AS "stage__prices__total_cost",
-        "stage"."start_date" AS "stage__start_date",
-        "stage"."prices__row_reason" AS "stage__prices__row_reason",
-        "stage"."fan_out" AS "stage__fan_out",
-        1 AS "mapping_number",
-        "stage"."person_id" AS "person_id",
-        "stage"."concept_id" AS "procedure_concept_id",
-        "stage"."start_date" AS "procedure_date",
-        "stage"."start_datetime" AS "procedure_datetime",
-        "stage"."type_concept_id" AS "procedure_type_concept_id",
-        LEFT("stage"."source_value", 50) AS "procedure_source_value",
-        "stage"."source_concept_id" AS "procedure_source_concept_id"
-      FROM "work"."stage_findings" AS "stage"
-      WHERE
-        "stage"."target_table" = 'procedure_occurrence'
-        AND "stage"."row_fate" = 'written'
+        ROW_NUMBER() OVER (
+          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."procedure_concept_id", "rows"."procedure_date", "rows"."procedure_datetime", "rows"."procedure_type_concept_id", "rows"."procedure_source_value", "rows"."procedure_source_concept_id", "rows"."stage__fan_out", "rows"."stage__prices__total_cost", "rows"."stage__prices__row_reason"
+        ) AS "event_id",
+        'procedure_occurrence' AS "event_table",
+        "rows"."stage__person_id",
+        "rows"."stage__prices__total_cost",
+        "rows"."stage__start_date",
+        "rows"."stage__prices__row_reason",
+        "rows"."stage__fan_out"
+      FROM (
+        SELECT
+          "stage"."person_id" AS "stage__person_id",
+          "stage"."prices__total_cost" AS "stage__prices__total_cost",
+          "stage"."start_date" AS "stage__start_date",
+          "stage"."prices__row_reason" AS "stage__prices__row_reason",
+          "stage"."fan_out" AS "stage__fan_out",
+          1 AS "mapping_number",
+          "stage"."person_id" AS "person_id",
+          "stage"."concept_id" AS "procedure_concept_id",
+          "stage"."start_date" AS "procedure_date",
+          "stage"."start_datetime" AS "procedure_datetime",
+          "stage"."type_concept_id" AS "procedure_type_concept_id",
+          LEFT("stage"."source_value", 50) AS "procedure_source_value",
+          "stage"."source_concept_id" AS "procedure_source_concept_id"
+        FROM "work"."stage_findings" AS "stage"
+        WHERE
+          "stage"."target_table" = 'procedure_occurrence'
+          AND "stage"."row_fate" = 'written'
+      ) AS "rows"
     ) AS "rows"
-  ) AS "rows"
-  WHERE
-    "rows"."stage__fan_out" = 1 AND "rows"."stage__prices__row_reason" IS NULL
-  UNION ALL
-  SELECT
-    CAST(NULL AS TEXT) AS "key_1",
-    CAST(NULL AS TEXT) AS "key_2",
-    CAST(NULL AS TEXT) AS "key_3",
-    "rows"."event_id" AS "cost_event_id",
-    'Device' AS "cost_domain_id",
-    32810 AS "cost_type_concept_id",
-    "rows"."stage__prices__total_cost" AS "total_cost",
-    "rows"."stage__person_id" AS "priced_person_id",
-    "rows"."stage__start_date" AS "priced_date",
-    "rows"."stage__prices__row_reason" AS "row_reason"
-  FROM (
+    WHERE
+      "rows"."stage__fan_out" = 1 AND "rows"."stage__prices__row_reason" IS NULL
+    UNION ALL
     SELECT
-      ROW_NUMBER() OVER (
-        ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."device_concept_id", "rows"."device_exposure_start_date", "rows"."device_exposure_start_datetime", "rows"."device_type_concept_id", "rows"."device_source_value", "rows"."device_source_concept_id", "rows"."stage__fan_out", "rows"."stage__prices__total_cost", "rows"."stage__prices__row_reason"
-      ) AS "event_id",
-      'device_exposure' AS "event_table",
-      "rows"."stage__person_id",
-      "rows"."stage__prices__total_cost",
-      "rows"."stage__start_date",
-      "rows"."stage__prices__row_reason",
-      "rows"."stage__fan_out"
+      CAST(NULL AS TEXT) AS "key_1",
+      CAST(NULL AS TEXT) AS "key_2",
+      CAST(NULL AS TEXT) AS "key_3",
+      "rows"."event_id" AS "cost_event_id",
+      'Device' AS "cost_domain_id",
+      32810 AS "cost_type_concept_id",
+      "rows"."stage__prices__total_cost" AS "total_cost",
+      "rows"."stage__person_id" AS "priced_person_id",
+      "rows"."stage__start_date" AS "priced_date",
+      "rows"."stage__prices__row_reason" AS "row_reason"
     FROM (
       SELECT
-        "stage"."person_id" AS "stage__person_id",
-        "stage"."prices__total_cost" AS "stage__prices__total_cost",
-        "stage"."start_date" AS "stage__start_date",
-        "stage"."prices__row_reason" AS "stage__prices__row_reason",
-        "stage"."fan_out" AS "stage__fan_out",
-        1 AS "mapping_number",
-        "stage"."person_id" AS "person_id",
-        "stage"."concept_id" AS "device_concept_id",
-        "stage"."start_date" AS "device_exposure_start_date",
-        "stage"."start_datetime" AS "device_exposure_start_datetime",
-        "stage"."type_concept_id" AS "device_type_concept_id",
-        LEFT("stage"."source_value", 50) AS "device_source_value",
-        "stage"."source_concept_id" AS "device_source_concept_id"
-      FROM "work"."stage_findings" AS "stage"
-      WHERE
-        "stage"."target_table" = 'device_exposure' AND "stage"."row_fate" = 'written'
+        ROW_NUMBER() OVER (
+          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."device_concept_id", "rows"."device_exposure_start_date", "rows"."device_exposure_start_datetime", "rows"."device_type_concept_id", "rows"."device_source_value", "rows"."device_source_concept_id", "rows"."stage__fan_out", "rows"."stage__prices__total_cost", "rows"."stage__prices__row_reason"
+        ) AS "event_id",
+        'device_exposure' AS "event_table",
+        "rows"."stage__person_id",
+        "rows"."stage__prices__total_cost",
+        "rows"."stage__start_date",
+        "rows"."stage__prices__row_reason",
+        "rows"."stage__fan_out"
+      FROM (
+        SELECT
+          "stage"."person_id" AS "stage__person_id",
+          "stage"."prices__total_cost" AS "stage__prices__total_cost",
+          "stage"."start_date" AS "stage__start_date",
+          "stage"."prices__row_reason" AS "stage__prices__row_reason",
+          "stage"."fan_out" AS "stage__fan_out",
+          1 AS "mapping_number",
+          "stage"."person_id" AS "person_id",
+          "stage"."concept_id" AS "device_concept_id",
+          "stage"."start_date" AS "device_exposure_start_date",
+          "stage"."start_datetime" AS "device_exposure_start_datetime",
+          "stage"."type_concept_id" AS "device_type_concept_id",
+          LEFT("stage"."source_value", 50) AS "device_source_value",
+          "stage"."source_concept_id" AS "device_source_concept_id"
+        FROM "work"."stage_findings" AS "stage"
+        WHERE
+          "stage"."target_table" = 'device_exposure' AND "stage"."row_fate" = 'written'
+      ) AS "rows"
     ) AS "rows"
-  ) AS "rows"
-  WHERE
-    "rows"."stage__fan_out" = 1 AND "rows"."stage__prices__row_reason" IS NULL
-  UNION ALL
-  SELECT
-    CAST(NULL AS TEXT) AS "key_1",
-    CAST(NULL AS TEXT) AS "key_2",
-    CAST(NULL AS TEXT) AS "key_3",
-    "rows"."event_id" AS "cost_event_id",
-    'Measurement' AS "cost_domain_id",
-    32810 AS "cost_type_concept_id",
-    "rows"."stage__prices__total_cost" AS "total_cost",
-    "rows"."stage__person_id" AS "priced_person_id",
-    "rows"."stage__start_date" AS "priced_date",
-    "rows"."stage__prices__row_reason" AS "row_reason"
-  FROM (
+    WHERE
+      "rows"."stage__fan_out" = 1 AND "rows"."stage__prices__row_reason" IS NULL
+    UNION ALL
     SELECT
-      ROW_NUMBER() OVER (
-        ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."measurement_concept_id", "rows"."measurement_date", "rows"."measurement_datetime", "rows"."measurement_type_concept_id", "rows"."value_as_concept_id", "rows"."measurement_source_value", "rows"."measurement_source_concept_id", "rows"."stage__fan_out", "rows"."stage__prices__total_cost", "rows"."stage__prices__row_reason"
-      ) AS "event_id",
-      'measurement' AS "event_table",
-      "rows"."stage__person_id",
-      "rows"."stage__prices__total_cost",
-      "rows"."stage__start_date",
-      "rows"."stage__prices__row_reason",
-      "rows"."stage__fan_out"
+      CAST(NULL AS TEXT) AS "key_1",
+      CAST(NULL AS TEXT) AS "key_2",
+      CAST(NULL AS TEXT) AS "key_3",
+      "rows"."event_id" AS "cost_event_id",
+      'Measurement' AS "cost_domain_id",
+      32810 AS "cost_type_concept_id",
+      "rows"."stage__prices__total_cost" AS "total_cost",
+      "rows"."stage__person_id" AS "priced_person_id",
+      "rows"."stage__start_date" AS "priced_date",
+      "rows"."stage__prices__row_reason" AS "row_reason"
     FROM (
       SELECT
-        "stage"."person_id" AS "stage__person_id",
-        "stage"."prices__total_cost" AS "stage__prices__total_cost",
-        "stage"."start_date" AS "stage__start_date",
-        "stage"."prices__row_reason" AS "stage__prices__row_reason",
-        "stage"."fan_out" AS "stage__fan_out",
-        1 AS "mapping_number",
-        "stage"."person_id" AS "person_id",
-        "stage"."concept_id" AS "measurement_concept_id",
-        "stage"."start_date" AS "measurement_date",
-        "stage"."start_datetime" AS "measurement_datetime",
-        "stage"."type_concept_id" AS "measurement_type_concept_id",
-        "stage"."value_as_concept_id" AS "value_as_concept_id",
-        LEFT("stage"."source_value", 50) AS "measurement_source_value",
-        "stage"."source_concept_id" AS "measurement_source_concept_id"
-      FROM "work"."stage_findings" AS "stage"
-      WHERE
-        "stage"."target_table" = 'measurement' AND "stage"."row_fate" = 'written'
+        ROW_NUMBER() OVER (
+          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."measurement_concept_id", "rows"."measurement_date", "rows"."measurement_datetime", "rows"."measurement_type_concept_id", "rows"."value_as_concept_id", "rows"."measurement_source_value", "rows"."measurement_source_concept_id", "rows"."stage__fan_out", "rows"."stage__prices__total_cost", "rows"."stage__prices__row_reason"
+        ) AS "event_id",
+        'measurement' AS "event_table",
+        "rows"."stage__person_id",
+        "rows"."stage__prices__total_cost",
+        "rows"."stage__start_date",
+        "rows"."stage__prices__row_reason",
+        "rows"."stage__fan_out"
+      FROM (
+        SELECT
+          "stage"."person_id" AS "stage__person_id",
+          "stage"."prices__total_cost" AS "stage__prices__total_cost",
+          "stage"."start_date" AS "stage__start_date",
+          "stage"."prices__row_reason" AS "stage__prices__row_reason",
+          "stage"."fan_out" AS "stage__fan_out",
+          1 AS "mapping_number",
+          "stage"."person_id" AS "person_id",
+          "stage"."concept_id" AS "measurement_concept_id",
+          "stage"."start_date" AS "measurement_date",
+          "stage"."start_datetime" AS "measurement_datetime",
+          "stage"."type_concept_id" AS "measurement_type_concept_id",
+          "stage"."value_as_concept_id" AS "value_as_concept_id",
+          LEFT("stage"."source_value", 50) AS "measurement_source_value",
+          "stage"."source_concept_id" AS "measurement_source_concept_id"
+        FROM "work"."stage_findings" AS "stage"
+        WHERE
+          "stage"."target_table" = 'measurement' AND "stage"."row_fate" = 'written'
+      ) AS "rows"
     ) AS "rows"
-  ) AS "rows"
-  WHERE
-    "rows"."stage__fan_out" = 1 AND "rows"."stage__prices__row_reason" IS NULL
-  UNION ALL
-  SELECT
-    CAST(NULL AS TEXT) AS "key_1",
-    CAST(NULL AS TEXT) AS "key_2",
-    CAST(NULL AS TEXT) AS "key_3",
-    "rows"."event_id" AS "cost_event_id",
-    'Observation' AS "cost_domain_id",
-    32810 AS "cost_type_concept_id",
-    "rows"."stage__prices__total_cost" AS "total_cost",
-    "rows"."stage__person_id" AS "priced_person_id",
-    "rows"."stage__start_date" AS "priced_date",
-    "rows"."stage__prices__row_reason" AS "row_reason"
-  FROM (
+    WHERE
+      "rows"."stage__fan_out" = 1 AND "rows"."stage__prices__row_reason" IS NULL
+    UNION ALL
     SELECT
-      ROW_NUMBER() OVER (
-        ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."observation_concept_id", "rows"."observation_date", "rows"."observation_datetime", "rows"."observation_type_concept_id", "rows"."value_as_concept_id", "rows"."observation_source_value", "rows"."observation_source_concept_id", "rows"."stage__fan_out", "rows"."stage__prices__total_cost", "rows"."stage__prices__row_reason"
-      ) AS "event_id",
-      'observation' AS "event_table",
-      "rows"."stage__person_id",
-      "rows"."stage__prices__total_cost",
-      "rows"."stage__start_date",
-      "rows"."stage__prices__row_reason",
-      "rows"."stage__fan_out"
+      CAST(NULL AS TEXT) AS "key_1",
+      CAST(NULL AS TEXT) AS "key_2",
+      CAST(NULL AS TEXT) AS "key_3",
+      "rows"."event_id" AS "cost_event_id",
+      'Observation' AS "cost_domain_id",
+      32810 AS "cost_type_concept_id",
+      "rows"."stage__prices__total_cost" AS "total_cost",
+      "rows"."stage__person_id" AS "priced_person_id",
+      "rows"."stage__start_date" AS "priced_date",
+      "rows"."stage__prices__row_reason" AS "row_reason"
     FROM (
       SELECT
-        "stage"."person_id" AS "stage__person_id",
-        "stage"."prices__total_cost" AS "stage__prices__total_cost",
-        "stage"."start_date" AS "stage__start_date",
-        "stage"."prices__row_reason" AS "stage__prices__row_reason",
-        "stage"."fan_out" AS "stage__fan_out",
-        1 AS "mapping_number",
-        "stage"."person_id" AS "person_id",
-        "stage"."concept_id" AS "observation_concept_id",
-        "stage"."start_date" AS "observation_date",
-        "stage"."start_datetime" AS "observation_datetime",
-        "stage"."type_concept_id" AS "observation_type_concept_id",
-        "stage"."value_as_concept_id" AS "value_as_concept_id",
-        LEFT("stage"."source_value", 50) AS "observation_source_value",
-        "stage"."source_concept_id" AS "observation_source_concept_id"
-      FROM "work"."stage_findings" AS "stage"
-      WHERE
-        "stage"."target_table" = 'observation' AND "stage"."row_fate" = 'written'
+        ROW_NUMBER() OVER (
+          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."observation_concept_id", "rows"."observation_date", "rows"."observation_datetime", "rows"."observation_type_concept_id", "rows"."value_as_concept_id", "rows"."observation_source_value", "rows"."observation_source_concept_id", "rows"."stage__fan_out", "rows"."stage__prices__total_cost", "rows"."stage__prices__row_reason"
+        ) AS "event_id",
+        'observation' AS "event_table",
+        "rows"."stage__person_id",
+        "rows"."stage__prices__total_cost",
+        "rows"."stage__start_date",
+        "rows"."stage__prices__row_reason",
+        "rows"."stage__fan_out"
+      FROM (
+        SELECT
+          "stage"."person_id" AS "stage__person_id",
+          "stage"."prices__total_cost" AS "stage__prices__total_cost",
+          "stage"."start_date" AS "stage__start_date",
+          "stage"."prices__row_reason" AS "stage__prices__row_reason",
+          "stage"."fan_out" AS "stage__fan_out",
+          1 AS "mapping_number",
+          "stage"."person_id" AS "person_id",
+          "stage"."concept_id" AS "observation_concept_id",
+          "stage"."start_date" AS "observation_date",
+          "stage"."start_datetime" AS "observation_datetime",
+          "stage"."type_concept_id" AS "observation_type_concept_id",
+          "stage"."value_as_concept_id" AS "value_as_concept_id",
+          LEFT("stage"."source_value", 50) AS "observation_source_value",
+          "stage"."source_concept_id" AS "observation_source_concept_id"
+        FROM "work"."stage_findings" AS "stage"
+        WHERE
+          "stage"."target_table" = 'observation' AND "stage"."row_fate" = 'written'
+      ) AS "rows"
     ) AS "rows"
-  ) AS "rows"
-  WHERE
-    "rows"."stage__fan_out" = 1 AND "rows"."stage__prices__row_reason" IS NULL
-  UNION ALL
-  SELECT
-    CAST(NULL AS TEXT) AS "key_1",
-    CAST(NULL AS TEXT) AS "key_2",
-    CAST(NULL AS TEXT) AS "key_3",
-    "rows"."event_id" AS "cost_event_id",
-    'Specimen' AS "cost_domain_id",
-    32810 AS "cost_type_concept_id",
-    "rows"."stage__prices__total_cost" AS "total_cost",
-    "rows"."stage__person_id" AS "priced_person_id",
-    "rows"."stage__start_date" AS "priced_date",
-    "rows"."stage__prices__row_reason" AS "row_reason"
-  FROM (
+    WHERE
+      "rows"."stage__fan_out" = 1 AND "rows"."stage__prices__row_reason" IS NULL
+    UNION ALL
     SELECT
-      ROW_NUMBER() OVER (
-        ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."specimen_concept_id", "rows"."specimen_type_concept_id", "rows"."specimen_date", "rows"."specimen_datetime", "rows"."specimen_source_value", "rows"."stage__fan_out", "rows"."stage__prices__total_cost", "rows"."stage__prices__row_reason"
-      ) AS "event_id",
-      'specimen' AS "event_table",
-      "rows"."stage__person_id",
-      "rows"."stage__prices__total_cost",
-      "rows"."stage__start_date",
-      "rows"."stage__prices__row_reason",
-      "rows"."stage__fan_out"
+      CAST(NULL AS TEXT) AS "key_1",
+      CAST(NULL AS TEXT) AS "key_2",
+      CAST(NULL AS TEXT) AS "key_3",
+      "rows"."event_id" AS "cost_event_id",
+      'Specimen' AS "cost_domain_id",
+      32810 AS "cost_type_concept_id",
+      "rows"."stage__prices__total_cost" AS "total_cost",
+      "rows"."stage__person_id" AS "priced_person_id",
+      "rows"."stage__start_date" AS "priced_date",
+      "rows"."stage__prices__row_reason" AS "row_reason"
     FROM (
       SELECT
-        "stage"."person_id" AS "stage__person_id",
-        "stage"."prices__total_cost" AS "stage__prices__total_cost",
-        "stage"."start_date" AS "stage__start_date",
-        "stage"."prices__row_reason" AS "stage__prices__row_reason",
-        "stage"."fan_out" AS "stage__fan_out",
-        1 AS "mapping_number",
-        "stage"."person_id" AS "person_id",
-        "stage"."concept_id" AS "specimen_concept_id",
-        "stage"."type_concept_id" AS "specimen_type_concept_id",
-        "stage"."start_date" AS "specimen_date",
-        "stage"."start_datetime" AS "specimen_datetime",
-        LEFT("stage"."source_value", 50) AS "specimen_source_value"
-      FROM "work"."stage_findings" AS "stage"
-      WHERE
-        "stage"."target_table" = 'specimen' AND "stage"."row_fate" = 'written'
+        ROW_NUMBER() OVER (
+          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."specimen_concept_id", "rows"."specimen_type_concept_id", "rows"."specimen_date", "rows"."specimen_datetime", "rows"."specimen_source_value", "rows"."stage__fan_out", "rows"."stage__prices__total_cost", "rows"."stage__prices__row_reason"
+        ) AS "event_id",
+        'specimen' AS "event_table",
+        "rows"."stage__person_id",
+        "rows"."stage__prices__total_cost",
+        "rows"."stage__start_date",
+        "rows"."stage__prices__row_reason",
+        "rows"."stage__fan_out"
+      FROM (
+        SELECT
+          "stage"."person_id" AS "stage__person_id",
+          "stage"."prices__total_cost" AS "stage__prices__total_cost",
+          "stage"."start_date" AS "stage__start_date",
+          "stage"."prices__row_reason" AS "stage__prices__row_reason",
+          "stage"."fan_out" AS "stage__fan_out",
+          1 AS "mapping_number",
+          "stage"."person_id" AS "person_id",
+          "stage"."concept_id" AS "specimen_concept_id",
+          "stage"."type_concept_id" AS "specimen_type_concept_id",
+          "stage"."start_date" AS "specimen_date",
+          "stage"."start_datetime" AS "specimen_datetime",
+          LEFT("stage"."source_value", 50) AS "specimen_source_value"
+        FROM "work"."stage_findings" AS "stage"
+        WHERE
+          "stage"."target_table" = 'specimen' AND "stage"."row_fate" = 'written'
+      ) AS "rows"
     ) AS "rows"
-  ) AS "rows"
-  WHERE
-    "rows"."stage__fan_out" = 1 AND "rows"."stage__prices__row_reason" IS NULL
-  UNION ALL
-  SELECT
-    "stage"."key_1" AS "key_1",
-    "stage"."key_2" AS "key_2",
-    "stage"."key_3" AS "key_3",
-    NULL AS "cost_event_id",
-    NULL AS "cost_domain_id",
-    32810 AS "cost_type_concept_id",
-    "stage"."prices__total_cost" AS "total_cost",
-    "stage"."person_id" AS "priced_person_id",
-    "stage"."start_date" AS "priced_date",
-    COALESCE("stage"."prices__row_reason", 'cost_event_id: unknown findings') AS "row_reason"
-  FROM "work"."stage_findings" AS "stage"
-  WHERE
-    "stage"."fan_out" = 1
-    AND (
-      "stage"."row_fate" = 'quarantined' OR NOT "stage"."prices__row_reason" IS NULL
-    )
+    WHERE
+      "rows"."stage__fan_out" = 1 AND "rows"."stage__prices__row_reason" IS NULL
+    UNION ALL
+    SELECT
+      "stage"."key_1" AS "key_1",
+      "stage"."key_2" AS "key_2",
+      "stage"."key_3" AS "key_3",
+      NULL AS "cost_event_id",
+      NULL AS "cost_domain_id",
+      32810 AS "cost_type_concept_id",
+      "stage"."prices__total_cost" AS "total_cost",
+      "stage"."person_id" AS "priced_person_id",
+      "stage"."start_date" AS "priced_date",
+      "stage"."prices__row_reason" AS "row_reason"
+    FROM "work"."stage_findings" AS "stage"
+    WHERE
+      "stage"."fan_out" = 1
+      AND (
+        "stage"."row_fate" = 'quarantined' OR NOT "stage"."prices__row_reason" IS NULL
+      )
+  ) AS "events"
 ), "fated" AS (
   SELECT
     CASE WHEN NOT "rows"."row_reason" IS NULL THEN "rows"."key_1" END AS "key_1",

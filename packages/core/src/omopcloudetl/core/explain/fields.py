@@ -17,9 +17,11 @@ from omopcloudetl.core.explain.statements import (
     EVENTS,
     KEYS,
     OF_SOURCE,
+    STAGES,
     assigned,
     columns_read,
     fills,
+    made_of,
     target_of,
 )
 from omopcloudetl.core.files.project_loader import LoadedMapping
@@ -170,11 +172,12 @@ def _with_sql(
     columns = context.sql.stage_columns(stage, f"work.{stage.name}")
     keys = [part for part in columns if part.startswith("key_") and part.removeprefix("key_").isdigit()]
     own = [part for part in columns if OF_SOURCE not in part]
-    made = _made_of(context, columns, (keys or own) if parts is None else parts, context.sql.inputs(stage))
+    within = context.sql.inputs(stage)
+    made = _made_of(context, columns, (keys or own) if parts is None else parts, within)
     return replace(
         head,
         rows=rows_of(loaded.model, table),
-        quarantine=_reasons(columns, [f"{table}_id"] if parts is None else parts),
+        quarantine=_reasons(columns, [f"{table}_id"] if parts is None else parts, within),
         sql=made.sql,
         reads=made.reads,
         through=made.through,
@@ -209,12 +212,15 @@ def _through(table: str) -> str:
         return f"{table}: codes and their concepts, from vocab.concept, concept_relationship and source_to_concept_map"
     if table.startswith(EVENTS):
         return f"{table}: the rows of the mapping {table.removeprefix(EVENTS)} by its natural key"
+    if table.startswith(STAGES):
+        return f"{table}: the rows of the mapping {table.removeprefix(STAGES)}, which are of the same source rows"
     return f"{table}: ids of cdm.{table.removeprefix(KEYS)} by its natural key"
 
 
-def _reasons(columns: dict[str, exp.Expr], parts: Iterable[str]) -> tuple[str, ...]:
+def _reasons(columns: dict[str, exp.Expr], parts: Iterable[str], within: Mapping[str, exp.Expr]) -> tuple[str, ...]:
     """Why a row without one of these values is quarantined."""
-    reasons = [node for name, node in columns.items() if name.partition(OF_SOURCE)[0] == "row_reason"]
+    own = [node for name, node in columns.items() if name.partition(OF_SOURCE)[0] == "row_reason"]
+    reasons = [made for node in own for made in made_of(node, within)]
     texts = [node.name for reason in reasons for node in reason.find_all(exp.Literal) if node.is_string]
     return tuple(dict.fromkeys(text for text in texts if text.partition(":")[0] in parts))
 

@@ -11,6 +11,7 @@ from omopcloudetl.core.compiler.columns import owner
 from omopcloudetl.core.plan import CompiledWorkflowPlan, SqlStep, Statement
 
 CODES, KEYS, EVENTS, INPUTS = "work.codes_", "work.key_", "work.event_", "work.inputs_"
+STAGES = "work.stage_"
 OF_SOURCE = " of source "
 """Between a column and the number of the source that it is of, where a mapping has several."""
 _WRITES = (exp.Insert, exp.Update, exp.Merge, exp.Create)
@@ -67,10 +68,18 @@ class PlanSql:
         return {}
 
     def inputs(self, step: SqlStep) -> dict[str, exp.Expr]:
-        """The tables that a builder makes before its stage → their queries."""
-        made = [table for table in step.writes if table.startswith(INPUTS)]
-        found = {table: tree for table in made for _, tree in self.trees(step, table) if target_of(tree) == table}
-        return {table: tree.expression for table, tree in found.items()}
+        """The tables that a stage is made of beside its source: those that a builder makes before it → their queries,
+        and the stages of other mappings → the queries that make their rows.
+        """
+        made = {table: step for table in step.writes if table.startswith(INPUTS)}
+        read = {table for table in step.reads if table.startswith(STAGES)}
+        for other in self.plan.steps:
+            if isinstance(other, SqlStep):
+                made |= dict.fromkeys(read.intersection(other.writes), other)
+        found = {
+            table: tree for table in made for _, tree in self.trees(made[table], table) if target_of(tree) == table
+        }
+        return {t: _rows_within(tree.expression) if t in read else tree.expression for t, tree in found.items()}
 
     def contribution(self, step: SqlStep, stage: str, field: str) -> exp.Expr | None:
         """What a write step takes for a field from the rows of a stage, over the alias `stage`."""
@@ -207,7 +216,7 @@ def columns_read(
     """The (logical table, column) pairs of an expression, and the tables of keys, codes and events it looks them up in.
 
     Where a value is looked up, the columns that it is looked up by are meant; where it is of a table of `within`, those
-    that the table's query makes it of.
+    that the table's query makes it of. A number in an order is made of none.
     """
     read: dict[tuple[str, str], None] = {}
     looked_up: dict[str, None] = {}
@@ -218,12 +227,11 @@ def columns_read(
             continue  # a CTE may be recursive
         done.add(id(column))
         table = owner(column)
-        if table is None:
-            todo += [inner for node in _inside(column) for inner in node.find_all(exp.Column)]
-            continue
-        query = (within or {}).get(table)
-        if query is not None:
-            todo += [inner for made in _selected(query, column.name) for inner in made.find_all(exp.Column)]
+        if table is not None and table.startswith(STAGES):
+            looked_up.setdefault(table)
+        if table is None or table in (within or {}):
+            made = [node for node in _origins(column, within or {}) if not node.find(exp.RowNumber)]
+            todo += [inner for node in made for inner in node.find_all(exp.Column)]
         elif not table.startswith((CODES, KEYS, EVENTS)):
             read.setdefault((table, column.name))
         elif column.table not in seen:
@@ -231,6 +239,24 @@ def columns_read(
             looked_up.setdefault(table)
             todo += [other for other in _condition(column).find_all(exp.Column) if other.table != column.table]
     return list(read), list(looked_up)
+
+
+def made_of(node: exp.Expr, within: Mapping[str, exp.Expr]) -> Iterator[exp.Expr]:
+    """An expression, and all that its columns are made of in subqueries, CTEs and the tables of `within`."""
+    todo, done = [node], set[int]()
+    while todo:
+        current = todo.pop(0)
+        yield current
+        for column in current.find_all(exp.Column):
+            if id(column) not in done:
+                done.add(id(column))
+                todo += _origins(column, within)
+
+
+def _origins(column: exp.Column, within: Mapping[str, exp.Expr]) -> list[exp.Expr]:
+    """What a column is made of, where it is one of a subquery, a CTE or a table of `within`."""
+    table = owner(column)
+    return _inside(column) if table is None else _selected(within.get(table), column.name)
 
 
 def _inside(column: exp.Column) -> list[exp.Expr]:

@@ -156,9 +156,14 @@ class _CarriedRows:
             stages |= {other.stage for other in together[: together.index(contribution)]}
         return stages
 
-    def query(self) -> exp.Query:
-        """The rows that have an event and no reason of their own, and the others."""
-        return trees.union([*map(self._priced, self.event.contributions), self._set_aside()])
+    def query(self) -> exp.Select:
+        """The rows; one without an event is set aside."""
+        rows = trees.union([*map(self._priced, self.event.contributions), self._set_aside()])
+        names = [name for name in rows.named_selects if name != REASON]
+        no_event = trees.is_null(trees.column(EVENT, "events"))
+        unknown = trees.case([(no_event, trees.text(f"{EVENT}: unknown {self.event.name}"))], None)
+        reason = trees.named(trees.coalesce(trees.column(REASON, "events"), unknown), REASON)
+        return trees.from_(trees.select(*columns_of("events", names), reason), trees.subquery(rows, "events"))
 
     def _priced(self, contribution: Contribution) -> exp.Select:
         """The rows whose event is in one table; of several rows of an event the first stands for it."""
@@ -181,15 +186,12 @@ class _CarriedRows:
 
     def _set_aside(self) -> exp.Select:
         """The rows that are set aside themselves, and those whose event is."""
-        given: dict[str, exp.Expr] = {name: trees.column(column, "stage") for name, column in self.columns.items()}
-        unknown = trees.text(f"{EVENT}: unknown {self.event.name}")
-        reason = given[REASON]
-        given[REASON] = trees.coalesce(reason, unknown)
+        given = {name: trees.column(column, "stage") for name, column in self.columns.items()}
         query = self._row(columns_of("stage", self.values.key_names), exp.Null(), exp.Null(), given)
         trees.from_(query, trees.table(self.event.builder.table, "stage"))
         first = trees.equal(trees.column(FAN_OUT, "stage"), trees.number(1))
         no_event = trees.equal(trees.column("row_fate", "stage"), trees.text(QUARANTINED))
-        return trees.where(query, trees.all_of([first, trees.any_of([no_event, trees.not_null(reason.copy())])]))
+        return trees.where(query, trees.all_of([first, trees.any_of([no_event, trees.not_null(given[REASON].copy())])]))
 
     def _row(
         self, keys: Sequence[exp.Expr], event: exp.Expr, domain: exp.Expr, given: Mapping[str, exp.Expr]

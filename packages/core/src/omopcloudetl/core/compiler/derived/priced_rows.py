@@ -57,7 +57,7 @@ class PricedRows:
 
     builder: StageBuilder
     table: CdmTable
-    rows: exp.Query
+    rows: exp.Select
     """The rows with keys, fields, `row_reason`, and person and day where the plan is looked for."""
     keys: Sequence[str]
     fields: Sequence[str]

@@ -119,6 +119,20 @@ def test_events_ids_and_merged_places(project: tuple[Session, CompiledWorkflowPl
     }
 
 
+def test_a_price_is_explained_by_the_rows_of_its_event(project: tuple[Session, CompiledWorkflowPlan]) -> None:
+    """What a cost is made of is told to the source, though the stage of its events has it."""
+    session, plan = project
+    found = session.explain("cost.total_cost", plan)
+    assert isinstance(found, FieldExplanation)
+    (medications,) = (filling for filling in found.filled_by if filling.by == "cost_medications")
+    assert [(column.table, column.column) for column in medications.reads] == [("source.medications", "totalcost")]
+    assert [text.partition(":")[0] for text in medications.through] == ["work.stage_medications"]
+    priced = session.explain("cost.cost_event_id", plan)
+    assert isinstance(priced, FieldExplanation)
+    (medications,) = (filling for filling in priced.filled_by if filling.by == "cost_medications")
+    assert medications.quarantine == ("cost_event_id: unknown medications", "cost_event_id: missing")
+
+
 def test_every_table_and_step_of_the_synthea_project_is_explained(
     project: tuple[Session, CompiledWorkflowPlan],
 ) -> None:

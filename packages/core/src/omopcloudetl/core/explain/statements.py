@@ -68,17 +68,14 @@ class PlanSql:
         return {}
 
     def inputs(self, step: SqlStep) -> dict[str, exp.Expr]:
-        """The tables that a stage is made of beside its source: those that a builder makes before it → their queries,
-        and the stages of other mappings → the queries that make their rows.
-        """
-        made = {table: step for table in step.writes if table.startswith(INPUTS)}
+        """Tables that a stage is made of → their queries: what a builder makes before it, rows of other stages."""
+        makers = {table: step for table in step.writes if table.startswith(INPUTS)}
         read = {table for table in step.reads if table.startswith(STAGES)}
         for other in self.plan.steps:
             if isinstance(other, SqlStep):
-                made |= dict.fromkeys(read.intersection(other.writes), other)
-        found = {
-            table: tree for table in made for _, tree in self.trees(made[table], table) if target_of(tree) == table
-        }
+                makers |= dict.fromkeys(read.intersection(other.writes), other)
+        trees = ((table, tree) for table, maker in makers.items() for _, tree in self.trees(maker, table))
+        found = {table: tree for table, tree in trees if target_of(tree) == table}
         return {t: _rows_within(tree.expression) if t in read else tree.expression for t, tree in found.items()}
 
     def contribution(self, step: SqlStep, stage: str, field: str) -> exp.Expr | None:

@@ -32,7 +32,7 @@ def test_costs_of_the_same_rows_need_no_keys(tmp_path: Path) -> None:
     etl = write(tmp_path, ROWS, COSTS)
     assert "events_events" not in steps(etl)
     ran = etl.run()
-    stage = "select row_fate, count(key_1), count(costs__total_cost) from work.stage_events group by 1 order by 1"
+    stage = "select row_fate, count(source_key), count(costs__total_cost) from work.stage_events group by 1 order by 1"
     assert ran.query(stage) == [("quarantined", 1, 1), ("written", 0, 7)]
     assert set_aside(ran) == [("p9 | one | 2020-01-01", "cost_event_id: unknown events")]
 

@@ -52,9 +52,10 @@ WITH "rows" AS (
     "rows"."row_reason" IS NULL
 ), "fated" AS (
   SELECT
-    CASE WHEN NOT "rows"."row_reason" IS NULL THEN "rows"."key_1" END AS "key_1",
-    CASE WHEN NOT "rows"."row_reason" IS NULL THEN "rows"."key_2" END AS "key_2",
-    CASE WHEN NOT "rows"."row_reason" IS NULL THEN "rows"."key_3" END AS "key_3",
+    CASE
+      WHEN NOT "rows"."row_reason" IS NULL
+      THEN COALESCE("rows"."key_1", 'NULL') || ' | ' || COALESCE("rows"."key_2", 'NULL') || ' | ' || COALESCE("rows"."key_3", 'NULL')
+    END AS "source_key",
     "rows"."cost_event_id",
     "rows"."cost_domain_id",
     "rows"."cost_type_concept_id",
@@ -70,9 +71,7 @@ WITH "rows" AS (
     "several"."cost_event_id" IS NULL OR NOT "rows"."row_reason" IS NULL
   UNION ALL
   SELECT
-    CAST(NULL AS TEXT) AS "key_1",
-    CAST(NULL AS TEXT) AS "key_2",
-    CAST(NULL AS TEXT) AS "key_3",
+    CAST(NULL AS TEXT) AS "source_key",
     "rows"."cost_event_id" AS "cost_event_id",
     "rows"."cost_domain_id" AS "cost_domain_id",
     "rows"."cost_type_concept_id" AS "cost_type_concept_id",
@@ -94,9 +93,7 @@ WITH "rows" AS (
     "payer_plan_period_start_date"
 )
 SELECT
-  "fated"."key_1",
-  "fated"."key_2",
-  "fated"."key_3",
+  "fated"."source_key",
   "fated"."cost_event_id",
   "fated"."cost_domain_id",
   "fated"."cost_type_concept_id",
@@ -105,8 +102,8 @@ SELECT
     WHEN "fated"."priced_date" <= "periods"."end_date"
     THEN "periods"."payer_plan_period_id"
   END AS "payer_plan_period_id",
-  "fated"."row_fate",
-  "fated"."row_reason"
+  CAST("fated"."row_fate" AS ENUM('merged', 'quarantined', 'written')) AS "row_fate",
+  CAST("fated"."row_reason" AS ENUM('cost_event_id: missing', 'cost_event_id: unknown visit_occurrence', 'priced together with another row')) AS "row_reason"
 FROM "fated"
 ASOF LEFT JOIN "periods"
   ON "periods"."person_id" = "fated"."priced_person_id"
@@ -127,26 +124,39 @@ INSERT INTO "cdm"."cost" (
   "payer_plan_period_id"
 )
 SELECT
-  ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."cost_event_id", "rows"."cost_domain_id", "rows"."cost_type_concept_id", "rows"."total_cost", "rows"."payer_plan_period_id"
-  ) AS "cost_id",
-  "rows"."cost_event_id" AS "cost_event_id",
-  "rows"."cost_domain_id" AS "cost_domain_id",
-  "rows"."cost_type_concept_id" AS "cost_type_concept_id",
-  "rows"."total_cost" AS "total_cost",
-  "rows"."payer_plan_period_id" AS "payer_plan_period_id"
+  ROW_NUMBER() OVER () AS "cost_id",
+  "ordered"."cost_event_id" AS "cost_event_id",
+  "ordered"."cost_domain_id" AS "cost_domain_id",
+  "ordered"."cost_type_concept_id" AS "cost_type_concept_id",
+  "ordered"."total_cost" AS "total_cost",
+  "ordered"."payer_plan_period_id" AS "payer_plan_period_id"
 FROM (
   SELECT
-    1 AS "mapping_number",
-    "stage"."cost_event_id" AS "cost_event_id",
-    "stage"."cost_domain_id" AS "cost_domain_id",
-    "stage"."cost_type_concept_id" AS "cost_type_concept_id",
-    "stage"."total_cost" AS "total_cost",
-    "stage"."payer_plan_period_id" AS "payer_plan_period_id"
-  FROM "work"."stage_prices" AS "stage"
-  WHERE
-    "stage"."row_fate" = 'written'
-) AS "rows";
+    "rows"."cost_event_id" AS "cost_event_id",
+    "rows"."cost_domain_id" AS "cost_domain_id",
+    "rows"."cost_type_concept_id" AS "cost_type_concept_id",
+    "rows"."total_cost" AS "total_cost",
+    "rows"."payer_plan_period_id" AS "payer_plan_period_id"
+  FROM (
+    SELECT
+      1 AS "mapping_number",
+      "stage"."cost_event_id" AS "cost_event_id",
+      "stage"."cost_domain_id" AS "cost_domain_id",
+      "stage"."cost_type_concept_id" AS "cost_type_concept_id",
+      "stage"."total_cost" AS "total_cost",
+      "stage"."payer_plan_period_id" AS "payer_plan_period_id"
+    FROM "work"."stage_prices" AS "stage"
+    WHERE
+      "stage"."row_fate" = 'written'
+  ) AS "rows"
+  ORDER BY
+    "rows"."mapping_number",
+    "rows"."cost_event_id",
+    "rows"."cost_domain_id",
+    "rows"."cost_type_concept_id",
+    "rows"."total_cost",
+    "rows"."payer_plan_period_id"
+) AS "ordered";
 
 -- for a later merge: the rows up to this id are of a full write
 CREATE OR REPLACE TABLE "work"."full_cost" AS

@@ -4,9 +4,7 @@
 CREATE OR REPLACE TABLE "work"."stage_prices" AS
 WITH "rows" AS (
   SELECT
-    "events"."key_1",
-    "events"."key_2",
-    "events"."key_3",
+    "events"."source_key",
     "events"."cost_event_id",
     "events"."cost_domain_id",
     "events"."cost_type_concept_id",
@@ -22,9 +20,7 @@ WITH "rows" AS (
     ) AS "row_reason"
   FROM (
     SELECT
-      CAST(NULL AS TEXT) AS "key_1",
-      CAST(NULL AS TEXT) AS "key_2",
-      CAST(NULL AS TEXT) AS "key_3",
+      CAST(NULL AS TEXT) AS "source_key",
       "rows"."event_id" AS "cost_event_id",
       'Condition' AS "cost_domain_id",
       32810 AS "cost_type_concept_id",
@@ -34,43 +30,68 @@ WITH "rows" AS (
       "rows"."stage__prices__row_reason" AS "row_reason"
     FROM (
       SELECT
-        ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."condition_concept_id", "rows"."condition_start_date", "rows"."condition_start_datetime", "rows"."condition_type_concept_id", "rows"."condition_source_value", "rows"."condition_source_concept_id", "rows"."stage__fan_out", "rows"."stage__prices__total_cost", "rows"."stage__prices__row_reason"
-        ) AS "event_id",
+        "numbered"."event_id" AS "event_id",
         'condition_occurrence' AS "event_table",
-        "rows"."stage__person_id",
-        "rows"."stage__prices__total_cost",
-        "rows"."stage__start_date",
-        "rows"."stage__prices__row_reason",
-        "rows"."stage__fan_out"
+        "numbered"."stage__person_id",
+        "numbered"."stage__prices__total_cost",
+        "numbered"."stage__start_date",
+        "numbered"."stage__prices__row_reason",
+        "numbered"."stage__fan_out"
       FROM (
         SELECT
-          "stage"."person_id" AS "stage__person_id",
-          "stage"."prices__total_cost" AS "stage__prices__total_cost",
-          "stage"."start_date" AS "stage__start_date",
-          "stage"."prices__row_reason" AS "stage__prices__row_reason",
-          "stage"."fan_out" AS "stage__fan_out",
-          1 AS "mapping_number",
-          "stage"."person_id" AS "person_id",
-          "stage"."concept_id" AS "condition_concept_id",
-          "stage"."start_date" AS "condition_start_date",
-          "stage"."start_datetime" AS "condition_start_datetime",
-          "stage"."type_concept_id" AS "condition_type_concept_id",
-          LEFT("stage"."source_value", 50) AS "condition_source_value",
-          "stage"."source_concept_id" AS "condition_source_concept_id"
-        FROM "work"."stage_findings" AS "stage"
-        WHERE
-          "stage"."target_table" = 'condition_occurrence'
-          AND "stage"."row_fate" = 'written'
-      ) AS "rows"
+          ROW_NUMBER() OVER () AS "event_id",
+          "ordered"."stage__person_id" AS "stage__person_id",
+          "ordered"."stage__prices__total_cost" AS "stage__prices__total_cost",
+          "ordered"."stage__start_date" AS "stage__start_date",
+          "ordered"."stage__prices__row_reason" AS "stage__prices__row_reason",
+          "ordered"."stage__fan_out" AS "stage__fan_out"
+        FROM (
+          SELECT
+            "rows"."stage__person_id",
+            "rows"."stage__prices__total_cost",
+            "rows"."stage__start_date",
+            "rows"."stage__prices__row_reason",
+            "rows"."stage__fan_out"
+          FROM (
+            SELECT
+              "stage"."person_id" AS "stage__person_id",
+              "stage"."prices__total_cost" AS "stage__prices__total_cost",
+              "stage"."start_date" AS "stage__start_date",
+              "stage"."prices__row_reason" AS "stage__prices__row_reason",
+              "stage"."fan_out" AS "stage__fan_out",
+              1 AS "mapping_number",
+              "stage"."person_id" AS "person_id",
+              "stage"."concept_id" AS "condition_concept_id",
+              "stage"."start_date" AS "condition_start_date",
+              "stage"."start_datetime" AS "condition_start_datetime",
+              "stage"."type_concept_id" AS "condition_type_concept_id",
+              LEFT("stage"."source_value", 50) AS "condition_source_value",
+              "stage"."source_concept_id" AS "condition_source_concept_id"
+            FROM "work"."stage_findings" AS "stage"
+            WHERE
+              "stage"."target_table" = 'condition_occurrence'
+              AND "stage"."row_fate" = 'written'
+          ) AS "rows"
+          ORDER BY
+            "rows"."mapping_number",
+            "rows"."person_id",
+            "rows"."condition_concept_id",
+            "rows"."condition_start_date",
+            "rows"."condition_start_datetime",
+            "rows"."condition_type_concept_id",
+            "rows"."condition_source_value",
+            "rows"."condition_source_concept_id",
+            "rows"."stage__fan_out",
+            "rows"."stage__prices__total_cost",
+            "rows"."stage__prices__row_reason"
+        ) AS "ordered"
+      ) AS "numbered"
     ) AS "rows"
     WHERE
       "rows"."stage__fan_out" = 1 AND "rows"."stage__prices__row_reason" IS NULL
     UNION ALL
     SELECT
-      CAST(NULL AS TEXT) AS "key_1",
-      CAST(NULL AS TEXT) AS "key_2",
-      CAST(NULL AS TEXT) AS "key_3",
+      CAST(NULL AS TEXT) AS "source_key",
       "rows"."event_id" AS "cost_event_id",
       'Drug' AS "cost_domain_id",
       32810 AS "cost_type_concept_id",
@@ -80,44 +101,71 @@ WITH "rows" AS (
       "rows"."stage__prices__row_reason" AS "row_reason"
     FROM (
       SELECT
-        ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."drug_concept_id", "rows"."drug_exposure_start_date", "rows"."drug_exposure_start_datetime", "rows"."drug_exposure_end_date", "rows"."drug_exposure_end_datetime", "rows"."drug_type_concept_id", "rows"."drug_source_value", "rows"."drug_source_concept_id", "rows"."stage__fan_out", "rows"."stage__prices__total_cost", "rows"."stage__prices__row_reason"
-        ) AS "event_id",
+        "numbered"."event_id" AS "event_id",
         'drug_exposure' AS "event_table",
-        "rows"."stage__person_id",
-        "rows"."stage__prices__total_cost",
-        "rows"."stage__start_date",
-        "rows"."stage__prices__row_reason",
-        "rows"."stage__fan_out"
+        "numbered"."stage__person_id",
+        "numbered"."stage__prices__total_cost",
+        "numbered"."stage__start_date",
+        "numbered"."stage__prices__row_reason",
+        "numbered"."stage__fan_out"
       FROM (
         SELECT
-          "stage"."person_id" AS "stage__person_id",
-          "stage"."prices__total_cost" AS "stage__prices__total_cost",
-          "stage"."start_date" AS "stage__start_date",
-          "stage"."prices__row_reason" AS "stage__prices__row_reason",
-          "stage"."fan_out" AS "stage__fan_out",
-          1 AS "mapping_number",
-          "stage"."person_id" AS "person_id",
-          "stage"."concept_id" AS "drug_concept_id",
-          "stage"."start_date" AS "drug_exposure_start_date",
-          "stage"."start_datetime" AS "drug_exposure_start_datetime",
-          "stage"."start_date" AS "drug_exposure_end_date",
-          "stage"."start_datetime" AS "drug_exposure_end_datetime",
-          "stage"."type_concept_id" AS "drug_type_concept_id",
-          LEFT("stage"."source_value", 50) AS "drug_source_value",
-          "stage"."source_concept_id" AS "drug_source_concept_id"
-        FROM "work"."stage_findings" AS "stage"
-        WHERE
-          "stage"."target_table" = 'drug_exposure' AND "stage"."row_fate" = 'written'
-      ) AS "rows"
+          ROW_NUMBER() OVER () AS "event_id",
+          "ordered"."stage__person_id" AS "stage__person_id",
+          "ordered"."stage__prices__total_cost" AS "stage__prices__total_cost",
+          "ordered"."stage__start_date" AS "stage__start_date",
+          "ordered"."stage__prices__row_reason" AS "stage__prices__row_reason",
+          "ordered"."stage__fan_out" AS "stage__fan_out"
+        FROM (
+          SELECT
+            "rows"."stage__person_id",
+            "rows"."stage__prices__total_cost",
+            "rows"."stage__start_date",
+            "rows"."stage__prices__row_reason",
+            "rows"."stage__fan_out"
+          FROM (
+            SELECT
+              "stage"."person_id" AS "stage__person_id",
+              "stage"."prices__total_cost" AS "stage__prices__total_cost",
+              "stage"."start_date" AS "stage__start_date",
+              "stage"."prices__row_reason" AS "stage__prices__row_reason",
+              "stage"."fan_out" AS "stage__fan_out",
+              1 AS "mapping_number",
+              "stage"."person_id" AS "person_id",
+              "stage"."concept_id" AS "drug_concept_id",
+              "stage"."start_date" AS "drug_exposure_start_date",
+              "stage"."start_datetime" AS "drug_exposure_start_datetime",
+              "stage"."start_date" AS "drug_exposure_end_date",
+              "stage"."start_datetime" AS "drug_exposure_end_datetime",
+              "stage"."type_concept_id" AS "drug_type_concept_id",
+              LEFT("stage"."source_value", 50) AS "drug_source_value",
+              "stage"."source_concept_id" AS "drug_source_concept_id"
+            FROM "work"."stage_findings" AS "stage"
+            WHERE
+              "stage"."target_table" = 'drug_exposure' AND "stage"."row_fate" = 'written'
+          ) AS "rows"
+          ORDER BY
+            "rows"."mapping_number",
+            "rows"."person_id",
+            "rows"."drug_concept_id",
+            "rows"."drug_exposure_start_date",
+            "rows"."drug_exposure_start_datetime",
+            "rows"."drug_exposure_end_date",
+            "rows"."drug_exposure_end_datetime",
+            "rows"."drug_type_concept_id",
+            "rows"."drug_source_value",
+            "rows"."drug_source_concept_id",
+            "rows"."stage__fan_out",
+            "rows"."stage__prices__total_cost",
+            "rows"."stage__prices__row_reason"
+        ) AS "ordered"
+      ) AS "numbered"
     ) AS "rows"
     WHERE
       "rows"."stage__fan_out" = 1 AND "rows"."stage__prices__row_reason" IS NULL
     UNION ALL
     SELECT
-      CAST(NULL AS TEXT) AS "key_1",
-      CAST(NULL AS TEXT) AS "key_2",
-      CAST(NULL AS TEXT) AS "key_3",
+      CAST(NULL AS TEXT) AS "source_key",
       "rows"."event_id" AS "cost_event_id",
       'Procedure' AS "cost_domain_id",
       32810 AS "cost_type_concept_id",
@@ -127,43 +175,68 @@ WITH "rows" AS (
       "rows"."stage__prices__row_reason" AS "row_reason"
     FROM (
       SELECT
-        ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."procedure_concept_id", "rows"."procedure_date", "rows"."procedure_datetime", "rows"."procedure_type_concept_id", "rows"."procedure_source_value", "rows"."procedure_source_concept_id", "rows"."stage__fan_out", "rows"."stage__prices__total_cost", "rows"."stage__prices__row_reason"
-        ) AS "event_id",
+        "numbered"."event_id" AS "event_id",
         'procedure_occurrence' AS "event_table",
-        "rows"."stage__person_id",
-        "rows"."stage__prices__total_cost",
-        "rows"."stage__start_date",
-        "rows"."stage__prices__row_reason",
-        "rows"."stage__fan_out"
+        "numbered"."stage__person_id",
+        "numbered"."stage__prices__total_cost",
+        "numbered"."stage__start_date",
+        "numbered"."stage__prices__row_reason",
+        "numbered"."stage__fan_out"
       FROM (
         SELECT
-          "stage"."person_id" AS "stage__person_id",
-          "stage"."prices__total_cost" AS "stage__prices__total_cost",
-          "stage"."start_date" AS "stage__start_date",
-          "stage"."prices__row_reason" AS "stage__prices__row_reason",
-          "stage"."fan_out" AS "stage__fan_out",
-          1 AS "mapping_number",
-          "stage"."person_id" AS "person_id",
-          "stage"."concept_id" AS "procedure_concept_id",
-          "stage"."start_date" AS "procedure_date",
-          "stage"."start_datetime" AS "procedure_datetime",
-          "stage"."type_concept_id" AS "procedure_type_concept_id",
-          LEFT("stage"."source_value", 50) AS "procedure_source_value",
-          "stage"."source_concept_id" AS "procedure_source_concept_id"
-        FROM "work"."stage_findings" AS "stage"
-        WHERE
-          "stage"."target_table" = 'procedure_occurrence'
-          AND "stage"."row_fate" = 'written'
-      ) AS "rows"
+          ROW_NUMBER() OVER () AS "event_id",
+          "ordered"."stage__person_id" AS "stage__person_id",
+          "ordered"."stage__prices__total_cost" AS "stage__prices__total_cost",
+          "ordered"."stage__start_date" AS "stage__start_date",
+          "ordered"."stage__prices__row_reason" AS "stage__prices__row_reason",
+          "ordered"."stage__fan_out" AS "stage__fan_out"
+        FROM (
+          SELECT
+            "rows"."stage__person_id",
+            "rows"."stage__prices__total_cost",
+            "rows"."stage__start_date",
+            "rows"."stage__prices__row_reason",
+            "rows"."stage__fan_out"
+          FROM (
+            SELECT
+              "stage"."person_id" AS "stage__person_id",
+              "stage"."prices__total_cost" AS "stage__prices__total_cost",
+              "stage"."start_date" AS "stage__start_date",
+              "stage"."prices__row_reason" AS "stage__prices__row_reason",
+              "stage"."fan_out" AS "stage__fan_out",
+              1 AS "mapping_number",
+              "stage"."person_id" AS "person_id",
+              "stage"."concept_id" AS "procedure_concept_id",
+              "stage"."start_date" AS "procedure_date",
+              "stage"."start_datetime" AS "procedure_datetime",
+              "stage"."type_concept_id" AS "procedure_type_concept_id",
+              LEFT("stage"."source_value", 50) AS "procedure_source_value",
+              "stage"."source_concept_id" AS "procedure_source_concept_id"
+            FROM "work"."stage_findings" AS "stage"
+            WHERE
+              "stage"."target_table" = 'procedure_occurrence'
+              AND "stage"."row_fate" = 'written'
+          ) AS "rows"
+          ORDER BY
+            "rows"."mapping_number",
+            "rows"."person_id",
+            "rows"."procedure_concept_id",
+            "rows"."procedure_date",
+            "rows"."procedure_datetime",
+            "rows"."procedure_type_concept_id",
+            "rows"."procedure_source_value",
+            "rows"."procedure_source_concept_id",
+            "rows"."stage__fan_out",
+            "rows"."stage__prices__total_cost",
+            "rows"."stage__prices__row_reason"
+        ) AS "ordered"
+      ) AS "numbered"
     ) AS "rows"
     WHERE
       "rows"."stage__fan_out" = 1 AND "rows"."stage__prices__row_reason" IS NULL
     UNION ALL
     SELECT
-      CAST(NULL AS TEXT) AS "key_1",
-      CAST(NULL AS TEXT) AS "key_2",
-      CAST(NULL AS TEXT) AS "key_3",
+      CAST(NULL AS TEXT) AS "source_key",
       "rows"."event_id" AS "cost_event_id",
       'Device' AS "cost_domain_id",
       32810 AS "cost_type_concept_id",
@@ -173,42 +246,67 @@ WITH "rows" AS (
       "rows"."stage__prices__row_reason" AS "row_reason"
     FROM (
       SELECT
-        ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."device_concept_id", "rows"."device_exposure_start_date", "rows"."device_exposure_start_datetime", "rows"."device_type_concept_id", "rows"."device_source_value", "rows"."device_source_concept_id", "rows"."stage__fan_out", "rows"."stage__prices__total_cost", "rows"."stage__prices__row_reason"
-        ) AS "event_id",
+        "numbered"."event_id" AS "event_id",
         'device_exposure' AS "event_table",
-        "rows"."stage__person_id",
-        "rows"."stage__prices__total_cost",
-        "rows"."stage__start_date",
-        "rows"."stage__prices__row_reason",
-        "rows"."stage__fan_out"
+        "numbered"."stage__person_id",
+        "numbered"."stage__prices__total_cost",
+        "numbered"."stage__start_date",
+        "numbered"."stage__prices__row_reason",
+        "numbered"."stage__fan_out"
       FROM (
         SELECT
-          "stage"."person_id" AS "stage__person_id",
-          "stage"."prices__total_cost" AS "stage__prices__total_cost",
-          "stage"."start_date" AS "stage__start_date",
-          "stage"."prices__row_reason" AS "stage__prices__row_reason",
-          "stage"."fan_out" AS "stage__fan_out",
-          1 AS "mapping_number",
-          "stage"."person_id" AS "person_id",
-          "stage"."concept_id" AS "device_concept_id",
-          "stage"."start_date" AS "device_exposure_start_date",
-          "stage"."start_datetime" AS "device_exposure_start_datetime",
-          "stage"."type_concept_id" AS "device_type_concept_id",
-          LEFT("stage"."source_value", 50) AS "device_source_value",
-          "stage"."source_concept_id" AS "device_source_concept_id"
-        FROM "work"."stage_findings" AS "stage"
-        WHERE
-          "stage"."target_table" = 'device_exposure' AND "stage"."row_fate" = 'written'
-      ) AS "rows"
+          ROW_NUMBER() OVER () AS "event_id",
+          "ordered"."stage__person_id" AS "stage__person_id",
+          "ordered"."stage__prices__total_cost" AS "stage__prices__total_cost",
+          "ordered"."stage__start_date" AS "stage__start_date",
+          "ordered"."stage__prices__row_reason" AS "stage__prices__row_reason",
+          "ordered"."stage__fan_out" AS "stage__fan_out"
+        FROM (
+          SELECT
+            "rows"."stage__person_id",
+            "rows"."stage__prices__total_cost",
+            "rows"."stage__start_date",
+            "rows"."stage__prices__row_reason",
+            "rows"."stage__fan_out"
+          FROM (
+            SELECT
+              "stage"."person_id" AS "stage__person_id",
+              "stage"."prices__total_cost" AS "stage__prices__total_cost",
+              "stage"."start_date" AS "stage__start_date",
+              "stage"."prices__row_reason" AS "stage__prices__row_reason",
+              "stage"."fan_out" AS "stage__fan_out",
+              1 AS "mapping_number",
+              "stage"."person_id" AS "person_id",
+              "stage"."concept_id" AS "device_concept_id",
+              "stage"."start_date" AS "device_exposure_start_date",
+              "stage"."start_datetime" AS "device_exposure_start_datetime",
+              "stage"."type_concept_id" AS "device_type_concept_id",
+              LEFT("stage"."source_value", 50) AS "device_source_value",
+              "stage"."source_concept_id" AS "device_source_concept_id"
+            FROM "work"."stage_findings" AS "stage"
+            WHERE
+              "stage"."target_table" = 'device_exposure' AND "stage"."row_fate" = 'written'
+          ) AS "rows"
+          ORDER BY
+            "rows"."mapping_number",
+            "rows"."person_id",
+            "rows"."device_concept_id",
+            "rows"."device_exposure_start_date",
+            "rows"."device_exposure_start_datetime",
+            "rows"."device_type_concept_id",
+            "rows"."device_source_value",
+            "rows"."device_source_concept_id",
+            "rows"."stage__fan_out",
+            "rows"."stage__prices__total_cost",
+            "rows"."stage__prices__row_reason"
+        ) AS "ordered"
+      ) AS "numbered"
     ) AS "rows"
     WHERE
       "rows"."stage__fan_out" = 1 AND "rows"."stage__prices__row_reason" IS NULL
     UNION ALL
     SELECT
-      CAST(NULL AS TEXT) AS "key_1",
-      CAST(NULL AS TEXT) AS "key_2",
-      CAST(NULL AS TEXT) AS "key_3",
+      CAST(NULL AS TEXT) AS "source_key",
       "rows"."event_id" AS "cost_event_id",
       'Measurement' AS "cost_domain_id",
       32810 AS "cost_type_concept_id",
@@ -218,43 +316,69 @@ WITH "rows" AS (
       "rows"."stage__prices__row_reason" AS "row_reason"
     FROM (
       SELECT
-        ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."measurement_concept_id", "rows"."measurement_date", "rows"."measurement_datetime", "rows"."measurement_type_concept_id", "rows"."value_as_concept_id", "rows"."measurement_source_value", "rows"."measurement_source_concept_id", "rows"."stage__fan_out", "rows"."stage__prices__total_cost", "rows"."stage__prices__row_reason"
-        ) AS "event_id",
+        "numbered"."event_id" AS "event_id",
         'measurement' AS "event_table",
-        "rows"."stage__person_id",
-        "rows"."stage__prices__total_cost",
-        "rows"."stage__start_date",
-        "rows"."stage__prices__row_reason",
-        "rows"."stage__fan_out"
+        "numbered"."stage__person_id",
+        "numbered"."stage__prices__total_cost",
+        "numbered"."stage__start_date",
+        "numbered"."stage__prices__row_reason",
+        "numbered"."stage__fan_out"
       FROM (
         SELECT
-          "stage"."person_id" AS "stage__person_id",
-          "stage"."prices__total_cost" AS "stage__prices__total_cost",
-          "stage"."start_date" AS "stage__start_date",
-          "stage"."prices__row_reason" AS "stage__prices__row_reason",
-          "stage"."fan_out" AS "stage__fan_out",
-          1 AS "mapping_number",
-          "stage"."person_id" AS "person_id",
-          "stage"."concept_id" AS "measurement_concept_id",
-          "stage"."start_date" AS "measurement_date",
-          "stage"."start_datetime" AS "measurement_datetime",
-          "stage"."type_concept_id" AS "measurement_type_concept_id",
-          "stage"."value_as_concept_id" AS "value_as_concept_id",
-          LEFT("stage"."source_value", 50) AS "measurement_source_value",
-          "stage"."source_concept_id" AS "measurement_source_concept_id"
-        FROM "work"."stage_findings" AS "stage"
-        WHERE
-          "stage"."target_table" = 'measurement' AND "stage"."row_fate" = 'written'
-      ) AS "rows"
+          ROW_NUMBER() OVER () AS "event_id",
+          "ordered"."stage__person_id" AS "stage__person_id",
+          "ordered"."stage__prices__total_cost" AS "stage__prices__total_cost",
+          "ordered"."stage__start_date" AS "stage__start_date",
+          "ordered"."stage__prices__row_reason" AS "stage__prices__row_reason",
+          "ordered"."stage__fan_out" AS "stage__fan_out"
+        FROM (
+          SELECT
+            "rows"."stage__person_id",
+            "rows"."stage__prices__total_cost",
+            "rows"."stage__start_date",
+            "rows"."stage__prices__row_reason",
+            "rows"."stage__fan_out"
+          FROM (
+            SELECT
+              "stage"."person_id" AS "stage__person_id",
+              "stage"."prices__total_cost" AS "stage__prices__total_cost",
+              "stage"."start_date" AS "stage__start_date",
+              "stage"."prices__row_reason" AS "stage__prices__row_reason",
+              "stage"."fan_out" AS "stage__fan_out",
+              1 AS "mapping_number",
+              "stage"."person_id" AS "person_id",
+              "stage"."concept_id" AS "measurement_concept_id",
+              "stage"."start_date" AS "measurement_date",
+              "stage"."start_datetime" AS "measurement_datetime",
+              "stage"."type_concept_id" AS "measurement_type_concept_id",
+              "stage"."value_as_concept_id" AS "value_as_concept_id",
+              LEFT("stage"."source_value", 50) AS "measurement_source_value",
+              "stage"."source_concept_id" AS "measurement_source_concept_id"
+            FROM "work"."stage_findings" AS "stage"
+            WHERE
+              "stage"."target_table" = 'measurement' AND "stage"."row_fate" = 'written'
+          ) AS "rows"
+          ORDER BY
+            "rows"."mapping_number",
+            "rows"."person_id",
+            "rows"."measurement_concept_id",
+            "rows"."measurement_date",
+            "rows"."measurement_datetime",
+            "rows"."measurement_type_concept_id",
+            "rows"."value_as_concept_id",
+            "rows"."measurement_source_value",
+            "rows"."measurement_source_concept_id",
+            "rows"."stage__fan_out",
+            "rows"."stage__prices__total_cost",
+            "rows"."stage__prices__row_reason"
+        ) AS "ordered"
+      ) AS "numbered"
     ) AS "rows"
     WHERE
       "rows"."stage__fan_out" = 1 AND "rows"."stage__prices__row_reason" IS NULL
     UNION ALL
     SELECT
-      CAST(NULL AS TEXT) AS "key_1",
-      CAST(NULL AS TEXT) AS "key_2",
-      CAST(NULL AS TEXT) AS "key_3",
+      CAST(NULL AS TEXT) AS "source_key",
       "rows"."event_id" AS "cost_event_id",
       'Observation' AS "cost_domain_id",
       32810 AS "cost_type_concept_id",
@@ -264,43 +388,69 @@ WITH "rows" AS (
       "rows"."stage__prices__row_reason" AS "row_reason"
     FROM (
       SELECT
-        ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."observation_concept_id", "rows"."observation_date", "rows"."observation_datetime", "rows"."observation_type_concept_id", "rows"."value_as_concept_id", "rows"."observation_source_value", "rows"."observation_source_concept_id", "rows"."stage__fan_out", "rows"."stage__prices__total_cost", "rows"."stage__prices__row_reason"
-        ) AS "event_id",
+        "numbered"."event_id" AS "event_id",
         'observation' AS "event_table",
-        "rows"."stage__person_id",
-        "rows"."stage__prices__total_cost",
-        "rows"."stage__start_date",
-        "rows"."stage__prices__row_reason",
-        "rows"."stage__fan_out"
+        "numbered"."stage__person_id",
+        "numbered"."stage__prices__total_cost",
+        "numbered"."stage__start_date",
+        "numbered"."stage__prices__row_reason",
+        "numbered"."stage__fan_out"
       FROM (
         SELECT
-          "stage"."person_id" AS "stage__person_id",
-          "stage"."prices__total_cost" AS "stage__prices__total_cost",
-          "stage"."start_date" AS "stage__start_date",
-          "stage"."prices__row_reason" AS "stage__prices__row_reason",
-          "stage"."fan_out" AS "stage__fan_out",
-          1 AS "mapping_number",
-          "stage"."person_id" AS "person_id",
-          "stage"."concept_id" AS "observation_concept_id",
-          "stage"."start_date" AS "observation_date",
-          "stage"."start_datetime" AS "observation_datetime",
-          "stage"."type_concept_id" AS "observation_type_concept_id",
-          "stage"."value_as_concept_id" AS "value_as_concept_id",
-          LEFT("stage"."source_value", 50) AS "observation_source_value",
-          "stage"."source_concept_id" AS "observation_source_concept_id"
-        FROM "work"."stage_findings" AS "stage"
-        WHERE
-          "stage"."target_table" = 'observation' AND "stage"."row_fate" = 'written'
-      ) AS "rows"
+          ROW_NUMBER() OVER () AS "event_id",
+          "ordered"."stage__person_id" AS "stage__person_id",
+          "ordered"."stage__prices__total_cost" AS "stage__prices__total_cost",
+          "ordered"."stage__start_date" AS "stage__start_date",
+          "ordered"."stage__prices__row_reason" AS "stage__prices__row_reason",
+          "ordered"."stage__fan_out" AS "stage__fan_out"
+        FROM (
+          SELECT
+            "rows"."stage__person_id",
+            "rows"."stage__prices__total_cost",
+            "rows"."stage__start_date",
+            "rows"."stage__prices__row_reason",
+            "rows"."stage__fan_out"
+          FROM (
+            SELECT
+              "stage"."person_id" AS "stage__person_id",
+              "stage"."prices__total_cost" AS "stage__prices__total_cost",
+              "stage"."start_date" AS "stage__start_date",
+              "stage"."prices__row_reason" AS "stage__prices__row_reason",
+              "stage"."fan_out" AS "stage__fan_out",
+              1 AS "mapping_number",
+              "stage"."person_id" AS "person_id",
+              "stage"."concept_id" AS "observation_concept_id",
+              "stage"."start_date" AS "observation_date",
+              "stage"."start_datetime" AS "observation_datetime",
+              "stage"."type_concept_id" AS "observation_type_concept_id",
+              "stage"."value_as_concept_id" AS "value_as_concept_id",
+              LEFT("stage"."source_value", 50) AS "observation_source_value",
+              "stage"."source_concept_id" AS "observation_source_concept_id"
+            FROM "work"."stage_findings" AS "stage"
+            WHERE
+              "stage"."target_table" = 'observation' AND "stage"."row_fate" = 'written'
+          ) AS "rows"
+          ORDER BY
+            "rows"."mapping_number",
+            "rows"."person_id",
+            "rows"."observation_concept_id",
+            "rows"."observation_date",
+            "rows"."observation_datetime",
+            "rows"."observation_type_concept_id",
+            "rows"."value_as_concept_id",
+            "rows"."observation_source_value",
+            "rows"."observation_source_concept_id",
+            "rows"."stage__fan_out",
+            "rows"."stage__prices__total_cost",
+            "rows"."stage__prices__row_reason"
+        ) AS "ordered"
+      ) AS "numbered"
     ) AS "rows"
     WHERE
       "rows"."stage__fan_out" = 1 AND "rows"."stage__prices__row_reason" IS NULL
     UNION ALL
     SELECT
-      CAST(NULL AS TEXT) AS "key_1",
-      CAST(NULL AS TEXT) AS "key_2",
-      CAST(NULL AS TEXT) AS "key_3",
+      CAST(NULL AS TEXT) AS "source_key",
       "rows"."event_id" AS "cost_event_id",
       'Specimen' AS "cost_domain_id",
       32810 AS "cost_type_concept_id",
@@ -310,41 +460,65 @@ WITH "rows" AS (
       "rows"."stage__prices__row_reason" AS "row_reason"
     FROM (
       SELECT
-        ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."specimen_concept_id", "rows"."specimen_type_concept_id", "rows"."specimen_date", "rows"."specimen_datetime", "rows"."specimen_source_value", "rows"."stage__fan_out", "rows"."stage__prices__total_cost", "rows"."stage__prices__row_reason"
-        ) AS "event_id",
+        "numbered"."event_id" AS "event_id",
         'specimen' AS "event_table",
-        "rows"."stage__person_id",
-        "rows"."stage__prices__total_cost",
-        "rows"."stage__start_date",
-        "rows"."stage__prices__row_reason",
-        "rows"."stage__fan_out"
+        "numbered"."stage__person_id",
+        "numbered"."stage__prices__total_cost",
+        "numbered"."stage__start_date",
+        "numbered"."stage__prices__row_reason",
+        "numbered"."stage__fan_out"
       FROM (
         SELECT
-          "stage"."person_id" AS "stage__person_id",
-          "stage"."prices__total_cost" AS "stage__prices__total_cost",
-          "stage"."start_date" AS "stage__start_date",
-          "stage"."prices__row_reason" AS "stage__prices__row_reason",
-          "stage"."fan_out" AS "stage__fan_out",
-          1 AS "mapping_number",
-          "stage"."person_id" AS "person_id",
-          "stage"."concept_id" AS "specimen_concept_id",
-          "stage"."type_concept_id" AS "specimen_type_concept_id",
-          "stage"."start_date" AS "specimen_date",
-          "stage"."start_datetime" AS "specimen_datetime",
-          LEFT("stage"."source_value", 50) AS "specimen_source_value"
-        FROM "work"."stage_findings" AS "stage"
-        WHERE
-          "stage"."target_table" = 'specimen' AND "stage"."row_fate" = 'written'
-      ) AS "rows"
+          ROW_NUMBER() OVER () AS "event_id",
+          "ordered"."stage__person_id" AS "stage__person_id",
+          "ordered"."stage__prices__total_cost" AS "stage__prices__total_cost",
+          "ordered"."stage__start_date" AS "stage__start_date",
+          "ordered"."stage__prices__row_reason" AS "stage__prices__row_reason",
+          "ordered"."stage__fan_out" AS "stage__fan_out"
+        FROM (
+          SELECT
+            "rows"."stage__person_id",
+            "rows"."stage__prices__total_cost",
+            "rows"."stage__start_date",
+            "rows"."stage__prices__row_reason",
+            "rows"."stage__fan_out"
+          FROM (
+            SELECT
+              "stage"."person_id" AS "stage__person_id",
+              "stage"."prices__total_cost" AS "stage__prices__total_cost",
+              "stage"."start_date" AS "stage__start_date",
+              "stage"."prices__row_reason" AS "stage__prices__row_reason",
+              "stage"."fan_out" AS "stage__fan_out",
+              1 AS "mapping_number",
+              "stage"."person_id" AS "person_id",
+              "stage"."concept_id" AS "specimen_concept_id",
+              "stage"."type_concept_id" AS "specimen_type_concept_id",
+              "stage"."start_date" AS "specimen_date",
+              "stage"."start_datetime" AS "specimen_datetime",
+              LEFT("stage"."source_value", 50) AS "specimen_source_value"
+            FROM "work"."stage_findings" AS "stage"
+            WHERE
+              "stage"."target_table" = 'specimen' AND "stage"."row_fate" = 'written'
+          ) AS "rows"
+          ORDER BY
+            "rows"."mapping_number",
+            "rows"."person_id",
+            "rows"."specimen_concept_id",
+            "rows"."specimen_type_concept_id",
+            "rows"."specimen_date",
+            "rows"."specimen_datetime",
+            "rows"."specimen_source_value",
+            "rows"."stage__fan_out",
+            "rows"."stage__prices__total_cost",
+            "rows"."stage__prices__row_reason"
+        ) AS "ordered"
+      ) AS "numbered"
     ) AS "rows"
     WHERE
       "rows"."stage__fan_out" = 1 AND "rows"."stage__prices__row_reason" IS NULL
     UNION ALL
     SELECT
-      "stage"."key_1" AS "key_1",
-      "stage"."key_2" AS "key_2",
-      "stage"."key_3" AS "key_3",
+      "stage"."source_key" AS "source_key",
       NULL AS "cost_event_id",
       NULL AS "cost_domain_id",
       32810 AS "cost_type_concept_id",
@@ -361,9 +535,7 @@ WITH "rows" AS (
   ) AS "events"
 ), "fated" AS (
   SELECT
-    CASE WHEN NOT "rows"."row_reason" IS NULL THEN "rows"."key_1" END AS "key_1",
-    CASE WHEN NOT "rows"."row_reason" IS NULL THEN "rows"."key_2" END AS "key_2",
-    CASE WHEN NOT "rows"."row_reason" IS NULL THEN "rows"."key_3" END AS "key_3",
+    "rows"."source_key",
     "rows"."cost_event_id",
     "rows"."cost_domain_id",
     "rows"."cost_type_concept_id",
@@ -385,9 +557,7 @@ WITH "rows" AS (
     "payer_plan_period_start_date"
 )
 SELECT
-  "fated"."key_1",
-  "fated"."key_2",
-  "fated"."key_3",
+  "fated"."source_key",
   "fated"."cost_event_id",
   "fated"."cost_domain_id",
   "fated"."cost_type_concept_id",
@@ -396,7 +566,7 @@ SELECT
     WHEN "fated"."priced_date" <= "periods"."end_date"
     THEN "periods"."payer_plan_period_id"
   END AS "payer_plan_period_id",
-  "fated"."row_fate",
+  CAST("fated"."row_fate" AS ENUM('quarantined', 'written')) AS "row_fate",
   "fated"."row_reason"
 FROM "fated"
 ASOF LEFT JOIN "periods"
@@ -418,26 +588,39 @@ INSERT INTO "cdm"."cost" (
   "payer_plan_period_id"
 )
 SELECT
-  ROW_NUMBER() OVER (
-    ORDER BY "rows"."mapping_number", "rows"."cost_event_id", "rows"."cost_domain_id", "rows"."cost_type_concept_id", "rows"."total_cost", "rows"."payer_plan_period_id"
-  ) AS "cost_id",
-  "rows"."cost_event_id" AS "cost_event_id",
-  "rows"."cost_domain_id" AS "cost_domain_id",
-  "rows"."cost_type_concept_id" AS "cost_type_concept_id",
-  "rows"."total_cost" AS "total_cost",
-  "rows"."payer_plan_period_id" AS "payer_plan_period_id"
+  ROW_NUMBER() OVER () AS "cost_id",
+  "ordered"."cost_event_id" AS "cost_event_id",
+  "ordered"."cost_domain_id" AS "cost_domain_id",
+  "ordered"."cost_type_concept_id" AS "cost_type_concept_id",
+  "ordered"."total_cost" AS "total_cost",
+  "ordered"."payer_plan_period_id" AS "payer_plan_period_id"
 FROM (
   SELECT
-    1 AS "mapping_number",
-    "stage"."cost_event_id" AS "cost_event_id",
-    "stage"."cost_domain_id" AS "cost_domain_id",
-    "stage"."cost_type_concept_id" AS "cost_type_concept_id",
-    "stage"."total_cost" AS "total_cost",
-    "stage"."payer_plan_period_id" AS "payer_plan_period_id"
-  FROM "work"."stage_prices" AS "stage"
-  WHERE
-    "stage"."row_fate" = 'written'
-) AS "rows";
+    "rows"."cost_event_id" AS "cost_event_id",
+    "rows"."cost_domain_id" AS "cost_domain_id",
+    "rows"."cost_type_concept_id" AS "cost_type_concept_id",
+    "rows"."total_cost" AS "total_cost",
+    "rows"."payer_plan_period_id" AS "payer_plan_period_id"
+  FROM (
+    SELECT
+      1 AS "mapping_number",
+      "stage"."cost_event_id" AS "cost_event_id",
+      "stage"."cost_domain_id" AS "cost_domain_id",
+      "stage"."cost_type_concept_id" AS "cost_type_concept_id",
+      "stage"."total_cost" AS "total_cost",
+      "stage"."payer_plan_period_id" AS "payer_plan_period_id"
+    FROM "work"."stage_prices" AS "stage"
+    WHERE
+      "stage"."row_fate" = 'written'
+  ) AS "rows"
+  ORDER BY
+    "rows"."mapping_number",
+    "rows"."cost_event_id",
+    "rows"."cost_domain_id",
+    "rows"."cost_type_concept_id",
+    "rows"."total_cost",
+    "rows"."payer_plan_period_id"
+) AS "ordered";
 
 -- for a later merge: the rows up to this id are of a full write
 CREATE OR REPLACE TABLE "work"."full_cost" AS

@@ -347,7 +347,7 @@ SELECT
     ELSE "fated"."cause_source_concept_id"
   END AS "cause_source_concept_id",
   CAST("fated"."fate" AS ENUM('excluded', 'merged', 'quarantined', 'written')) AS "row_fate",
-  CASE
+  CAST(CASE
     WHEN "fate" = 'excluded'
     THEN 'no source has the death'
     WHEN "fate" = 'merged'
@@ -359,7 +359,7 @@ SELECT
       ELSE 'another date of death'
     END
     ELSE "reason"
-  END AS "row_reason"
+  END AS ENUM('another date of death', 'death_date: before birth', 'death_date: missing', 'death_date: unreadable', 'no source has the death', 'only says a cause', 'person_id: missing', 'person_id: unknown person', 'the same date of death')) AS "row_reason"
 FROM "fated";
 
 -- write_death: write cdm.death from deaths

@@ -524,181 +524,321 @@ FROM (
       *
     FROM (
       SELECT
-        ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."condition_concept_id", "rows"."condition_start_date", "rows"."condition_start_datetime", "rows"."condition_type_concept_id", "rows"."condition_source_value", "rows"."condition_source_concept_id", "rows"."event_key"
-        ) AS "event_id",
+        "numbered"."event_id" AS "event_id",
         'condition_occurrence' AS "event_table",
-        "rows"."event_key",
-        "rows"."event_rank"
+        "numbered"."event_key",
+        "numbered"."event_rank"
       FROM (
         SELECT
-          COALESCE(REPLACE(REPLACE("stage"."key_1", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_2", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_3", '~', '~~'), '|', '~|'), '~N') AS "event_key",
-          "stage"."fan_out" AS "event_rank",
-          1 AS "mapping_number",
-          "stage"."person_id" AS "person_id",
-          "stage"."concept_id" AS "condition_concept_id",
-          "stage"."start_date" AS "condition_start_date",
-          "stage"."start_datetime" AS "condition_start_datetime",
-          "stage"."type_concept_id" AS "condition_type_concept_id",
-          LEFT("stage"."source_value", 50) AS "condition_source_value",
-          "stage"."source_concept_id" AS "condition_source_concept_id"
-        FROM "work"."stage_findings" AS "stage"
-        WHERE
-          "stage"."target_table" = 'condition_occurrence'
-          AND "stage"."row_fate" = 'written'
-      ) AS "rows"
+          ROW_NUMBER() OVER () AS "event_id",
+          "ordered"."event_key" AS "event_key",
+          "ordered"."event_rank" AS "event_rank"
+        FROM (
+          SELECT
+            "rows"."event_key",
+            "rows"."event_rank"
+          FROM (
+            SELECT
+              COALESCE(REPLACE(REPLACE("stage"."key_1", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_2", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_3", '~', '~~'), '|', '~|'), '~N') AS "event_key",
+              "stage"."fan_out" AS "event_rank",
+              1 AS "mapping_number",
+              "stage"."person_id" AS "person_id",
+              "stage"."concept_id" AS "condition_concept_id",
+              "stage"."start_date" AS "condition_start_date",
+              "stage"."start_datetime" AS "condition_start_datetime",
+              "stage"."type_concept_id" AS "condition_type_concept_id",
+              LEFT("stage"."source_value", 50) AS "condition_source_value",
+              "stage"."source_concept_id" AS "condition_source_concept_id"
+            FROM "work"."stage_findings" AS "stage"
+            WHERE
+              "stage"."target_table" = 'condition_occurrence'
+              AND "stage"."row_fate" = 'written'
+          ) AS "rows"
+          ORDER BY
+            "rows"."mapping_number",
+            "rows"."person_id",
+            "rows"."condition_concept_id",
+            "rows"."condition_start_date",
+            "rows"."condition_start_datetime",
+            "rows"."condition_type_concept_id",
+            "rows"."condition_source_value",
+            "rows"."condition_source_concept_id",
+            "rows"."event_key"
+        ) AS "ordered"
+      ) AS "numbered"
       UNION ALL
       SELECT
-        ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."drug_concept_id", "rows"."drug_exposure_start_date", "rows"."drug_exposure_start_datetime", "rows"."drug_exposure_end_date", "rows"."drug_exposure_end_datetime", "rows"."drug_type_concept_id", "rows"."drug_source_value", "rows"."drug_source_concept_id", "rows"."event_key"
-        ) AS "event_id",
+        "numbered"."event_id" AS "event_id",
         'drug_exposure' AS "event_table",
-        "rows"."event_key",
-        "rows"."event_rank"
+        "numbered"."event_key",
+        "numbered"."event_rank"
       FROM (
         SELECT
-          COALESCE(REPLACE(REPLACE("stage"."key_1", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_2", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_3", '~', '~~'), '|', '~|'), '~N') AS "event_key",
-          "stage"."fan_out" AS "event_rank",
-          1 AS "mapping_number",
-          "stage"."person_id" AS "person_id",
-          "stage"."concept_id" AS "drug_concept_id",
-          "stage"."start_date" AS "drug_exposure_start_date",
-          "stage"."start_datetime" AS "drug_exposure_start_datetime",
-          "stage"."start_date" AS "drug_exposure_end_date",
-          "stage"."start_datetime" AS "drug_exposure_end_datetime",
-          "stage"."type_concept_id" AS "drug_type_concept_id",
-          LEFT("stage"."source_value", 50) AS "drug_source_value",
-          "stage"."source_concept_id" AS "drug_source_concept_id"
-        FROM "work"."stage_findings" AS "stage"
-        WHERE
-          "stage"."target_table" = 'drug_exposure' AND "stage"."row_fate" = 'written'
-      ) AS "rows"
+          ROW_NUMBER() OVER () AS "event_id",
+          "ordered"."event_key" AS "event_key",
+          "ordered"."event_rank" AS "event_rank"
+        FROM (
+          SELECT
+            "rows"."event_key",
+            "rows"."event_rank"
+          FROM (
+            SELECT
+              COALESCE(REPLACE(REPLACE("stage"."key_1", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_2", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_3", '~', '~~'), '|', '~|'), '~N') AS "event_key",
+              "stage"."fan_out" AS "event_rank",
+              1 AS "mapping_number",
+              "stage"."person_id" AS "person_id",
+              "stage"."concept_id" AS "drug_concept_id",
+              "stage"."start_date" AS "drug_exposure_start_date",
+              "stage"."start_datetime" AS "drug_exposure_start_datetime",
+              "stage"."start_date" AS "drug_exposure_end_date",
+              "stage"."start_datetime" AS "drug_exposure_end_datetime",
+              "stage"."type_concept_id" AS "drug_type_concept_id",
+              LEFT("stage"."source_value", 50) AS "drug_source_value",
+              "stage"."source_concept_id" AS "drug_source_concept_id"
+            FROM "work"."stage_findings" AS "stage"
+            WHERE
+              "stage"."target_table" = 'drug_exposure' AND "stage"."row_fate" = 'written'
+          ) AS "rows"
+          ORDER BY
+            "rows"."mapping_number",
+            "rows"."person_id",
+            "rows"."drug_concept_id",
+            "rows"."drug_exposure_start_date",
+            "rows"."drug_exposure_start_datetime",
+            "rows"."drug_exposure_end_date",
+            "rows"."drug_exposure_end_datetime",
+            "rows"."drug_type_concept_id",
+            "rows"."drug_source_value",
+            "rows"."drug_source_concept_id",
+            "rows"."event_key"
+        ) AS "ordered"
+      ) AS "numbered"
       UNION ALL
       SELECT
-        ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."procedure_concept_id", "rows"."procedure_date", "rows"."procedure_datetime", "rows"."procedure_type_concept_id", "rows"."procedure_source_value", "rows"."procedure_source_concept_id", "rows"."event_key"
-        ) AS "event_id",
+        "numbered"."event_id" AS "event_id",
         'procedure_occurrence' AS "event_table",
-        "rows"."event_key",
-        "rows"."event_rank"
+        "numbered"."event_key",
+        "numbered"."event_rank"
       FROM (
         SELECT
-          COALESCE(REPLACE(REPLACE("stage"."key_1", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_2", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_3", '~', '~~'), '|', '~|'), '~N') AS "event_key",
-          "stage"."fan_out" AS "event_rank",
-          1 AS "mapping_number",
-          "stage"."person_id" AS "person_id",
-          "stage"."concept_id" AS "procedure_concept_id",
-          "stage"."start_date" AS "procedure_date",
-          "stage"."start_datetime" AS "procedure_datetime",
-          "stage"."type_concept_id" AS "procedure_type_concept_id",
-          LEFT("stage"."source_value", 50) AS "procedure_source_value",
-          "stage"."source_concept_id" AS "procedure_source_concept_id"
-        FROM "work"."stage_findings" AS "stage"
-        WHERE
-          "stage"."target_table" = 'procedure_occurrence'
-          AND "stage"."row_fate" = 'written'
-      ) AS "rows"
+          ROW_NUMBER() OVER () AS "event_id",
+          "ordered"."event_key" AS "event_key",
+          "ordered"."event_rank" AS "event_rank"
+        FROM (
+          SELECT
+            "rows"."event_key",
+            "rows"."event_rank"
+          FROM (
+            SELECT
+              COALESCE(REPLACE(REPLACE("stage"."key_1", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_2", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_3", '~', '~~'), '|', '~|'), '~N') AS "event_key",
+              "stage"."fan_out" AS "event_rank",
+              1 AS "mapping_number",
+              "stage"."person_id" AS "person_id",
+              "stage"."concept_id" AS "procedure_concept_id",
+              "stage"."start_date" AS "procedure_date",
+              "stage"."start_datetime" AS "procedure_datetime",
+              "stage"."type_concept_id" AS "procedure_type_concept_id",
+              LEFT("stage"."source_value", 50) AS "procedure_source_value",
+              "stage"."source_concept_id" AS "procedure_source_concept_id"
+            FROM "work"."stage_findings" AS "stage"
+            WHERE
+              "stage"."target_table" = 'procedure_occurrence'
+              AND "stage"."row_fate" = 'written'
+          ) AS "rows"
+          ORDER BY
+            "rows"."mapping_number",
+            "rows"."person_id",
+            "rows"."procedure_concept_id",
+            "rows"."procedure_date",
+            "rows"."procedure_datetime",
+            "rows"."procedure_type_concept_id",
+            "rows"."procedure_source_value",
+            "rows"."procedure_source_concept_id",
+            "rows"."event_key"
+        ) AS "ordered"
+      ) AS "numbered"
       UNION ALL
       SELECT
-        ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."device_concept_id", "rows"."device_exposure_start_date", "rows"."device_exposure_start_datetime", "rows"."device_type_concept_id", "rows"."device_source_value", "rows"."device_source_concept_id", "rows"."event_key"
-        ) AS "event_id",
+        "numbered"."event_id" AS "event_id",
         'device_exposure' AS "event_table",
-        "rows"."event_key",
-        "rows"."event_rank"
+        "numbered"."event_key",
+        "numbered"."event_rank"
       FROM (
         SELECT
-          COALESCE(REPLACE(REPLACE("stage"."key_1", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_2", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_3", '~', '~~'), '|', '~|'), '~N') AS "event_key",
-          "stage"."fan_out" AS "event_rank",
-          1 AS "mapping_number",
-          "stage"."person_id" AS "person_id",
-          "stage"."concept_id" AS "device_concept_id",
-          "stage"."start_date" AS "device_exposure_start_date",
-          "stage"."start_datetime" AS "device_exposure_start_datetime",
-          "stage"."type_concept_id" AS "device_type_concept_id",
-          LEFT("stage"."source_value", 50) AS "device_source_value",
-          "stage"."source_concept_id" AS "device_source_concept_id"
-        FROM "work"."stage_findings" AS "stage"
-        WHERE
-          "stage"."target_table" = 'device_exposure' AND "stage"."row_fate" = 'written'
-      ) AS "rows"
+          ROW_NUMBER() OVER () AS "event_id",
+          "ordered"."event_key" AS "event_key",
+          "ordered"."event_rank" AS "event_rank"
+        FROM (
+          SELECT
+            "rows"."event_key",
+            "rows"."event_rank"
+          FROM (
+            SELECT
+              COALESCE(REPLACE(REPLACE("stage"."key_1", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_2", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_3", '~', '~~'), '|', '~|'), '~N') AS "event_key",
+              "stage"."fan_out" AS "event_rank",
+              1 AS "mapping_number",
+              "stage"."person_id" AS "person_id",
+              "stage"."concept_id" AS "device_concept_id",
+              "stage"."start_date" AS "device_exposure_start_date",
+              "stage"."start_datetime" AS "device_exposure_start_datetime",
+              "stage"."type_concept_id" AS "device_type_concept_id",
+              LEFT("stage"."source_value", 50) AS "device_source_value",
+              "stage"."source_concept_id" AS "device_source_concept_id"
+            FROM "work"."stage_findings" AS "stage"
+            WHERE
+              "stage"."target_table" = 'device_exposure' AND "stage"."row_fate" = 'written'
+          ) AS "rows"
+          ORDER BY
+            "rows"."mapping_number",
+            "rows"."person_id",
+            "rows"."device_concept_id",
+            "rows"."device_exposure_start_date",
+            "rows"."device_exposure_start_datetime",
+            "rows"."device_type_concept_id",
+            "rows"."device_source_value",
+            "rows"."device_source_concept_id",
+            "rows"."event_key"
+        ) AS "ordered"
+      ) AS "numbered"
       UNION ALL
       SELECT
-        ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."measurement_concept_id", "rows"."measurement_date", "rows"."measurement_datetime", "rows"."measurement_type_concept_id", "rows"."value_as_concept_id", "rows"."measurement_source_value", "rows"."measurement_source_concept_id", "rows"."measurement_event_id", "rows"."meas_event_field_concept_id", "rows"."m1_event_1_key", "rows"."m1_event_1_occurrence", "rows"."event_key"
-        ) AS "event_id",
+        "numbered"."event_id" AS "event_id",
         'measurement' AS "event_table",
-        "rows"."event_key",
-        "rows"."event_rank"
+        "numbered"."event_key",
+        "numbered"."event_rank"
       FROM (
         SELECT
-          COALESCE(REPLACE(REPLACE("stage"."key_1", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_2", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_3", '~', '~~'), '|', '~|'), '~N') AS "event_key",
-          "stage"."fan_out" AS "event_rank",
-          1 AS "mapping_number",
-          "stage"."event_1_key" AS "m1_event_1_key",
-          "stage"."event_1_occurrence" AS "m1_event_1_occurrence",
-          "stage"."person_id" AS "person_id",
-          "stage"."concept_id" AS "measurement_concept_id",
-          "stage"."start_date" AS "measurement_date",
-          "stage"."start_datetime" AS "measurement_datetime",
-          "stage"."type_concept_id" AS "measurement_type_concept_id",
-          "stage"."value_as_concept_id" AS "value_as_concept_id",
-          LEFT("stage"."source_value", 50) AS "measurement_source_value",
-          "stage"."source_concept_id" AS "measurement_source_concept_id",
-          CAST(NULL AS INT) AS "measurement_event_id",
-          CAST(NULL AS INT) AS "meas_event_field_concept_id"
-        FROM "work"."stage_findings" AS "stage"
-        WHERE
-          "stage"."target_table" = 'measurement' AND "stage"."row_fate" = 'written'
-      ) AS "rows"
+          ROW_NUMBER() OVER () AS "event_id",
+          "ordered"."event_key" AS "event_key",
+          "ordered"."event_rank" AS "event_rank"
+        FROM (
+          SELECT
+            "rows"."event_key",
+            "rows"."event_rank"
+          FROM (
+            SELECT
+              COALESCE(REPLACE(REPLACE("stage"."key_1", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_2", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_3", '~', '~~'), '|', '~|'), '~N') AS "event_key",
+              "stage"."fan_out" AS "event_rank",
+              1 AS "mapping_number",
+              "stage"."event_1_key" AS "m1_event_1_key",
+              "stage"."event_1_occurrence" AS "m1_event_1_occurrence",
+              "stage"."person_id" AS "person_id",
+              "stage"."concept_id" AS "measurement_concept_id",
+              "stage"."start_date" AS "measurement_date",
+              "stage"."start_datetime" AS "measurement_datetime",
+              "stage"."type_concept_id" AS "measurement_type_concept_id",
+              "stage"."value_as_concept_id" AS "value_as_concept_id",
+              LEFT("stage"."source_value", 50) AS "measurement_source_value",
+              "stage"."source_concept_id" AS "measurement_source_concept_id",
+              CAST(NULL AS INT) AS "measurement_event_id",
+              CAST(NULL AS INT) AS "meas_event_field_concept_id"
+            FROM "work"."stage_findings" AS "stage"
+            WHERE
+              "stage"."target_table" = 'measurement' AND "stage"."row_fate" = 'written'
+          ) AS "rows"
+          ORDER BY
+            "rows"."mapping_number",
+            "rows"."person_id",
+            "rows"."measurement_concept_id",
+            "rows"."measurement_date",
+            "rows"."measurement_datetime",
+            "rows"."measurement_type_concept_id",
+            "rows"."value_as_concept_id",
+            "rows"."measurement_source_value",
+            "rows"."measurement_source_concept_id",
+            "rows"."measurement_event_id",
+            "rows"."meas_event_field_concept_id",
+            "rows"."m1_event_1_key",
+            "rows"."m1_event_1_occurrence",
+            "rows"."event_key"
+        ) AS "ordered"
+      ) AS "numbered"
       UNION ALL
       SELECT
-        ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."observation_concept_id", "rows"."observation_date", "rows"."observation_datetime", "rows"."observation_type_concept_id", "rows"."value_as_concept_id", "rows"."observation_source_value", "rows"."observation_source_concept_id", "rows"."event_key"
-        ) AS "event_id",
+        "numbered"."event_id" AS "event_id",
         'observation' AS "event_table",
-        "rows"."event_key",
-        "rows"."event_rank"
+        "numbered"."event_key",
+        "numbered"."event_rank"
       FROM (
         SELECT
-          COALESCE(REPLACE(REPLACE("stage"."key_1", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_2", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_3", '~', '~~'), '|', '~|'), '~N') AS "event_key",
-          "stage"."fan_out" AS "event_rank",
-          1 AS "mapping_number",
-          "stage"."person_id" AS "person_id",
-          "stage"."concept_id" AS "observation_concept_id",
-          "stage"."start_date" AS "observation_date",
-          "stage"."start_datetime" AS "observation_datetime",
-          "stage"."type_concept_id" AS "observation_type_concept_id",
-          "stage"."value_as_concept_id" AS "value_as_concept_id",
-          LEFT("stage"."source_value", 50) AS "observation_source_value",
-          "stage"."source_concept_id" AS "observation_source_concept_id"
-        FROM "work"."stage_findings" AS "stage"
-        WHERE
-          "stage"."target_table" = 'observation' AND "stage"."row_fate" = 'written'
-      ) AS "rows"
+          ROW_NUMBER() OVER () AS "event_id",
+          "ordered"."event_key" AS "event_key",
+          "ordered"."event_rank" AS "event_rank"
+        FROM (
+          SELECT
+            "rows"."event_key",
+            "rows"."event_rank"
+          FROM (
+            SELECT
+              COALESCE(REPLACE(REPLACE("stage"."key_1", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_2", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_3", '~', '~~'), '|', '~|'), '~N') AS "event_key",
+              "stage"."fan_out" AS "event_rank",
+              1 AS "mapping_number",
+              "stage"."person_id" AS "person_id",
+              "stage"."concept_id" AS "observation_concept_id",
+              "stage"."start_date" AS "observation_date",
+              "stage"."start_datetime" AS "observation_datetime",
+              "stage"."type_concept_id" AS "observation_type_concept_id",
+              "stage"."value_as_concept_id" AS "value_as_concept_id",
+              LEFT("stage"."source_value", 50) AS "observation_source_value",
+              "stage"."source_concept_id" AS "observation_source_concept_id"
+            FROM "work"."stage_findings" AS "stage"
+            WHERE
+              "stage"."target_table" = 'observation' AND "stage"."row_fate" = 'written'
+          ) AS "rows"
+          ORDER BY
+            "rows"."mapping_number",
+            "rows"."person_id",
+            "rows"."observation_concept_id",
+            "rows"."observation_date",
+            "rows"."observation_datetime",
+            "rows"."observation_type_concept_id",
+            "rows"."value_as_concept_id",
+            "rows"."observation_source_value",
+            "rows"."observation_source_concept_id",
+            "rows"."event_key"
+        ) AS "ordered"
+      ) AS "numbered"
       UNION ALL
       SELECT
-        ROW_NUMBER() OVER (
-          ORDER BY "rows"."mapping_number", "rows"."person_id", "rows"."specimen_concept_id", "rows"."specimen_type_concept_id", "rows"."specimen_date", "rows"."specimen_datetime", "rows"."specimen_source_value", "rows"."event_key"
-        ) AS "event_id",
+        "numbered"."event_id" AS "event_id",
         'specimen' AS "event_table",
-        "rows"."event_key",
-        "rows"."event_rank"
+        "numbered"."event_key",
+        "numbered"."event_rank"
       FROM (
         SELECT
-          COALESCE(REPLACE(REPLACE("stage"."key_1", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_2", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_3", '~', '~~'), '|', '~|'), '~N') AS "event_key",
-          "stage"."fan_out" AS "event_rank",
-          1 AS "mapping_number",
-          "stage"."person_id" AS "person_id",
-          "stage"."concept_id" AS "specimen_concept_id",
-          "stage"."type_concept_id" AS "specimen_type_concept_id",
-          "stage"."start_date" AS "specimen_date",
-          "stage"."start_datetime" AS "specimen_datetime",
-          LEFT("stage"."source_value", 50) AS "specimen_source_value"
-        FROM "work"."stage_findings" AS "stage"
-        WHERE
-          "stage"."target_table" = 'specimen' AND "stage"."row_fate" = 'written'
-      ) AS "rows"
+          ROW_NUMBER() OVER () AS "event_id",
+          "ordered"."event_key" AS "event_key",
+          "ordered"."event_rank" AS "event_rank"
+        FROM (
+          SELECT
+            "rows"."event_key",
+            "rows"."event_rank"
+          FROM (
+            SELECT
+              COALESCE(REPLACE(REPLACE("stage"."key_1", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_2", '~', '~~'), '|', '~|'), '~N') || '|' || COALESCE(REPLACE(REPLACE("stage"."key_3", '~', '~~'), '|', '~|'), '~N') AS "event_key",
+              "stage"."fan_out" AS "event_rank",
+              1 AS "mapping_number",
+              "stage"."person_id" AS "person_id",
+              "stage"."concept_id" AS "specimen_concept_id",
+              "stage"."type_concept_id" AS "specimen_type_concept_id",
+              "stage"."start_date" AS "specimen_date",
+              "stage"."start_datetime" AS "specimen_datetime",
+              LEFT("stage"."source_value", 50) AS "specimen_source_value"
+            FROM "work"."stage_findings" AS "stage"
+            WHERE
+              "stage"."target_table" = 'specimen' AND "stage"."row_fate" = 'written'
+          ) AS "rows"
+          ORDER BY
+            "rows"."mapping_number",
+            "rows"."person_id",
+            "rows"."specimen_concept_id",
+            "rows"."specimen_type_concept_id",
+            "rows"."specimen_date",
+            "rows"."specimen_datetime",
+            "rows"."specimen_source_value",
+            "rows"."event_key"
+        ) AS "ordered"
+      ) AS "numbered"
     ) AS "each"
     WHERE
       "each"."event_rank" = 1

@@ -67,14 +67,21 @@ def _of_column(column: exp.Column, query: exp.Select) -> set[str] | None:
     """The texts of a column of a query within this one."""
     sources = [query.args["from_"].this, *(join.this for join in query.args.get("joins") or ())]
     source = next((source for source in sources if column.table in {"", source.alias_or_name}), None)
-    inner = source.this if isinstance(source, exp.Subquery) else _common_table(source, query)
-    if not isinstance(inner, exp.Select):
+    return _in_query(source.this if isinstance(source, exp.Subquery) else _common_table(source, query), column.name)
+
+
+def _in_query(query: exp.Expr | None, name: str) -> set[str] | None:
+    """The texts of a column of a query, in each part of a UNION."""
+    if isinstance(query, exp.SetOperation):
+        left, right = _in_query(query.left, name), _in_query(query.right, name)
+        return None if left is None or right is None else left | right
+    if not isinstance(query, exp.Select):
         return None
-    for node in inner.expressions:
-        if node.alias_or_name == column.name:
-            return _texts(node, inner)
-    star = next((node for node in inner.expressions if node.is_star), None)
-    return _of_column(exp.column(column.name, star.args.get("table")), inner) if star is not None else None
+    for node in query.expressions:
+        if node.alias_or_name == name:
+            return _texts(node, query)
+    star = next((node for node in query.expressions if node.is_star), None)
+    return _of_column(exp.column(name, star.args.get("table")), query) if star is not None else None
 
 
 def _common_table(source: exp.Expr | None, query: exp.Select) -> exp.Expr | None:

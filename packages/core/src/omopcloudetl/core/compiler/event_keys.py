@@ -114,7 +114,10 @@ def numbered_rows(
     """
     ordinal = OrdinalRows(compilation, table, contributions)
     rows = ordinal.of(index, *(trees.named(value, name) for name, value in more.items()))
-    number: exp.Expr = trees.row_number(columns_of("rows", [*ordinal.order, *ties]))
+    every = trees.from_(trees.select(*columns_of("rows", list(more))), trees.subquery(rows, "rows"))
+    order = columns_of("rows", [*ordinal.order, *ties])
+    numbered = compilation.generator.numbered(every, order, EVENT_ID)
+    number: exp.Expr = trees.column(EVENT_ID, "numbered")
     for other in contributions[:index]:
         before = trees.from_(trees.select(trees.count_rows()), trees.table(other.stage, "stage"))
         trees.where(before, other.condition.copy())
@@ -122,9 +125,9 @@ def numbered_rows(
     query = trees.select(
         trees.named(number, EVENT_ID),
         trees.named(trees.text(table.name), EVENT_TABLE),
-        *columns_of("rows", list(more)),
+        *columns_of("numbered", list(more)),
     )
-    return trees.from_(query, trees.subquery(rows, "rows"))
+    return trees.from_(query, trees.subquery(numbered, "numbered"))
 
 
 def _by_registry(compilation: Compilation, mapping: StagedMapping) -> tuple[exp.Query, set[str]]:

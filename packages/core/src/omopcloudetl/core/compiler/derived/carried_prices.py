@@ -17,11 +17,19 @@ from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
 from omopcloudetl.core.compiler.derived.cost_values import DOMAIN, EVENT, CostValues
 from omopcloudetl.core.compiler.derived.priced_rows import PERIODS, PERSON, PricedRows
+from omopcloudetl.core.compiler.enumerations import enumerate_texts
 from omopcloudetl.core.compiler.event_keys import contributions_by_table, numbered_rows
 from omopcloudetl.core.compiler.event_links import DOMAINS, EVENT_ID
 from omopcloudetl.core.compiler.event_mapping import possible_tables
 from omopcloudetl.core.compiler.stage import QUARANTINED
-from omopcloudetl.core.compiler.staged import CompiledMapping, Contribution, StagedMapping, columns_of
+from omopcloudetl.core.compiler.staged import (
+    SOURCE_KEY,
+    CompiledMapping,
+    Contribution,
+    StagedMapping,
+    columns_of,
+    readable_key,
+)
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.cost import CostMapping
 from omopcloudetl.core.models.mapping import EventMapping
@@ -110,6 +118,8 @@ def carried_stage(
     names = [EVENT, DOMAIN, *(value.name for value in values.fields)]
     has_plan = bool(values.plan)
     query = PricedRows(builder, values.table, rows.query(), values.key_names, names, (), False, has_plan, False).query()
+    builder.keeps_key_text = SOURCE_KEY in query.named_selects
+    enumerate_texts(compilation.generator, query, {})
     made = compilation.generator.create_table_as(trees.table(builder.table), query)
     purpose = f"rows of {builder.name}, with the events of the same source rows"
     return DraftStep(
@@ -148,6 +158,11 @@ class _CarriedRows:
         return {**person, **self.event.carried[self.values.builder.name]}
 
     @property
+    def _keys(self) -> list[str]:
+        """The columns of the natural key, where somebody reads it; else its text for people."""
+        return self.values.key_names if self.values.builder.keeps_keys else [SOURCE_KEY]
+
+    @property
     def reads(self) -> set[str]:
         """The stage, and those whose rows are numbered before its own."""
         stages = {self.event.builder.table}
@@ -168,7 +183,7 @@ class _CarriedRows:
     def _priced(self, contribution: Contribution) -> exp.Select:
         """The rows whose event is in one table; of several rows of an event the first stands for it."""
         table, together = self.compilation.specification.by_name[contribution.table], self.contributions
-        keys = self.values.key_names if self.values.builder.keeps_keys else []
+        keys = self._keys if self._keys != [SOURCE_KEY] else []
         # Events that are the same in the CDM are told apart by what they cost.
         ties = [FAN_OUT, *(x for x in dict.fromkeys(self.columns.values()) if x not in IN_EVERY_EVENT)]
         more = {_beside(name): trees.column(name, "stage") for name in (*keys, *self.columns.values(), *ties)}
@@ -176,8 +191,7 @@ class _CarriedRows:
         last = [_beside(name) for name in ties]
         numbered = numbered_rows(self.compilation, table, together[table.name], index, more, last)
         given = {name: trees.column(_beside(column), "rows") for name, column in self.columns.items()}
-        no_key = [trees.null_of(self.compilation.type("text")) for _ in self.values.key]
-        key = columns_of("rows", [_beside(name) for name in keys]) or no_key
+        key = columns_of("rows", [_beside(name) for name in keys]) or [trees.null_of(self.compilation.type("text"))]
         domain = trees.text(DOMAINS[table.name][0])
         query = self._row(key, trees.column(EVENT_ID, "rows"), domain, given)
         trees.from_(query, trees.subquery(numbered, "rows"))
@@ -187,7 +201,10 @@ class _CarriedRows:
     def _set_aside(self) -> exp.Select:
         """The rows that are set aside themselves, and those whose event is."""
         given = {name: trees.column(column, "stage") for name, column in self.columns.items()}
-        query = self._row(columns_of("stage", self.values.key_names), exp.Null(), exp.Null(), given)
+        key = columns_of("stage", self._keys)
+        if self._keys == [SOURCE_KEY] and not self.event.builder.keeps_key_text:
+            key = [readable_key(len(self.values.key), "stage")]
+        query = self._row(key, exp.Null(), exp.Null(), given)
         trees.from_(query, trees.table(self.event.builder.table, "stage"))
         first = trees.equal(trees.column(FAN_OUT, "stage"), trees.number(1))
         no_event = trees.equal(trees.column("row_fate", "stage"), trees.text(QUARANTINED))
@@ -198,7 +215,7 @@ class _CarriedRows:
     ) -> exp.Select:
         """The columns of a cost, of which `given` has those that are no constants."""
         return trees.select(
-            *(trees.named(key, name) for key, name in zip(keys, self.values.key_names, strict=True)),
+            *(trees.named(key, name) for key, name in zip(keys, self._keys, strict=True)),
             trees.named(event, EVENT),
             trees.named(domain, DOMAIN),
             *(

@@ -12,7 +12,7 @@ from omopcloudetl.core.compiler.derived.template import template
 from omopcloudetl.core.compiler.kept_rows import kept_column
 from omopcloudetl.core.compiler.keys import key_text
 from omopcloudetl.core.compiler.stage import MERGED, QUARANTINED, WRITTEN, StageBuilder
-from omopcloudetl.core.compiler.staged import columns_of
+from omopcloudetl.core.compiler.staged import SOURCE_KEY, columns_of, readable_key
 from omopcloudetl.core.specification.models import CdmTable
 
 PLAN, PERSON, DAY = "payer_plan_period_id", "priced_person_id", "priced_date"
@@ -46,6 +46,8 @@ GROUP BY person_id, payer_plan_period_start_date
 _COVERING = "SELECT CASE WHEN fated.priced_date <= periods.end_date THEN periods.payer_plan_period_id END"
 _FATE = "SELECT CASE WHEN NOT rows.row_reason IS NULL THEN :quarantined ELSE :written END"
 _KEY = "SELECT CASE WHEN NOT rows.row_reason IS NULL THEN :key END"
+_FATED = ("row_fate", "row_reason")
+_NO_KEY = "SELECT CAST(NULL AS TEXT)"
 _FATE_OF_PART = "SELECT CASE WHEN rows.part > 1 THEN :merged ELSE :written END"
 _REASON_OF_PART = "SELECT CASE WHEN rows.part > 1 THEN :together END"
 _FATES: dict[str, object] = {"written": WRITTEN, "merged": MERGED, "quarantined": QUARANTINED, "together": TOGETHER}
@@ -58,7 +60,7 @@ class PricedRows:
     builder: StageBuilder
     table: CdmTable
     rows: exp.Select
-    """The rows with keys, fields, `row_reason`, and person and day where the plan is looked for."""
+    """The rows with keys or their text for people, fields, `row_reason`, and person and day where there is a plan."""
     keys: Sequence[str]
     fields: Sequence[str]
     """The fields that the rows have."""
@@ -71,23 +73,25 @@ class PricedRows:
 
     def query(self) -> exp.Query:
         """The rows, which become those of the stage."""
-        names = [*self.key_names, *self.fields, "row_fate", "row_reason", *kept_column(self.rows)]
         query = self._fated()
         assert isinstance(query, exp.Select)
-        query.set("expressions", columns_of("fated", names))
+        plan: list[exp.Expr] = []
         if self.has_plan:
+            plan.append(trees.named(template(_COVERING).selects[0], PLAN))
             periods = exp.CTE(this=template(_PERIODS), alias=exp.TableAlias(this=trees.identifier("periods")))
             query.args["with_"].append("expressions", periods)
-            plan = trees.named(template(_COVERING).selects[0], PLAN)
-            query.expressions.insert(len(self.key_names) + len(self.fields), plan)
             generator = self.builder.compilation.generator
             query = generator.join_latest(query, "fated", "periods", (PERSON, "person_id"), (DAY, "start_date"))
+        values = columns_of("fated", [*self.key_names, *self.fields])
+        query.set("expressions", [*values, *plan, *columns_of("fated", [*_FATED, *kept_column(self.rows)])])
         return query
 
     @property
     def key_names(self) -> list[str]:
         """The key columns of the stage; remembered keys have two parts, whatever mapping they are of."""
-        return ["key_1", "key_2"] if self.merges else list(self.keys)
+        if self.merges:
+            return ["key_1", "key_2"]
+        return list(self.keys) if self.builder.keeps_keys else [SOURCE_KEY]
 
     def _fated(self) -> exp.Query:
         """The rows as `fated`, with all that the stage has but the plan."""
@@ -127,7 +131,7 @@ class PricedRows:
 
     def _together(self) -> Iterator[exp.Expr]:
         """Rows that price the same: the first of them has the amounts of all, and the others are part of it."""
-        yield from self._keys_of_row("SELECT CAST(NULL AS TEXT)")
+        yield from self._keys_of_row(_NO_KEY)
         yield from (trees.named(self._sum(name), name) for name in self.fields)
         yield from columns_of("rows", self._of_plan())
         yield _given(_FATE_OF_PART, "row_fate")
@@ -135,7 +139,7 @@ class PricedRows:
         yield from (trees.named(exp.Null(), name) for name in kept_column(self.rows))
 
     def _keys_of_row(self, otherwise: str) -> Iterator[exp.Expr]:
-        """The natural key where somebody reads it; else what is said of it in `otherwise`.
+        """The natural key where somebody reads it; else what is said in `otherwise` of its text for people.
 
         Where ids are remembered, it is the text of the natural key, and the mapping with the number of the row among
         those of its key.
@@ -146,8 +150,10 @@ class PricedRows:
             yield trees.named(exp.DPipe(this=trees.text(f"{self.builder.name} "), expression=number), "key_2")
         elif self.builder.keeps_keys:
             yield from columns_of("rows", self.keys)
+        elif SOURCE_KEY in self.rows.named_selects:
+            yield trees.column(SOURCE_KEY, "rows")
         else:
-            yield from (_given(otherwise, name, key=trees.column(name, "rows")) for name in self.keys)
+            yield _given(otherwise, SOURCE_KEY, key=readable_key(len(self.keys), "rows"))
 
     def _of_plan(self) -> list[str]:
         return [PERSON, DAY] if self.has_plan else []

@@ -91,6 +91,9 @@ class Contribution:
     linked: Mapping[str, tuple[EventLink, str]] = field(default_factory=dict)
     """Field → the events of another mapping, and what is taken of them where the table is written."""
 
+    unique: tuple[str, ...] = ()
+    """Fields that no two of its rows have the same of, where there are such beside the id."""
+
     @property
     def links(self) -> tuple[EventLink, ...]:
         """What is joined to the rows where the table is written."""

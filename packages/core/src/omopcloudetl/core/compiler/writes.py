@@ -176,7 +176,10 @@ class OrdinalRows:
 
     @property
     def order(self) -> list[str]:
-        """The columns that give the order."""
+        """The columns that give the order; those that tell a mapping's rows apart are enough, where each has some."""
+        if all(contribution.unique for contribution in self.contributions):
+            unique = {name for contribution in self.contributions for name in contribution.unique}
+            return ["mapping_number", *(name for name in self.fields if name in unique)]
         linked = [name for index, link in self.links for name in renamed(index, link).columns]
         return ["mapping_number", *self.fields, *linked]
 

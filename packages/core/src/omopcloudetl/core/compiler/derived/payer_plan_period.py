@@ -7,7 +7,7 @@ The guide allows periods of a person that overlap; the default cuts them, as mos
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
@@ -154,6 +154,8 @@ def payer_plan_period(
     checks = too_long.checks(builder, scope.at("name"))
     compilation.steps.append(stage_step(compilation, loaded, builder, query, checks=checks))
     contribution = contribution_of(builder, table, names, strategy, len(keys))
+    if model.policy.overlaps == "cut":  # a person's periods are disjoint
+        contribution = replace(contribution, unique=("person_id", "payer_plan_period_start_date"))
     return StagedMapping(
         loaded, scope, builder, len(keys), False, (too_long.cut(contribution),), fates_have_reasons=True
     )

@@ -251,10 +251,7 @@ FROM (
   ORDER BY
     "rows"."mapping_number",
     "rows"."person_id",
-    "rows"."payer_plan_period_start_date",
-    "rows"."payer_plan_period_end_date",
-    "rows"."payer_source_value",
-    "rows"."stop_reason_source_value"
+    "rows"."payer_plan_period_start_date"
 ) AS "ordered";
 
 -- for a later merge: the rows up to this id are of a full write

@@ -7,6 +7,7 @@ is counted twice. The payer plan period is the one that covers the day, of sever
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import assert_never
 
@@ -52,6 +53,8 @@ def cost(compilation: Compilation, loaded: LoadedMapping, model: CostMapping) ->
     fields = [EVENT, DOMAIN, *(value.name for value in values.fields), *([PLAN] if values.plan else [])]
     parts = 2 if merges else len(model.key)
     contribution = contribution_of(builder, table, fields, "registry" if merges else "ordinal", parts)
+    if model.policy.several == "sum":
+        contribution = replace(contribution, unique=(EVENT, DOMAIN))
     return StagedMapping(
         loaded,
         builder.scope,

@@ -152,10 +152,7 @@ FROM (
   ORDER BY
     "rows"."mapping_number",
     "rows"."cost_event_id",
-    "rows"."cost_domain_id",
-    "rows"."cost_type_concept_id",
-    "rows"."total_cost",
-    "rows"."payer_plan_period_id"
+    "rows"."cost_domain_id"
 ) AS "ordered";
 
 -- for a later merge: the rows up to this id are of a full write

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from omopcloudetl.core.models.docstrings import field_meanings
 from tools.reference.contents import PAGES, Page, Section
 from tools.reference.words import Anchors, in_words
 
@@ -66,13 +67,14 @@ def rows(section: Section, anchors: Anchors) -> Iterator[str]:
     """A row for each key, the required ones first."""
     hints = get_type_hints(section.model, include_extras=True)
     inherited = section.without.model_fields if section.without else {}
+    meanings = MEANINGS | field_meanings(section.model)
     fields = [(name, field) for name, field in section.model.model_fields.items() if name not in inherited]
     for name, field in sorted(fields, key=lambda item: not item[1].is_required()):
         cells = (
             f"`{field.alias or name}`",
             in_words(hints[name], anchors),
             default_of(field),
-            description_of(section.model, name, field),
+            meaning_of(section.model, name, meanings),
         )
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
@@ -98,12 +100,11 @@ def default_of(field: FieldInfo) -> str:
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
-def description_of(model: type[BaseModel], name: str, field: FieldInfo) -> str:
-    """What the key means: its docstring; raises `ValueError` if it has none."""
-    meaning = field.description or MEANINGS.get(name)
-    if not meaning:
+def meaning_of(model: type[BaseModel], name: str, meanings: Mapping[str, str]) -> str:
+    """What the key means, in one line; raises `ValueError` if nothing says so."""
+    if name not in meanings:
         raise ValueError(f"{model.__name__}.{name} has no docstring")
-    return " ".join(meaning.split())
+    return " ".join(meanings[name].split())
 
 
 def example(section: Section) -> str:

@@ -10,6 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
+from omopcloudetl.core.models.docstrings import field_meanings
 from omopcloudetl.core.models.loads import LogicalType
 from omopcloudetl.core.models.mapping import DMLDefinition
 from omopcloudetl.core.models.project import ProjectConfig
@@ -57,7 +58,17 @@ def file_schema(kind: str) -> dict[str, Any]:
 
 
 class _Generator(GenerateJsonSchema):
-    """Knows the short forms of the models, and the texts that functions check."""
+    """Knows the short forms of the models, the texts that functions check, and what the fields mean."""
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        made = super().model_schema(schema)
+        model = schema["cls"]
+        for name, meaning in field_meanings(model).items():
+            key = model.model_fields[name].alias or name
+            about = made["properties"][key]
+            title = {"title": about.pop("title")} if "title" in about else {}  # stays last, as Pydantic writes it
+            made["properties"][key] = about | {"description": meaning} | title
+        return made
 
     def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> JsonSchemaValue:
         name = getattr(schema["function"]["function"], "__name__", "")

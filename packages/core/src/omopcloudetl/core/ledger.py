@@ -29,7 +29,7 @@ Entry = Literal[
 class LedgerEntry(BaseModel):
     """One line of the ledger: how many rows of a mapping had which fate."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid")
 
     mapping: str
     entry: Entry

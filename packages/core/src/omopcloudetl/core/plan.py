@@ -31,7 +31,7 @@ Reports = Literal["note", "warning"]
 class PlanModel(BaseModel):
     """Frozen and strict, like everything that is compiled."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Origin(PlanModel):

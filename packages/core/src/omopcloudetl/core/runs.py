@@ -20,7 +20,7 @@ RunState = Literal["running", "done", "failed", "dry_run"]
 class RecordModel(BaseModel):
     """A record that is written and read as JSON."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid")
 
 
 class StepRecord(RecordModel):

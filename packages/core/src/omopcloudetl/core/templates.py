@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 TEMPLATES = "templates"
 DEMO_FOLDERS = ("source", "vocabulary")
 
-_PROJECT: TypeAdapter[ProjectConfig] = TypeAdapter(ProjectConfig)
-_WORKFLOW: TypeAdapter[WorkflowConfig] = TypeAdapter(WorkflowConfig)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 _HERE = PurePosixPath()
@@ -95,9 +93,9 @@ def create_project(
     files = [(path, file) for path, file in _walk(folder) if path != PurePosixPath(PROJECT_FILE)]
     text = (folder / PROJECT_FILE).read_text(encoding="utf-8")
     document = parse_yaml(PROJECT_FILE, text)
-    config = validate_document(document, _PROJECT)
+    config = validate_document(document, TypeAdapter(ProjectConfig))
     workflow_document = parse_yaml(config.workflow, _workflow_text(folder, config))
-    workflow = validate_document(workflow_document, _WORKFLOW)
+    workflow = validate_document(workflow_document, TypeAdapter(WorkflowConfig))
     if base is not None:
         variables = place_uris(variables, workflow, directory, base)
     values = _check_variables(workflow, workflow_document, config, document, variables)

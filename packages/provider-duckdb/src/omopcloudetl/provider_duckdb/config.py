@@ -31,7 +31,7 @@ Text = Annotated[str, Field(min_length=1)]
 class DuckDBConfig(BaseModel):
     """How to open a DuckDB database."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     path: Annotated[str, Field(min_length=1)]
     """The database file, relative to the project folder; `:memory:` keeps nothing."""

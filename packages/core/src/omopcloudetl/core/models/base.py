@@ -17,7 +17,8 @@ AT, ALLOWED, HELP = "at", "allowed", "help"
 class StrictModel(BaseModel):
     """Frozen, refuses unknown keys, and never turns one type into another without being told to."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True)
+    # Most models are read as a part of another, whose validator holds theirs: their own is only built on use.
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -12,7 +12,6 @@ from omopcloudetl.core.files.yaml_document import Path, YamlDocument, parse_yaml
 from omopcloudetl.core.specification.models import CdmField, CdmSpecification, CdmTable
 from omopcloudetl.core.specification.overlay_model import AddedField, ChangedField, NewField, Overlay, OverlayTable
 
-OVERLAY: TypeAdapter[Overlay] = TypeAdapter(Overlay)
 _MARKED_BY_VALUE = ("base", "after", "foreign_key", "required")
 """Where the value is the mistake; elsewhere the name before it is."""
 
@@ -20,7 +19,7 @@ _MARKED_BY_VALUE = ("base", "after", "foreign_key", "required")
 def read_overlay(file: str, text: str) -> tuple[Overlay, YamlDocument]:
     """The overlay of a file; raises `ProjectError` with every mistake in it."""
     document = parse_yaml(file, text)
-    return validate_document(document, OVERLAY), document
+    return validate_document(document, TypeAdapter(Overlay)), document
 
 
 def apply_overlay(base: CdmSpecification, overlay: Overlay, document: YamlDocument) -> CdmSpecification:

@@ -3,36 +3,7 @@
 -- rows of visits, typed and resolved
 CREATE OR REPLACE TABLE "work"."stage_visits" AS
 WITH "rows" AS (
-  SELECT
-    "rows"."key_1",
-    "rows"."key_2",
-    "rows"."person_id",
-    "rows"."source_value",
-    "rows"."start_date",
-    "rows"."start_datetime",
-    CASE
-      WHEN "rows"."end_datetime" > "rows"."start_datetime"
-      THEN "rows"."end_date"
-      ELSE "rows"."start_date"
-    END AS "end_date",
-    CASE
-      WHEN "rows"."end_datetime" > "rows"."start_datetime"
-      THEN "rows"."end_datetime"
-      ELSE "rows"."start_datetime"
-    END AS "end_datetime",
-    "rows"."discharged_to_source_value",
-    "rows"."row_reason",
-    CASE
-      WHEN NOT "rows"."row_reason" IS NULL
-      THEN 'quarantined'
-      WHEN ROW_NUMBER() OVER (
-        PARTITION BY "rows"."key_1", "rows"."key_2", "rows"."row_reason" IS NULL
-        ORDER BY "rows"."person_id", "rows"."source_value", "rows"."start_date", "rows"."start_datetime", "rows"."end_date", "rows"."end_datetime", "rows"."discharged_to_source_value"
-      ) = 1
-      THEN 'written'
-      ELSE 'quarantined'
-    END AS "row_fate"
-  FROM (
+  WITH "rows" AS (
     SELECT
       "e"."patient" AS "key_1",
       "e"."code" AS "key_2",
@@ -61,21 +32,156 @@ WITH "rows" AS (
     FROM "source"."events" AS "e"
     LEFT JOIN "work"."key_person" AS "person_key"
       ON "person_key"."key_1" = "e"."patient"
-  ) AS "rows"
+  ), "repeated" AS (
+    SELECT
+      "key_1",
+      "key_2",
+      COUNT(*) AS "row_count"
+    FROM "rows"
+    WHERE
+      "row_reason" IS NULL
+    GROUP BY
+      "key_1",
+      "key_2"
+    HAVING
+      COUNT(*) > 1
+  ), "counted" AS (
+    SELECT
+      "rows"."key_1",
+      "rows"."key_2",
+      "rows"."person_id",
+      "rows"."source_value",
+      "rows"."start_date",
+      "rows"."start_datetime",
+      "rows"."end_date",
+      "rows"."end_datetime",
+      "rows"."discharged_to_source_value",
+      "rows"."row_reason",
+      1 AS "occurrence"
+    FROM "rows"
+    LEFT JOIN "repeated"
+      ON "repeated"."key_1" IS NOT DISTINCT FROM "rows"."key_1"
+      AND "repeated"."key_2" IS NOT DISTINCT FROM "rows"."key_2"
+      AND "rows"."row_reason" IS NULL
+    WHERE
+      "repeated"."row_count" IS NULL
+    UNION ALL
+    SELECT
+      "rows"."key_1",
+      "rows"."key_2",
+      "rows"."person_id",
+      "rows"."source_value",
+      "rows"."start_date",
+      "rows"."start_datetime",
+      "rows"."end_date",
+      "rows"."end_datetime",
+      "rows"."discharged_to_source_value",
+      "rows"."row_reason",
+      ROW_NUMBER() OVER (
+        PARTITION BY "rows"."key_1", "rows"."key_2"
+        ORDER BY "rows"."person_id", "rows"."source_value", "rows"."start_date", "rows"."start_datetime", "rows"."end_date", "rows"."end_datetime", "rows"."discharged_to_source_value"
+      ) AS "occurrence"
+    FROM "rows"
+    JOIN "repeated"
+      ON "repeated"."key_1" IS NOT DISTINCT FROM "rows"."key_1"
+      AND "repeated"."key_2" IS NOT DISTINCT FROM "rows"."key_2"
+    WHERE
+      "rows"."row_reason" IS NULL
+  )
+  SELECT
+    "counted"."key_1",
+    "counted"."key_2",
+    "counted"."person_id",
+    "counted"."source_value",
+    "counted"."start_date",
+    "counted"."start_datetime",
+    CASE
+      WHEN "counted"."end_datetime" > "counted"."start_datetime"
+      THEN "counted"."end_date"
+      ELSE "counted"."start_date"
+    END AS "end_date",
+    CASE
+      WHEN "counted"."end_datetime" > "counted"."start_datetime"
+      THEN "counted"."end_datetime"
+      ELSE "counted"."start_datetime"
+    END AS "end_datetime",
+    "counted"."discharged_to_source_value",
+    "counted"."row_reason",
+    CASE
+      WHEN NOT "counted"."row_reason" IS NULL
+      THEN 'quarantined'
+      WHEN "counted"."occurrence" = 1
+      THEN 'written'
+      ELSE 'quarantined'
+    END AS "row_fate"
+  FROM "counted"
+), "staying" AS (
+  SELECT
+    "person_id",
+    "start_date",
+    "end_date",
+    CASE
+      WHEN "rows"."source_value" = 'inpatient'
+      THEN 1
+      WHEN "rows"."source_value" = 'nursing'
+      THEN 2
+    END AS "class_rank"
+  FROM "rows"
+  WHERE
+    "row_fate" = 'written'
+    AND (
+      COALESCE("rows"."source_value" IN ('inpatient', 'nursing'), FALSE)
+      OR "rows"."end_date" > "rows"."start_date"
+    )
+), "placed" AS (
+  SELECT
+    "person_id",
+    "start_date",
+    "end_date",
+    "class_rank",
+    SUM(CASE WHEN DATE_DIFF('DAY', "reached_date", "start_date") <= 1 THEN 0 ELSE 1 END) OVER (
+      PARTITION BY "person_id"
+      ORDER BY "start_date", "end_date"
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS "stay_number"
+  FROM (
+    SELECT
+      "person_id",
+      "start_date",
+      "end_date",
+      "class_rank",
+      MAX("end_date") OVER (
+        PARTITION BY "person_id"
+        ORDER BY "start_date", "end_date"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+      ) AS "reached_date"
+    FROM "staying"
+  ) AS "reached"
+), "stays" AS (
+  SELECT
+    "person_id",
+    "stay_number",
+    MIN("start_date") AS "first_date",
+    MAX("end_date") AS "last_date",
+    MIN("class_rank") AS "class_rank"
+  FROM "placed"
+  GROUP BY
+    "person_id",
+    "stay_number"
 ), "numbered" AS (
   SELECT
-    "key_1",
-    "key_2",
-    "person_id",
-    "source_value",
-    "start_date",
-    "start_datetime",
-    "end_date",
-    "end_datetime",
-    "discharged_to_source_value",
-    "row_reason",
-    "row_fate",
-    CASE "source_value"
+    "rows"."key_1",
+    "rows"."key_2",
+    "rows"."person_id",
+    "rows"."source_value",
+    "rows"."start_date",
+    "rows"."start_datetime",
+    "rows"."end_date",
+    "rows"."end_datetime",
+    "rows"."discharged_to_source_value",
+    "rows"."row_reason",
+    "rows"."row_fate",
+    CASE "rows"."source_value"
       WHEN 'inpatient'
       THEN 9201
       WHEN 'nursing'
@@ -86,136 +192,49 @@ WITH "rows" AS (
       THEN 9202
       ELSE 0
     END AS "concept_id",
-    CASE WHEN "row_fate" = 'written' THEN "person_id" END AS "of_person",
+    CASE WHEN "rows"."row_fate" = 'written' THEN "rows"."person_id" END AS "of_person",
     ROW_NUMBER() OVER (
-      PARTITION BY CASE WHEN "row_fate" = 'written' THEN "person_id" END
-      ORDER BY "start_datetime", "end_datetime", "key_1", "key_2"
+      PARTITION BY CASE WHEN "rows"."row_fate" = 'written' THEN "rows"."person_id" END
+      ORDER BY "rows"."start_datetime", "rows"."end_datetime", "rows"."key_1", "rows"."key_2"
     ) AS "encounter_number",
-    MAX(
-      CASE
-        WHEN COALESCE("source_value" IN ('inpatient', 'nursing'), FALSE)
-        OR "end_date" > "start_date"
-        THEN "end_date"
-      END
-    ) OVER (
-      PARTITION BY CASE WHEN "row_fate" = 'written' THEN "person_id" END
-      ORDER BY "start_datetime", "end_datetime", "key_1", "key_2"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-    ) AS "reached_date"
-  FROM "rows"
-), "marked" AS (
-  SELECT
-    "of_person",
-    "encounter_number",
-    "start_date",
-    "end_date",
-    "end_datetime",
-    "concept_id",
-    CASE
-      WHEN "source_value" = 'inpatient'
-      THEN 1
-      WHEN "source_value" = 'nursing'
-      THEN 2
-    END AS "class_rank",
-    "reached_date",
-    COALESCE("source_value" IN ('inpatient', 'nursing'), FALSE)
-    OR "end_date" > "start_date" AS "is_stay",
-    COALESCE("source_value" IN ('emergency'), FALSE) AS "is_emergency",
-    COALESCE("source_value" IN ('ambulatory', 'emergency'), FALSE) AS "is_by_day"
-  FROM "numbered"
-  WHERE
-    "row_fate" = 'written'
-), "opened" AS (
-  SELECT
-    "of_person",
-    "encounter_number",
-    "start_date",
-    "end_date",
-    "end_datetime",
-    "concept_id",
-    "class_rank",
-    "is_stay",
-    "is_emergency",
-    "is_by_day",
-    "is_stay"
-    AND NOT COALESCE(DATE_DIFF('DAY', "reached_date", "start_date") <= 1, FALSE) AS "opens"
-  FROM "marked"
-), "placed" AS (
-  SELECT
-    "of_person",
-    "encounter_number",
-    "start_date",
-    "end_date",
-    "end_datetime",
-    "concept_id",
-    "class_rank",
-    "is_stay",
-    "is_emergency",
-    "is_by_day",
-    COUNT(CASE WHEN "opens" THEN 1 END) OVER (
-      PARTITION BY "of_person"
-      ORDER BY "encounter_number"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS "stay_number",
-    MIN(CASE WHEN "opens" THEN "start_date" END) OVER (
-      PARTITION BY "of_person"
-      ORDER BY "encounter_number"
-      ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
-    ) AS "next_stay_date"
-  FROM "opened"
-), "stays" AS (
-  SELECT
-    "of_person",
-    "stay_number",
-    MIN("start_date") AS "first_date",
-    MAX("end_date") AS "last_date",
-    MIN("class_rank") AS "class_rank"
-  FROM "placed"
-  WHERE
-    "is_stay"
-  GROUP BY
-    "of_person",
-    "stay_number"
-), "parts" AS (
-  SELECT
-    "placed"."of_person",
-    "placed"."encounter_number",
-    "placed"."end_datetime",
     "stays"."class_rank",
     CASE
-      WHEN "placed"."is_emergency" AND "placed"."start_date" = "stays"."first_date"
+      WHEN COALESCE("rows"."source_value" IN ('emergency'), FALSE)
+      AND "rows"."start_date" = "stays"."first_date"
       THEN 1
       ELSE 0
     END AS "is_emergency",
     CASE
       WHEN NOT "stays"."stay_number" IS NULL
       THEN -1
-      WHEN "placed"."is_by_day"
-      THEN "placed"."concept_id"
-      ELSE -2
+      WHEN COALESCE("rows"."source_value" IN ('ambulatory', 'emergency'), FALSE)
+      THEN CASE "rows"."source_value"
+        WHEN 'inpatient'
+        THEN 9201
+        WHEN 'nursing'
+        THEN 42898160
+        WHEN 'emergency'
+        THEN 9203
+        WHEN 'ambulatory'
+        THEN 9202
+        ELSE 0
+      END
     END AS "visit_kind",
     CASE
       WHEN NOT "stays"."stay_number" IS NULL
       THEN "stays"."stay_number"
-      WHEN "placed"."is_by_day"
-      THEN DATE_DIFF('DAY', CAST('1970-01-01' AS DATE), "placed"."start_date")
-      ELSE "placed"."encounter_number"
+      ELSE DATE_DIFF('DAY', CAST('1970-01-01' AS DATE), "rows"."start_date")
     END AS "visit_part"
-  FROM "placed"
+  FROM "rows"
   LEFT JOIN "stays"
-    ON "stays"."of_person" = "placed"."of_person"
-    AND "stays"."stay_number" = CASE
-      WHEN NOT "placed"."is_stay" AND "placed"."next_stay_date" = "placed"."start_date"
-      THEN "placed"."stay_number" + 1
-      ELSE "placed"."stay_number"
-    END
-    AND "placed"."end_date" <= "stays"."last_date"
+    ON "stays"."person_id" = CASE WHEN "rows"."row_fate" = 'written' THEN "rows"."person_id" END
+    AND "rows"."start_date" >= "stays"."first_date"
+    AND "rows"."end_date" <= "stays"."last_date"
 ), "ended" AS (
   SELECT
     "of_person",
     "encounter_number",
     "end_datetime",
-    "class_rank",
     "is_emergency",
     "visit_kind",
     "visit_part",
@@ -223,7 +242,9 @@ WITH "rows" AS (
       PARTITION BY "of_person", "visit_kind", "visit_part"
       ORDER BY "end_datetime" DESC, "encounter_number" DESC
     ) AS "from_last"
-  FROM "parts"
+  FROM "numbered"
+  WHERE
+    NOT "of_person" IS NULL AND NOT "visit_kind" IS NULL
 ), "visits" AS (
   SELECT
     "of_person",
@@ -231,14 +252,17 @@ WITH "rows" AS (
     "visit_part",
     MIN("encounter_number") AS "visit_number",
     MAX("end_datetime") AS "visit_end_datetime",
-    MAX("class_rank") AS "class_rank",
     MAX("is_emergency") AS "is_emergency",
     MAX(CASE WHEN "from_last" = 1 THEN "encounter_number" END) AS "last_number"
   FROM "ended"
+  WHERE
+    NOT "of_person" IS NULL AND NOT "visit_kind" IS NULL
   GROUP BY
     "of_person",
     "visit_kind",
     "visit_part"
+  HAVING
+    COUNT(*) > 1
 )
 SELECT
   "numbered"."key_1",
@@ -254,25 +278,32 @@ SELECT
   CAST("numbered"."row_fate" AS ENUM('quarantined', 'written')) AS "row_fate",
   "numbered"."concept_id",
   "numbered"."encounter_number",
-  "visits"."visit_number",
   CASE
-    WHEN "visits"."visit_kind" = -1
+    WHEN "numbered"."row_fate" = 'written'
+    THEN COALESCE("visits"."visit_number", "numbered"."encounter_number")
+  END AS "visit_number",
+  CASE
+    WHEN "numbered"."visit_kind" = -1
     THEN CASE
-      WHEN "visits"."class_rank" = 2
+      WHEN "numbered"."class_rank" = 2
       THEN 42898160
-      ELSE CASE WHEN "visits"."is_emergency" = 1 THEN 262 ELSE 9201 END
+      ELSE CASE
+        WHEN COALESCE("visits"."is_emergency", "numbered"."is_emergency") = 1
+        THEN 262
+        ELSE 9201
+      END
     END
     ELSE "numbered"."concept_id"
   END AS "visit_concept_id",
   CASE
-    WHEN "visits"."class_rank" = 1
+    WHEN "numbered"."class_rank" = 1
     THEN 'inpatient'
-    WHEN "visits"."class_rank" = 2
+    WHEN "numbered"."class_rank" = 2
     THEN 'nursing'
     ELSE "numbered"."source_value"
   END AS "visit_source_value",
-  CAST("visits"."visit_end_datetime" AS DATE) AS "visit_end_date",
-  "visits"."visit_end_datetime",
+  CAST(COALESCE("visits"."visit_end_datetime", "numbered"."end_datetime") AS DATE) AS "visit_end_date",
+  COALESCE("visits"."visit_end_datetime", "numbered"."end_datetime") AS "visit_end_datetime",
   "last"."discharged_to_source_value" AS "visit_discharged_to_source_value",
   32827 AS "type_concept_id",
   CAST(NULL AS BIGINT) AS "provider_id",
@@ -281,16 +312,13 @@ SELECT
   CAST(NULL AS TEXT) AS "admitted_from_source_value",
   CAST(NULL AS INT) AS "discharged_to_concept_id"
 FROM "numbered"
-LEFT JOIN "parts"
-  ON "parts"."of_person" = "numbered"."of_person"
-  AND "parts"."encounter_number" = "numbered"."encounter_number"
 LEFT JOIN "visits"
-  ON "visits"."of_person" = "parts"."of_person"
-  AND "visits"."visit_kind" = "parts"."visit_kind"
-  AND "visits"."visit_part" = "parts"."visit_part"
+  ON "visits"."of_person" = "numbered"."of_person"
+  AND "visits"."visit_kind" = "numbered"."visit_kind"
+  AND "visits"."visit_part" = "numbered"."visit_part"
 LEFT JOIN "numbered" AS "last"
-  ON "last"."of_person" = "visits"."of_person"
-  AND "last"."encounter_number" = "visits"."last_number";
+  ON "last"."of_person" = "numbered"."of_person"
+  AND "last"."encounter_number" = COALESCE("visits"."last_number", "numbered"."encounter_number");
 
 -- write_visit_occurrence: write cdm.visit_occurrence from visits
 

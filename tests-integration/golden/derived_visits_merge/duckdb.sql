@@ -2,41 +2,7 @@
 
 -- rows of visits, typed and resolved
 CREATE OR REPLACE TABLE "work"."delivered_visits" AS
-SELECT
-  "rows"."key_1",
-  "rows"."person_id",
-  "rows"."source_value",
-  "rows"."type_concept_id",
-  "rows"."provider_id",
-  "rows"."care_site_id",
-  "rows"."start_date",
-  "rows"."start_datetime",
-  CASE
-    WHEN "rows"."end_datetime" > "rows"."start_datetime"
-    THEN "rows"."end_date"
-    ELSE "rows"."start_date"
-  END AS "end_date",
-  CASE
-    WHEN "rows"."end_datetime" > "rows"."start_datetime"
-    THEN "rows"."end_datetime"
-    ELSE "rows"."start_datetime"
-  END AS "end_datetime",
-  "rows"."admitted_from_concept_id",
-  "rows"."admitted_from_source_value",
-  "rows"."discharged_to_concept_id",
-  "rows"."discharged_to_source_value",
-  CAST("rows"."row_reason" AS ENUM('key: missing', 'person_id: missing', 'person_id: unknown person', 'start_date: missing', 'start_date: unreadable')) AS "row_reason",
-  CAST(CASE
-    WHEN NOT "rows"."row_reason" IS NULL
-    THEN 'quarantined'
-    WHEN ROW_NUMBER() OVER (
-      PARTITION BY "rows"."key_1", "rows"."row_reason" IS NULL
-      ORDER BY "rows"."person_id", "rows"."source_value", "rows"."type_concept_id", "rows"."provider_id", "rows"."care_site_id", "rows"."start_date", "rows"."start_datetime", "rows"."end_date", "rows"."end_datetime", "rows"."admitted_from_concept_id", "rows"."admitted_from_source_value", "rows"."discharged_to_concept_id", "rows"."discharged_to_source_value"
-    ) = 1
-    THEN 'written'
-    ELSE 'quarantined'
-  END AS ENUM('quarantined', 'written')) AS "row_fate"
-FROM (
+WITH "rows" AS (
   SELECT
     "e"."code" AS "key_1",
     "person_key"."person_id" AS "person_id",
@@ -72,7 +38,99 @@ FROM (
     ON "person_key"."key_1" = "e"."patient"
   WHERE
     NOT "e"."unit" IS NULL
-) AS "rows";
+), "repeated" AS (
+  SELECT
+    "key_1",
+    COUNT(*) AS "row_count"
+  FROM "rows"
+  WHERE
+    "row_reason" IS NULL
+  GROUP BY
+    "key_1"
+  HAVING
+    COUNT(*) > 1
+), "counted" AS (
+  SELECT
+    "rows"."key_1",
+    "rows"."person_id",
+    "rows"."source_value",
+    "rows"."type_concept_id",
+    "rows"."provider_id",
+    "rows"."care_site_id",
+    "rows"."start_date",
+    "rows"."start_datetime",
+    "rows"."end_date",
+    "rows"."end_datetime",
+    "rows"."admitted_from_concept_id",
+    "rows"."admitted_from_source_value",
+    "rows"."discharged_to_concept_id",
+    "rows"."discharged_to_source_value",
+    "rows"."row_reason",
+    1 AS "occurrence"
+  FROM "rows"
+  LEFT JOIN "repeated"
+    ON "repeated"."key_1" = "rows"."key_1" AND "rows"."row_reason" IS NULL
+  WHERE
+    "repeated"."row_count" IS NULL
+  UNION ALL
+  SELECT
+    "rows"."key_1",
+    "rows"."person_id",
+    "rows"."source_value",
+    "rows"."type_concept_id",
+    "rows"."provider_id",
+    "rows"."care_site_id",
+    "rows"."start_date",
+    "rows"."start_datetime",
+    "rows"."end_date",
+    "rows"."end_datetime",
+    "rows"."admitted_from_concept_id",
+    "rows"."admitted_from_source_value",
+    "rows"."discharged_to_concept_id",
+    "rows"."discharged_to_source_value",
+    "rows"."row_reason",
+    ROW_NUMBER() OVER (
+      PARTITION BY "rows"."key_1"
+      ORDER BY "rows"."person_id", "rows"."source_value", "rows"."type_concept_id", "rows"."provider_id", "rows"."care_site_id", "rows"."start_date", "rows"."start_datetime", "rows"."end_date", "rows"."end_datetime", "rows"."admitted_from_concept_id", "rows"."admitted_from_source_value", "rows"."discharged_to_concept_id", "rows"."discharged_to_source_value"
+    ) AS "occurrence"
+  FROM "rows"
+  JOIN "repeated"
+    ON "repeated"."key_1" = "rows"."key_1"
+  WHERE
+    "rows"."row_reason" IS NULL
+)
+SELECT
+  "counted"."key_1",
+  "counted"."person_id",
+  "counted"."source_value",
+  "counted"."type_concept_id",
+  "counted"."provider_id",
+  "counted"."care_site_id",
+  "counted"."start_date",
+  "counted"."start_datetime",
+  CASE
+    WHEN "counted"."end_datetime" > "counted"."start_datetime"
+    THEN "counted"."end_date"
+    ELSE "counted"."start_date"
+  END AS "end_date",
+  CASE
+    WHEN "counted"."end_datetime" > "counted"."start_datetime"
+    THEN "counted"."end_datetime"
+    ELSE "counted"."start_datetime"
+  END AS "end_datetime",
+  "counted"."admitted_from_concept_id",
+  "counted"."admitted_from_source_value",
+  "counted"."discharged_to_concept_id",
+  "counted"."discharged_to_source_value",
+  CAST("counted"."row_reason" AS ENUM('key: missing', 'person_id: missing', 'person_id: unknown person', 'start_date: missing', 'start_date: unreadable')) AS "row_reason",
+  CAST(CASE
+    WHEN NOT "counted"."row_reason" IS NULL
+    THEN 'quarantined'
+    WHEN "counted"."occurrence" = 1
+    THEN 'written'
+    ELSE 'quarantined'
+  END AS ENUM('quarantined', 'written')) AS "row_fate"
+FROM "counted";
 
 -- keys that visits leaves out
 CREATE OR REPLACE TABLE "work"."excluded_visits" AS
@@ -206,138 +264,95 @@ WITH "rows" AS (
     "rows"."row_reason",
     "rows"."row_fate"
   FROM "work"."known_visits" AS "rows"
-), "numbered" AS (
+), "staying" AS (
   SELECT
-    "key_1",
     "person_id",
-    "source_value",
-    "type_concept_id",
-    "provider_id",
-    "care_site_id",
     "start_date",
-    "start_datetime",
     "end_date",
-    "end_datetime",
-    "admitted_from_concept_id",
-    "admitted_from_source_value",
-    "discharged_to_concept_id",
-    "discharged_to_source_value",
-    "is_delivered",
-    "row_reason",
-    "row_fate",
-    CASE "source_value" WHEN 'ambulatory' THEN 9202 ELSE 0 END AS "concept_id",
-    CASE WHEN "row_fate" = 'written' THEN "person_id" END AS "of_person",
-    ROW_NUMBER() OVER (
-      PARTITION BY CASE WHEN "row_fate" = 'written' THEN "person_id" END
-      ORDER BY "start_datetime", "end_datetime", "key_1"
-    ) AS "encounter_number",
-    MAX(CASE WHEN FALSE OR "end_date" > "start_date" THEN "end_date" END) OVER (
-      PARTITION BY CASE WHEN "row_fate" = 'written' THEN "person_id" END
-      ORDER BY "start_datetime", "end_datetime", "key_1"
-      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-    ) AS "reached_date"
+    CAST(NULL AS INT) AS "class_rank"
   FROM "rows"
-), "marked" AS (
-  SELECT
-    "of_person",
-    "encounter_number",
-    "start_date",
-    "end_date",
-    "end_datetime",
-    "concept_id",
-    CAST(NULL AS INT) AS "class_rank",
-    "reached_date",
-    FALSE OR "end_date" > "start_date" AS "is_stay",
-    FALSE AS "is_emergency",
-    FALSE AS "is_by_day"
-  FROM "numbered"
   WHERE
-    "row_fate" = 'written'
-), "opened" AS (
-  SELECT
-    "of_person",
-    "encounter_number",
-    "start_date",
-    "end_date",
-    "end_datetime",
-    "concept_id",
-    "class_rank",
-    "is_stay",
-    "is_emergency",
-    "is_by_day",
-    "is_stay"
-    AND NOT COALESCE(DATE_DIFF('DAY', "reached_date", "start_date") <= 1, FALSE) AS "opens"
-  FROM "marked"
+    "row_fate" = 'written' AND (
+      FALSE OR "rows"."end_date" > "rows"."start_date"
+    )
 ), "placed" AS (
   SELECT
-    "of_person",
-    "encounter_number",
+    "person_id",
     "start_date",
     "end_date",
-    "end_datetime",
-    "concept_id",
     "class_rank",
-    "is_stay",
-    "is_emergency",
-    "is_by_day",
-    COUNT(CASE WHEN "opens" THEN 1 END) OVER (
-      PARTITION BY "of_person"
-      ORDER BY "encounter_number"
+    SUM(CASE WHEN DATE_DIFF('DAY', "reached_date", "start_date") <= 1 THEN 0 ELSE 1 END) OVER (
+      PARTITION BY "person_id"
+      ORDER BY "start_date", "end_date"
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS "stay_number",
-    MIN(CASE WHEN "opens" THEN "start_date" END) OVER (
-      PARTITION BY "of_person"
-      ORDER BY "encounter_number"
-      ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
-    ) AS "next_stay_date"
-  FROM "opened"
+    ) AS "stay_number"
+  FROM (
+    SELECT
+      "person_id",
+      "start_date",
+      "end_date",
+      "class_rank",
+      MAX("end_date") OVER (
+        PARTITION BY "person_id"
+        ORDER BY "start_date", "end_date"
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+      ) AS "reached_date"
+    FROM "staying"
+  ) AS "reached"
 ), "stays" AS (
   SELECT
-    "of_person",
+    "person_id",
     "stay_number",
     MIN("start_date") AS "first_date",
     MAX("end_date") AS "last_date",
     MIN("class_rank") AS "class_rank"
   FROM "placed"
-  WHERE
-    "is_stay"
   GROUP BY
-    "of_person",
+    "person_id",
     "stay_number"
-), "parts" AS (
+), "numbered" AS (
   SELECT
-    "placed"."of_person",
-    "placed"."encounter_number",
-    "placed"."end_datetime",
+    "rows"."key_1",
+    "rows"."person_id",
+    "rows"."source_value",
+    "rows"."type_concept_id",
+    "rows"."provider_id",
+    "rows"."care_site_id",
+    "rows"."start_date",
+    "rows"."start_datetime",
+    "rows"."end_date",
+    "rows"."end_datetime",
+    "rows"."admitted_from_concept_id",
+    "rows"."admitted_from_source_value",
+    "rows"."discharged_to_concept_id",
+    "rows"."discharged_to_source_value",
+    "rows"."is_delivered",
+    "rows"."row_reason",
+    "rows"."row_fate",
+    CASE "rows"."source_value" WHEN 'ambulatory' THEN 9202 ELSE 0 END AS "concept_id",
+    CASE WHEN "rows"."row_fate" = 'written' THEN "rows"."person_id" END AS "of_person",
+    ROW_NUMBER() OVER (
+      PARTITION BY CASE WHEN "rows"."row_fate" = 'written' THEN "rows"."person_id" END
+      ORDER BY "rows"."start_datetime", "rows"."end_datetime", "rows"."key_1"
+    ) AS "encounter_number",
     "stays"."class_rank",
-    CASE
-      WHEN "placed"."is_emergency" AND "placed"."start_date" = "stays"."first_date"
-      THEN 1
-      ELSE 0
-    END AS "is_emergency",
+    CASE WHEN FALSE AND "rows"."start_date" = "stays"."first_date" THEN 1 ELSE 0 END AS "is_emergency",
     CASE
       WHEN NOT "stays"."stay_number" IS NULL
       THEN -1
-      WHEN "placed"."is_by_day"
-      THEN "placed"."concept_id"
-      ELSE -2
+      WHEN FALSE
+      THEN CASE "rows"."source_value" WHEN 'ambulatory' THEN 9202 ELSE 0 END
     END AS "visit_kind",
     CASE
       WHEN NOT "stays"."stay_number" IS NULL
       THEN "stays"."stay_number"
-      WHEN "placed"."is_by_day"
-      THEN DATE_DIFF('DAY', CAST('1970-01-01' AS DATE), "placed"."start_date")
-      ELSE "placed"."encounter_number"
+      ELSE DATE_DIFF('DAY', CAST('1970-01-01' AS DATE), "rows"."start_date")
     END AS "visit_part"
-  FROM "placed"
+  FROM "rows"
   LEFT JOIN "stays"
-    ON "stays"."of_person" = "placed"."of_person"
-    AND "stays"."stay_number" = CASE
-      WHEN NOT "placed"."is_stay" AND "placed"."next_stay_date" = "placed"."start_date"
-      THEN "placed"."stay_number" + 1
-      ELSE "placed"."stay_number"
-    END
-    AND "placed"."end_date" <= "stays"."last_date"
+    ON "stays"."person_id" = CASE WHEN "rows"."row_fate" = 'written' THEN "rows"."person_id" END
+    AND "rows"."start_date" >= "stays"."first_date"
+    AND "rows"."end_date" <= "stays"."last_date"
 ), "visits" AS (
   SELECT
     "of_person",
@@ -345,13 +360,16 @@ WITH "rows" AS (
     "visit_part",
     MIN("encounter_number") AS "visit_number",
     MAX("end_datetime") AS "visit_end_datetime",
-    MAX("class_rank") AS "class_rank",
     MAX("is_emergency") AS "is_emergency"
-  FROM "parts"
+  FROM "numbered"
+  WHERE
+    NOT "of_person" IS NULL AND NOT "visit_kind" IS NULL
   GROUP BY
     "of_person",
     "visit_kind",
     "visit_part"
+  HAVING
+    COUNT(*) > 1
 )
 SELECT
   "numbered"."key_1",
@@ -373,23 +391,27 @@ SELECT
   "numbered"."row_fate",
   "numbered"."concept_id",
   "numbered"."encounter_number",
-  "visits"."visit_number",
   CASE
-    WHEN "visits"."visit_kind" = -1
-    THEN CASE WHEN "visits"."is_emergency" = 1 THEN 262 ELSE 9201 END
+    WHEN "numbered"."row_fate" = 'written'
+    THEN COALESCE("visits"."visit_number", "numbered"."encounter_number")
+  END AS "visit_number",
+  CASE
+    WHEN "numbered"."visit_kind" = -1
+    THEN CASE
+      WHEN COALESCE("visits"."is_emergency", "numbered"."is_emergency") = 1
+      THEN 262
+      ELSE 9201
+    END
     ELSE "numbered"."concept_id"
   END AS "visit_concept_id",
   "numbered"."source_value" AS "visit_source_value",
-  CAST("visits"."visit_end_datetime" AS DATE) AS "visit_end_date",
-  "visits"."visit_end_datetime"
+  CAST(COALESCE("visits"."visit_end_datetime", "numbered"."end_datetime") AS DATE) AS "visit_end_date",
+  COALESCE("visits"."visit_end_datetime", "numbered"."end_datetime") AS "visit_end_datetime"
 FROM "numbered"
-LEFT JOIN "parts"
-  ON "parts"."of_person" = "numbered"."of_person"
-  AND "parts"."encounter_number" = "numbered"."encounter_number"
 LEFT JOIN "visits"
-  ON "visits"."of_person" = "parts"."of_person"
-  AND "visits"."visit_kind" = "parts"."visit_kind"
-  AND "visits"."visit_part" = "parts"."visit_part";
+  ON "visits"."of_person" = "numbered"."of_person"
+  AND "visits"."visit_kind" = "numbered"."visit_kind"
+  AND "visits"."visit_part" = "numbered"."visit_part";
 
 -- write_visit_occurrence: write cdm.visit_occurrence from visits
 

@@ -7,100 +7,77 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from omopcloudetl.core.compiler import trees
+from omopcloudetl.core.compiler.derived.islands import islands
 from omopcloudetl.core.compiler.derived.template import template
 from omopcloudetl.core.models.visits import VisitPolicy
 
-# What windows and groups work on are numbers and dates, so that they are fast; what else an encounter has joins last.
-# Every window has a total order: encounters are numbered by start, end and key, for each person. What needs that order
-# and nothing that is found later is in the same SELECT, so that they are sorted once.
+# Only stays are strung together, and they are few. Other encounters meet them by days: stays of a person lie more than
+# `gap_days` apart, so that no day is of two of them. Most visits are one encounter, and have all of it: only those of
+# several encounters join. Encounters are numbered by start, end and key, for each person, which is a total order.
 _GROUPS = """
 WITH rows AS (SELECT 1),
-numbered AS (
-  SELECT {base}, row_reason, row_fate, :concept AS concept_id,
-    CASE WHEN row_fate = 'written' THEN person_id END AS of_person,
-    ROW_NUMBER() OVER (
-      PARTITION BY CASE WHEN row_fate = 'written' THEN person_id END ORDER BY start_datetime, end_datetime, {keys}
-    ) AS encounter_number,
-    MAX(CASE WHEN :is_stay THEN end_date END) OVER (
-      PARTITION BY CASE WHEN row_fate = 'written' THEN person_id END ORDER BY start_datetime, end_datetime, {keys}
-      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-    ) AS reached_date
+staying AS (
+  SELECT person_id, start_date, end_date, :class_rank AS class_rank
   FROM rows
+  WHERE row_fate = 'written' AND (:is_stay)
 ),
-marked AS (
-  SELECT of_person, encounter_number, start_date, end_date, end_datetime, concept_id, :class_rank AS class_rank,
-    reached_date, :is_stay AS is_stay, :is_emergency AS is_emergency, :is_by_day AS is_by_day
-  FROM numbered
-  WHERE row_fate = 'written'
-),
-opened AS (
-  SELECT {marked},
-    is_stay AND NOT COALESCE(DATE_DIFF('day', reached_date, start_date) <= :gap_days, FALSE) AS opens
-  FROM marked
-),
-placed AS (
-  SELECT {marked},
-    COUNT(CASE WHEN opens THEN 1 END) OVER (
-      PARTITION BY of_person ORDER BY encounter_number ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS stay_number,
-    MIN(CASE WHEN opens THEN start_date END) OVER (
-      PARTITION BY of_person ORDER BY encounter_number ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
-    ) AS next_stay_date
-  FROM opened
-),
+placed AS ({placed}),
 stays AS (
-  SELECT of_person, stay_number, MIN(start_date) AS first_date, MAX(end_date) AS last_date,
+  SELECT person_id, stay_number, MIN(start_date) AS first_date, MAX(end_date) AS last_date,
     MIN(class_rank) AS class_rank
   FROM placed
-  WHERE is_stay
-  GROUP BY of_person, stay_number
+  GROUP BY person_id, stay_number
 ),
-parts AS (
-  SELECT placed.of_person, placed.encounter_number, placed.end_datetime, stays.class_rank,
-    CASE WHEN placed.is_emergency AND placed.start_date = stays.first_date THEN 1 ELSE 0 END AS is_emergency,
-    CASE WHEN stays.stay_number IS NOT NULL THEN -1 WHEN placed.is_by_day THEN placed.concept_id
-      ELSE -2 END AS visit_kind,
+numbered AS (
+  SELECT {of_rows}, rows.row_reason, rows.row_fate, :concept AS concept_id,
+    CASE WHEN rows.row_fate = 'written' THEN rows.person_id END AS of_person,
+    ROW_NUMBER() OVER (
+      PARTITION BY CASE WHEN rows.row_fate = 'written' THEN rows.person_id END
+      ORDER BY rows.start_datetime, rows.end_datetime, {keys}
+    ) AS encounter_number,
+    stays.class_rank,
+    CASE WHEN :is_emergency AND rows.start_date = stays.first_date THEN 1 ELSE 0 END AS is_emergency,
+    CASE WHEN stays.stay_number IS NOT NULL THEN -1 WHEN :is_by_day THEN :concept END AS visit_kind,
     CASE WHEN stays.stay_number IS NOT NULL THEN stays.stay_number
-      WHEN placed.is_by_day THEN DATE_DIFF('day', CAST('1970-01-01' AS DATE), placed.start_date)
-      ELSE placed.encounter_number END AS visit_part
-  FROM placed
-  LEFT JOIN stays ON stays.of_person = placed.of_person AND stays.stay_number = CASE
-      WHEN NOT placed.is_stay AND placed.next_stay_date = placed.start_date THEN placed.stay_number + 1
-      ELSE placed.stay_number END
-    AND placed.end_date <= stays.last_date
+      ELSE DATE_DIFF('day', CAST('1970-01-01' AS DATE), rows.start_date) END AS visit_part
+  FROM rows
+  LEFT JOIN stays ON stays.person_id = CASE WHEN rows.row_fate = 'written' THEN rows.person_id END
+    AND rows.start_date >= stays.first_date AND rows.end_date <= stays.last_date
 ),
 {last}
 visits AS (
   SELECT of_person, visit_kind, visit_part, MIN(encounter_number) AS visit_number,
-    MAX(end_datetime) AS visit_end_datetime, MAX(class_rank) AS class_rank,
-    MAX(is_emergency) AS is_emergency{last_number}
+    MAX(end_datetime) AS visit_end_datetime, MAX(is_emergency) AS is_emergency{last_number}
   FROM {parts}
+  WHERE of_person IS NOT NULL AND visit_kind IS NOT NULL
   GROUP BY of_person, visit_kind, visit_part
+  HAVING COUNT(*) > 1
 )
-SELECT {numbered}, numbered.row_reason, numbered.row_fate, numbered.concept_id, numbered.encounter_number,
-  visits.visit_number,
-  CASE WHEN visits.visit_kind = -1 THEN :stay_concept ELSE numbered.concept_id END AS visit_concept_id,
+SELECT {of_numbered}, numbered.row_reason, numbered.row_fate, numbered.concept_id, numbered.encounter_number,
+  CASE WHEN numbered.row_fate = 'written' THEN COALESCE(visits.visit_number, numbered.encounter_number)
+    END AS visit_number,
+  CASE WHEN numbered.visit_kind = -1 THEN :stay_concept ELSE numbered.concept_id END AS visit_concept_id,
   :stay_value AS visit_source_value,
-  CAST(visits.visit_end_datetime AS DATE) AS visit_end_date, visits.visit_end_datetime{last_values}
+  CAST(COALESCE(visits.visit_end_datetime, numbered.end_datetime) AS DATE) AS visit_end_date,
+  COALESCE(visits.visit_end_datetime, numbered.end_datetime) AS visit_end_datetime{last_values}
 FROM numbered
-LEFT JOIN parts ON parts.of_person = numbered.of_person AND parts.encounter_number = numbered.encounter_number
-LEFT JOIN visits ON visits.of_person = parts.of_person AND visits.visit_kind = parts.visit_kind
-  AND visits.visit_part = parts.visit_part{last_join}
+LEFT JOIN visits ON visits.of_person = numbered.of_person AND visits.visit_kind = numbered.visit_kind
+  AND visits.visit_part = numbered.visit_part{last_join}
 """
-_MARKED = """of_person, encounter_number, start_date, end_date, end_datetime, concept_id, class_rank, is_stay,
-    is_emergency, is_by_day"""
 _LAST = """
 ended AS (
-  SELECT of_person, encounter_number, end_datetime, class_rank, is_emergency, visit_kind, visit_part,
+  SELECT of_person, encounter_number, end_datetime, is_emergency, visit_kind, visit_part,
     ROW_NUMBER() OVER (
       PARTITION BY of_person, visit_kind, visit_part ORDER BY end_datetime DESC, encounter_number DESC
     ) AS from_last
-  FROM parts
+  FROM numbered
+  WHERE of_person IS NOT NULL AND visit_kind IS NOT NULL
 ),
 """
 _LAST_NUMBER = ", MAX(CASE WHEN from_last = 1 THEN encounter_number END) AS last_number"
 _LAST_JOIN = """
-LEFT JOIN numbered AS last ON last.of_person = visits.of_person AND last.encounter_number = visits.last_number
+LEFT JOIN numbered AS last ON last.of_person = numbered.of_person
+  AND last.encounter_number = COALESCE(visits.last_number, numbered.encounter_number)
 """
 
 
@@ -122,12 +99,12 @@ def encounter_groups(
     """
     values = ", ".join(f"last.{name} AS visit_{name}" for name in of_last)
     sql = _GROUPS.format(
-        base=", ".join(base),
-        keys=", ".join(keys),
-        marked=_MARKED,
-        numbered=", ".join(f"numbered.{name}" for name in base),
+        placed=islands("staying", ["person_id"], ["class_rank"], {"stay_number": ":gap_days"}),
+        of_rows=", ".join(f"rows.{name}" for name in base),
+        of_numbered=", ".join(f"numbered.{name}" for name in base),
+        keys=", ".join(f"rows.{name}" for name in keys),
         last=_LAST if of_last else "",
-        parts="ended" if of_last else "parts",
+        parts="ended" if of_last else "numbered",
         last_number=_LAST_NUMBER if of_last else "",
         last_values=f", {values}" if of_last else "",
         last_join=_LAST_JOIN if of_last else "",
@@ -150,7 +127,7 @@ def encounter_groups(
 
 
 def _class() -> exp.Expr:
-    return trees.column("source_value")
+    return trees.column("source_value", "rows")
 
 
 def _concept(policy: VisitPolicy) -> exp.Expr:
@@ -169,7 +146,7 @@ def _is_one_of(classes: Sequence[str]) -> exp.Expr:
 
 
 def _is_stay(policy: VisitPolicy) -> exp.Expr:
-    days = exp.GT(this=trees.column("end_date"), expression=trees.column("start_date"))
+    days = exp.GT(this=trees.column("end_date", "rows"), expression=trees.column("start_date", "rows"))
     return trees.any_of([_is_one_of(policy.stays), *([days] if policy.multi_day_stays else [])])
 
 
@@ -181,11 +158,12 @@ def _class_rank(policy: VisitPolicy) -> exp.Expr:
 
 def _stay_concept(policy: VisitPolicy) -> exp.Expr:
     """The concept of a stay by its highest class, or because it began with an emergency."""
-    began = trees.equal(trees.column("is_emergency", "visits"), trees.number(1))
+    of_own = trees.column("is_emergency", "numbered")
+    began = trees.equal(trees.coalesce(trees.column("is_emergency", "visits"), of_own), trees.number(1))
     plain = trees.number(policy.stay_concept_id)
     either = trees.case([(began, trees.number(policy.emergency_stay_concept_id))], plain)
     others = [
-        (trees.equal(trees.column("class_rank", "visits"), trees.number(i)), trees.number(policy.classes[name]))
+        (trees.equal(trees.column("class_rank", "numbered"), trees.number(i)), trees.number(policy.classes[name]))
         for i, name in enumerate(policy.stays, start=1)
         if policy.classes[name] != policy.stay_concept_id
     ]
@@ -196,7 +174,7 @@ def _stay_value(policy: VisitPolicy) -> exp.Expr:
     """The highest class of a stay, else the class of the first encounter."""
     of_first = trees.column("source_value", "numbered")
     ranks = [
-        (trees.equal(trees.column("class_rank", "visits"), trees.number(i)), trees.text(name))
+        (trees.equal(trees.column("class_rank", "numbered"), trees.number(i)), trees.text(name))
         for i, name in enumerate(policy.stays, start=1)
     ]
     return trees.case(ranks, of_first) if ranks else of_first

@@ -20,7 +20,7 @@ from omopcloudetl.core.compiler.derived.known_encounters import DELIVERED, known
 from omopcloudetl.core.compiler.derived.template import template
 from omopcloudetl.core.compiler.group_keys import PRECEDING
 from omopcloudetl.core.compiler.kept_rows import kept_column, only_aside
-from omopcloudetl.core.compiler.keys import any_part
+from omopcloudetl.core.compiler.keys import any_part, same_key
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import QUARANTINED, WRITTEN, AnyColumnValue, FieldValue, StageBuilder
 from omopcloudetl.core.compiler.staged import (
@@ -70,6 +70,25 @@ SELECT 'present' AS entry, 'visit_detail' AS target_table, NULL AS reason,
   (SELECT COUNT(*) FROM {delivered} WHERE row_fate = 'written')
   - (SELECT COUNT(*) FROM {stage} WHERE row_fate = 'written' AND is_delivered) AS row_count
 """
+_COUNTED = """
+WITH rows AS (SELECT 1),
+repeated AS (
+  SELECT {keys}, COUNT(*) AS row_count FROM rows WHERE row_reason IS NULL GROUP BY {keys} HAVING COUNT(*) > 1
+),
+counted AS (
+  SELECT {columns}, 1 AS occurrence
+  FROM rows
+  LEFT JOIN repeated ON :same_key AND rows.row_reason IS NULL
+  WHERE repeated.row_count IS NULL
+  UNION ALL
+  SELECT {columns}, ROW_NUMBER() OVER (PARTITION BY {of_rows} ORDER BY {values}) AS occurrence
+  FROM rows
+  JOIN repeated ON :same_key
+  WHERE rows.row_reason IS NULL
+)
+SELECT * FROM counted
+"""
+"""Rows with their place among those of the same key; rows that are set aside are not counted."""
 _TYPES = {
     "person_id": "bigint",
     "source_value": "text",
@@ -236,21 +255,36 @@ def _constants(model: VisitsMapping, values: Mapping[str, FieldValue]) -> dict[s
 
 
 def _with_fates(rows: exp.Select, keys: Sequence[str], values: Sequence[str]) -> exp.Select:
-    """The rows with their fates; where an end is not after the start, the start stands for it."""
-    is_after = exp.GT(this=trees.column("end_datetime", "rows"), expression=trees.column("start_datetime", "rows"))
-    projections: list[exp.Expr] = columns_of("rows", [*keys, *values, "row_reason"])
+    """The rows with their fates; where an end is not after the start, the start stands for it.
+
+    Keys are rarely repeated: counting them is cheaper than a window over all rows.
+    """
+    is_after = exp.GT(
+        this=trees.column("end_datetime", "counted"), expression=trees.column("start_datetime", "counted")
+    )
+    projections: list[exp.Expr] = columns_of("counted", [*keys, *values, "row_reason"])
     for i, column in enumerate(projections):
         if column.name.startswith("end_"):
-            start = trees.column(column.name.replace("end_", "start_"), "rows")
+            start = trees.column(column.name.replace("end_", "start_"), "counted")
             projections[i] = trees.named(trees.case([(is_after.copy(), column)], start), column.name)
-    reason = trees.column("row_reason", "rows")
-    partition = [*columns_of("rows", keys), trees.is_null(reason.copy())]
-    first = trees.equal(trees.row_number(columns_of("rows", values), partition), trees.number(1))
+    reason = trees.column("row_reason", "counted")
+    first = trees.equal(trees.column("occurrence", "counted"), trees.number(1))
     fate = trees.case(
         [(trees.not_null(reason), trees.text(QUARANTINED)), (first, trees.text(WRITTEN))], trees.text(QUARANTINED)
     )
-    projections += [only_aside(fate, "rows") for _ in kept_column(rows)]
-    return trees.from_(trees.select(*projections, trees.named(fate, "row_fate")), trees.subquery(rows, "rows"))
+    kept = kept_column(rows)
+    projections += [only_aside(fate, "counted") for _ in kept]
+    sql = _COUNTED.format(
+        columns=", ".join(f"rows.{name}" for name in [*keys, *values, "row_reason", *kept]),
+        keys=", ".join(keys),
+        of_rows=", ".join(f"rows.{name}" for name in keys),
+        values=", ".join(f"rows.{name}" for name in values),
+    )
+    query = template(sql, {"same_key": same_key("repeated", "rows", keys)})
+    assert isinstance(query, exp.Select)
+    query.args["with_"].expressions[0].set("this", rows)
+    query.set("expressions", [*projections, trees.named(fate, "row_fate")])
+    return query
 
 
 def _written() -> exp.Expr:

@@ -115,23 +115,38 @@ WITH "rows" AS (
       ELSE 'quarantined'
     END AS "row_fate"
   FROM "counted"
+), "encounters" AS (
+  SELECT
+    "key_1",
+    "key_2",
+    "person_id",
+    "source_value",
+    "start_date",
+    "start_datetime",
+    "end_date",
+    "end_datetime",
+    "discharged_to_source_value",
+    "row_reason",
+    "row_fate",
+    CASE WHEN "row_fate" = 'written' THEN "person_id" END AS "of_person"
+  FROM "rows"
 ), "staying" AS (
   SELECT
     "person_id",
     "start_date",
     "end_date",
     CASE
-      WHEN "rows"."source_value" = 'inpatient'
+      WHEN "source_value" = 'inpatient'
       THEN 1
-      WHEN "rows"."source_value" = 'nursing'
+      WHEN "source_value" = 'nursing'
       THEN 2
     END AS "class_rank"
-  FROM "rows"
+  FROM "encounters"
   WHERE
-    "row_fate" = 'written'
+    NOT "of_person" IS NULL
     AND (
-      COALESCE("rows"."source_value" IN ('inpatient', 'nursing'), FALSE)
-      OR "rows"."end_date" > "rows"."start_date"
+      COALESCE("source_value" IN ('inpatient', 'nursing'), FALSE)
+      OR "end_date" > "start_date"
     )
 ), "placed" AS (
   SELECT
@@ -168,20 +183,45 @@ WITH "rows" AS (
   GROUP BY
     "person_id",
     "stay_number"
+), "met" AS (
+  SELECT
+    "encounters"."key_1",
+    "encounters"."key_2",
+    "encounters"."person_id",
+    "encounters"."source_value",
+    "encounters"."start_date",
+    "encounters"."start_datetime",
+    "encounters"."end_date",
+    "encounters"."end_datetime",
+    "encounters"."discharged_to_source_value",
+    "encounters"."row_reason",
+    "encounters"."row_fate",
+    "encounters"."of_person",
+    CASE
+      WHEN "encounters"."end_date" <= "stays"."last_date"
+      THEN "stays"."stay_number"
+    END AS "stay_number",
+    "stays"."first_date",
+    "stays"."class_rank"
+  FROM "encounters"
+  ASOF LEFT JOIN "stays"
+    ON "stays"."person_id" = "encounters"."of_person"
+    AND "encounters"."start_date" >= "stays"."first_date"
 ), "numbered" AS (
   SELECT
-    "rows"."key_1",
-    "rows"."key_2",
-    "rows"."person_id",
-    "rows"."source_value",
-    "rows"."start_date",
-    "rows"."start_datetime",
-    "rows"."end_date",
-    "rows"."end_datetime",
-    "rows"."discharged_to_source_value",
-    "rows"."row_reason",
-    "rows"."row_fate",
-    CASE "rows"."source_value"
+    "key_1",
+    "key_2",
+    "person_id",
+    "source_value",
+    "start_date",
+    "start_datetime",
+    "end_date",
+    "end_datetime",
+    "discharged_to_source_value",
+    "row_reason",
+    "row_fate",
+    "of_person",
+    CASE "source_value"
       WHEN 'inpatient'
       THEN 9201
       WHEN 'nursing'
@@ -192,23 +232,23 @@ WITH "rows" AS (
       THEN 9202
       ELSE 0
     END AS "concept_id",
-    CASE WHEN "rows"."row_fate" = 'written' THEN "rows"."person_id" END AS "of_person",
     ROW_NUMBER() OVER (
-      PARTITION BY CASE WHEN "rows"."row_fate" = 'written' THEN "rows"."person_id" END
-      ORDER BY "rows"."start_datetime", "rows"."end_datetime", "rows"."key_1", "rows"."key_2"
+      PARTITION BY "of_person"
+      ORDER BY "start_datetime", "end_datetime", "key_1", "key_2"
     ) AS "encounter_number",
-    "stays"."class_rank",
+    CASE WHEN NOT "stay_number" IS NULL THEN "class_rank" END AS "class_rank",
     CASE
-      WHEN COALESCE("rows"."source_value" IN ('emergency'), FALSE)
-      AND "rows"."start_date" = "stays"."first_date"
+      WHEN NOT "stay_number" IS NULL
+      AND "start_date" = "first_date"
+      AND COALESCE("source_value" IN ('emergency'), FALSE)
       THEN 1
       ELSE 0
     END AS "is_emergency",
     CASE
-      WHEN NOT "stays"."stay_number" IS NULL
+      WHEN NOT "stay_number" IS NULL
       THEN -1
-      WHEN COALESCE("rows"."source_value" IN ('ambulatory', 'emergency'), FALSE)
-      THEN CASE "rows"."source_value"
+      WHEN COALESCE("source_value" IN ('ambulatory', 'emergency'), FALSE)
+      THEN CASE "source_value"
         WHEN 'inpatient'
         THEN 9201
         WHEN 'nursing'
@@ -221,15 +261,11 @@ WITH "rows" AS (
       END
     END AS "visit_kind",
     CASE
-      WHEN NOT "stays"."stay_number" IS NULL
-      THEN "stays"."stay_number"
-      ELSE DATE_DIFF('DAY', CAST('1970-01-01' AS DATE), "rows"."start_date")
+      WHEN NOT "stay_number" IS NULL
+      THEN "stay_number"
+      ELSE DATE_DIFF('DAY', CAST('1970-01-01' AS DATE), "start_date")
     END AS "visit_part"
-  FROM "rows"
-  LEFT JOIN "stays"
-    ON "stays"."person_id" = CASE WHEN "rows"."row_fate" = 'written' THEN "rows"."person_id" END
-    AND "rows"."start_date" >= "stays"."first_date"
-    AND "rows"."end_date" <= "stays"."last_date"
+  FROM "met"
 ), "ended" AS (
   SELECT
     "of_person",

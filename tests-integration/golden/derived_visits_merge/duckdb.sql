@@ -264,16 +264,37 @@ WITH "rows" AS (
     "rows"."row_reason",
     "rows"."row_fate"
   FROM "work"."known_visits" AS "rows"
+), "encounters" AS (
+  SELECT
+    "key_1",
+    "person_id",
+    "source_value",
+    "type_concept_id",
+    "provider_id",
+    "care_site_id",
+    "start_date",
+    "start_datetime",
+    "end_date",
+    "end_datetime",
+    "admitted_from_concept_id",
+    "admitted_from_source_value",
+    "discharged_to_concept_id",
+    "discharged_to_source_value",
+    "is_delivered",
+    "row_reason",
+    "row_fate",
+    CASE WHEN "row_fate" = 'written' THEN "person_id" END AS "of_person"
+  FROM "rows"
 ), "staying" AS (
   SELECT
     "person_id",
     "start_date",
     "end_date",
     CAST(NULL AS INT) AS "class_rank"
-  FROM "rows"
+  FROM "encounters"
   WHERE
-    "row_fate" = 'written' AND (
-      FALSE OR "rows"."end_date" > "rows"."start_date"
+    NOT "of_person" IS NULL AND (
+      FALSE OR "end_date" > "start_date"
     )
 ), "placed" AS (
   SELECT
@@ -310,49 +331,76 @@ WITH "rows" AS (
   GROUP BY
     "person_id",
     "stay_number"
+), "met" AS (
+  SELECT
+    "encounters"."key_1",
+    "encounters"."person_id",
+    "encounters"."source_value",
+    "encounters"."type_concept_id",
+    "encounters"."provider_id",
+    "encounters"."care_site_id",
+    "encounters"."start_date",
+    "encounters"."start_datetime",
+    "encounters"."end_date",
+    "encounters"."end_datetime",
+    "encounters"."admitted_from_concept_id",
+    "encounters"."admitted_from_source_value",
+    "encounters"."discharged_to_concept_id",
+    "encounters"."discharged_to_source_value",
+    "encounters"."is_delivered",
+    "encounters"."row_reason",
+    "encounters"."row_fate",
+    "encounters"."of_person",
+    CASE
+      WHEN "encounters"."end_date" <= "stays"."last_date"
+      THEN "stays"."stay_number"
+    END AS "stay_number",
+    "stays"."first_date",
+    "stays"."class_rank"
+  FROM "encounters"
+  ASOF LEFT JOIN "stays"
+    ON "stays"."person_id" = "encounters"."of_person"
+    AND "encounters"."start_date" >= "stays"."first_date"
 ), "numbered" AS (
   SELECT
-    "rows"."key_1",
-    "rows"."person_id",
-    "rows"."source_value",
-    "rows"."type_concept_id",
-    "rows"."provider_id",
-    "rows"."care_site_id",
-    "rows"."start_date",
-    "rows"."start_datetime",
-    "rows"."end_date",
-    "rows"."end_datetime",
-    "rows"."admitted_from_concept_id",
-    "rows"."admitted_from_source_value",
-    "rows"."discharged_to_concept_id",
-    "rows"."discharged_to_source_value",
-    "rows"."is_delivered",
-    "rows"."row_reason",
-    "rows"."row_fate",
-    CASE "rows"."source_value" WHEN 'ambulatory' THEN 9202 ELSE 0 END AS "concept_id",
-    CASE WHEN "rows"."row_fate" = 'written' THEN "rows"."person_id" END AS "of_person",
-    ROW_NUMBER() OVER (
-      PARTITION BY CASE WHEN "rows"."row_fate" = 'written' THEN "rows"."person_id" END
-      ORDER BY "rows"."start_datetime", "rows"."end_datetime", "rows"."key_1"
-    ) AS "encounter_number",
-    "stays"."class_rank",
-    CASE WHEN FALSE AND "rows"."start_date" = "stays"."first_date" THEN 1 ELSE 0 END AS "is_emergency",
+    "key_1",
+    "person_id",
+    "source_value",
+    "type_concept_id",
+    "provider_id",
+    "care_site_id",
+    "start_date",
+    "start_datetime",
+    "end_date",
+    "end_datetime",
+    "admitted_from_concept_id",
+    "admitted_from_source_value",
+    "discharged_to_concept_id",
+    "discharged_to_source_value",
+    "is_delivered",
+    "row_reason",
+    "row_fate",
+    "of_person",
+    CASE "source_value" WHEN 'ambulatory' THEN 9202 ELSE 0 END AS "concept_id",
+    ROW_NUMBER() OVER (PARTITION BY "of_person" ORDER BY "start_datetime", "end_datetime", "key_1") AS "encounter_number",
+    CASE WHEN NOT "stay_number" IS NULL THEN "class_rank" END AS "class_rank",
     CASE
-      WHEN NOT "stays"."stay_number" IS NULL
+      WHEN NOT "stay_number" IS NULL AND "start_date" = "first_date" AND FALSE
+      THEN 1
+      ELSE 0
+    END AS "is_emergency",
+    CASE
+      WHEN NOT "stay_number" IS NULL
       THEN -1
       WHEN FALSE
-      THEN CASE "rows"."source_value" WHEN 'ambulatory' THEN 9202 ELSE 0 END
+      THEN CASE "source_value" WHEN 'ambulatory' THEN 9202 ELSE 0 END
     END AS "visit_kind",
     CASE
-      WHEN NOT "stays"."stay_number" IS NULL
-      THEN "stays"."stay_number"
-      ELSE DATE_DIFF('DAY', CAST('1970-01-01' AS DATE), "rows"."start_date")
+      WHEN NOT "stay_number" IS NULL
+      THEN "stay_number"
+      ELSE DATE_DIFF('DAY', CAST('1970-01-01' AS DATE), "start_date")
     END AS "visit_part"
-  FROM "rows"
-  LEFT JOIN "stays"
-    ON "stays"."person_id" = CASE WHEN "rows"."row_fate" = 'written' THEN "rows"."person_id" END
-    AND "rows"."start_date" >= "stays"."first_date"
-    AND "rows"."end_date" <= "stays"."last_date"
+  FROM "met"
 ), "visits" AS (
   SELECT
     "of_person",

@@ -9,17 +9,23 @@ from sqlglot import exp
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.derived.islands import islands
 from omopcloudetl.core.compiler.derived.template import template
+from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.models.visits import VisitPolicy
 
-# Only stays are strung together, and they are few. Other encounters meet them by days: stays of a person lie more than
-# `gap_days` apart, so that no day is of two of them. Most visits are one encounter, and have all of it: only those of
-# several encounters join. Encounters are numbered by start, end and key, for each person, which is a total order.
+# Only stays are strung together, and they are few. Stays of a person lie more than `gap_days` apart, so that no day is
+# of two of them: an encounter can be within the latest that began by then, and within no other. Most visits are one
+# encounter, and have all of it: only those of several encounters join. Encounters are numbered by start, end and key,
+# for each person, which is a total order.
 _GROUPS = """
 WITH rows AS (SELECT 1),
+encounters AS (
+  SELECT {base}, row_reason, row_fate, CASE WHEN row_fate = 'written' THEN person_id END AS of_person
+  FROM rows
+),
 staying AS (
   SELECT person_id, start_date, end_date, :class_rank AS class_rank
-  FROM rows
-  WHERE row_fate = 'written' AND (:is_stay)
+  FROM encounters
+  WHERE of_person IS NOT NULL AND (:is_stay)
 ),
 placed AS ({placed}),
 stays AS (
@@ -28,21 +34,21 @@ stays AS (
   FROM placed
   GROUP BY person_id, stay_number
 ),
+met AS (
+  SELECT {of_encounters}, encounters.row_reason, encounters.row_fate, encounters.of_person,
+    CASE WHEN encounters.end_date <= stays.last_date THEN stays.stay_number END AS stay_number,
+    stays.first_date, stays.class_rank
+  FROM encounters
+),
 numbered AS (
-  SELECT {of_rows}, rows.row_reason, rows.row_fate, :concept AS concept_id,
-    CASE WHEN rows.row_fate = 'written' THEN rows.person_id END AS of_person,
-    ROW_NUMBER() OVER (
-      PARTITION BY CASE WHEN rows.row_fate = 'written' THEN rows.person_id END
-      ORDER BY rows.start_datetime, rows.end_datetime, {keys}
-    ) AS encounter_number,
-    stays.class_rank,
-    CASE WHEN :is_emergency AND rows.start_date = stays.first_date THEN 1 ELSE 0 END AS is_emergency,
-    CASE WHEN stays.stay_number IS NOT NULL THEN -1 WHEN :is_by_day THEN :concept END AS visit_kind,
-    CASE WHEN stays.stay_number IS NOT NULL THEN stays.stay_number
-      ELSE DATE_DIFF('day', CAST('1970-01-01' AS DATE), rows.start_date) END AS visit_part
-  FROM rows
-  LEFT JOIN stays ON stays.person_id = CASE WHEN rows.row_fate = 'written' THEN rows.person_id END
-    AND rows.start_date >= stays.first_date AND rows.end_date <= stays.last_date
+  SELECT {base}, row_reason, row_fate, of_person, :concept AS concept_id,
+    ROW_NUMBER() OVER (PARTITION BY of_person ORDER BY start_datetime, end_datetime, {keys}) AS encounter_number,
+    CASE WHEN stay_number IS NOT NULL THEN class_rank END AS class_rank,
+    CASE WHEN stay_number IS NOT NULL AND start_date = first_date AND :is_emergency THEN 1 ELSE 0 END AS is_emergency,
+    CASE WHEN stay_number IS NOT NULL THEN -1 WHEN :is_by_day THEN :concept END AS visit_kind,
+    CASE WHEN stay_number IS NOT NULL THEN stay_number
+      ELSE DATE_DIFF('day', CAST('1970-01-01' AS DATE), start_date) END AS visit_part
+  FROM met
 ),
 {last}
 visits AS (
@@ -82,7 +88,12 @@ LEFT JOIN numbered AS last ON last.of_person = numbered.of_person
 
 
 def encounter_groups(
-    policy: VisitPolicy, rows: exp.Query, keys: Sequence[str], base: Sequence[str], of_last: Sequence[str]
+    generator: BaseSQLGenerator,
+    policy: VisitPolicy,
+    rows: exp.Query,
+    keys: Sequence[str],
+    base: Sequence[str],
+    of_last: Sequence[str],
 ) -> exp.Query:
     """The rows, each encounter with its number and that of the first one of its visit, and with what the visit has.
 
@@ -91,6 +102,7 @@ def encounter_groups(
     sources without times, too, give the same visits.
 
     Args:
+        generator: The engine's dialect.
         policy: Which encounters are one visit.
         rows: The encounters with their fates; those that are written make visits.
         keys: The columns of an encounter's key.
@@ -100,9 +112,10 @@ def encounter_groups(
     values = ", ".join(f"last.{name} AS visit_{name}" for name in of_last)
     sql = _GROUPS.format(
         placed=islands("staying", ["person_id"], ["class_rank"], {"stay_number": ":gap_days"}),
-        of_rows=", ".join(f"rows.{name}" for name in base),
+        base=", ".join(base),
+        of_encounters=", ".join(f"encounters.{name}" for name in base),
         of_numbered=", ".join(f"numbered.{name}" for name in base),
-        keys=", ".join(f"rows.{name}" for name in keys),
+        keys=", ".join(keys),
         last=_LAST if of_last else "",
         parts="ended" if of_last else "numbered",
         last_number=_LAST_NUMBER if of_last else "",
@@ -122,12 +135,14 @@ def encounter_groups(
             "stay_value": _stay_value(policy),
         },
     )
-    query.args["with_"].expressions[0].set("this", rows)
+    ctes = {cte.alias: cte.this for cte in query.args["with_"].expressions}
+    ctes["rows"].replace(rows)
+    generator.join_latest(ctes["met"], "encounters", "stays", ("of_person", "person_id"), ("start_date", "first_date"))
     return query
 
 
 def _class() -> exp.Expr:
-    return trees.column("source_value", "rows")
+    return trees.column("source_value")
 
 
 def _concept(policy: VisitPolicy) -> exp.Expr:
@@ -146,7 +161,7 @@ def _is_one_of(classes: Sequence[str]) -> exp.Expr:
 
 
 def _is_stay(policy: VisitPolicy) -> exp.Expr:
-    days = exp.GT(this=trees.column("end_date", "rows"), expression=trees.column("start_date", "rows"))
+    days = exp.GT(this=trees.column("end_date"), expression=trees.column("start_date"))
     return trees.any_of([_is_one_of(policy.stays), *([days] if policy.multi_day_stays else [])])
 
 

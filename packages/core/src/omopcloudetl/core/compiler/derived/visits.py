@@ -158,7 +158,7 @@ def _add_stage(
     of_last = [name for name in _DISCHARGED if getattr(model, name) != NOT_GIVEN]
     if builder.table == stage:
         columns += kept_column(encounters)
-        groups = encounter_groups(model.policy, encounters, keys, columns, of_last)
+        groups = encounter_groups(compilation.generator, model.policy, encounters, keys, columns, of_last)
         for name, value in constants.items():
             groups.append("expressions", trees.named(value, name))
         compilation.steps.append(stage_step(compilation, loaded, builder, groups, checks=checks))
@@ -167,7 +167,8 @@ def _add_stage(
     known = f"work.known_{builder.name}"
     all_columns = [*columns, DELIVERED]
     rows = trees.select(*columns_of("rows", [*all_columns, "row_reason", "row_fate"]))
-    groups = encounter_groups(model.policy, trees.from_(rows, trees.table(known, "rows")), keys, all_columns, of_last)
+    trees.from_(rows, trees.table(known, "rows"))
+    groups = encounter_groups(compilation.generator, model.policy, rows, keys, all_columns, of_last)
     types = {**dict.fromkeys(keys, "text"), **_TYPES}
     merges = compilation.dml_steps[loaded.step].write == "merge"
     step.statements = [

@@ -41,6 +41,7 @@ def test_steps_run_in_the_order_of_their_dependencies(lab: Lab, step: Make) -> N
     assert lab.query("SELECT name FROM t ORDER BY rowid") == [("middle",), ("last",)]
     assert [record.rows_affected for record in run.steps] == [1, None, 1]
     assert all(record.started_at and record.seconds for record in run.steps)
+    assert all(record.finished_at > record.started_at for record in run.steps)
 
 
 def test_independent_steps_run_at_the_same_time(lab: Lab, step: Make) -> None:
@@ -52,6 +53,7 @@ def test_independent_steps_run_at_the_same_time(lab: Lab, step: Make) -> None:
     run = lab.run([step(n, "SELECT meet()", transaction="none") for n in names], concurrency=3)
 
     assert run.state == "done", [record.error for record in run.steps]
+    assert {record.worker for record in run.steps} == {0, 1, 2}
     assert len(lab.opened) == 4  # one a worker, and one that stays open
 
 

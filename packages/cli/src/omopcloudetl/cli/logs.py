@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from omopcloudetl.core.runs import StepRecord
 
 LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+NOT_LOGGED = {"name", "kind", "fingerprint", "origin", "started_at", "finished_at", "attempts"}
+"""Of a step's record: a line has a time of its own."""
 
 
 class _Stderr:
@@ -73,7 +75,7 @@ class RunLog:
     @hookimpl
     def omopcloudetl_step_finished(self, record: StepRecord) -> None:
         """Log how the step ended."""
-        values = record.model_dump(exclude={"name", "kind", "fingerprint", "origin", "started_at"}, exclude_none=True)
+        values = record.model_dump(exclude=NOT_LOGGED, exclude_none=True)
         if record.seconds is not None:
             values["seconds"] = round(record.seconds, 3)
         self._log.info("step_finished", step=record.name, **values)

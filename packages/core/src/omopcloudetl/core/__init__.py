@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     )
     from omopcloudetl.core.rule_tests.report import RuleTestReport, RuleTestResult
     from omopcloudetl.core.run_events import RunEvent, RunFinished, RunStarted, StepFinished, StepStarted
-    from omopcloudetl.core.runs import RunRecord, StepRecord
+    from omopcloudetl.core.runs import Attempt, RunRecord, StepRecord
     from omopcloudetl.core.session import Session
     from omopcloudetl.core.specification.fetch import fetch_specification
     from omopcloudetl.core.specifications import (
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from omopcloudetl.core.vocabulary.own_map import OwnMap, import_usagi, import_usagi_concepts
 
 __all__ = [
+    "Attempt",
     "Checked",
     "CompiledWorkflowPlan",
     "Coverage",
@@ -131,7 +132,7 @@ _MODULES = {
     ),
     "rule_tests.report": ("RuleTestReport", "RuleTestResult"),
     "run_events": ("RunEvent", "RunFinished", "RunStarted", "StepFinished", "StepStarted"),
-    "runs": ("RunRecord", "StepRecord"),
+    "runs": ("Attempt", "RunRecord", "StepRecord"),
     "session": ("Session",),
     "json_schema": ("file_schema",),
     "specification.fetch": ("fetch_specification",),

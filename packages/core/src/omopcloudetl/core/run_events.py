@@ -86,12 +86,12 @@ class EventCallback:
     @hookimpl
     def omopcloudetl_step_started(self, step: SqlStep | BulkLoadStep, record: StepRecord) -> None:
         """Tell that a step begins; its record goes on changing, so the event has a copy."""
-        self._tell(StepStarted(step, record.model_copy()))
+        self._tell(StepStarted(step, record.model_copy(deep=True)))
 
     @hookimpl
     def omopcloudetl_step_finished(self, step: SqlStep | BulkLoadStep, record: StepRecord) -> None:
         """Tell how a step ended."""
-        self._tell(StepFinished(step, record.model_copy()))
+        self._tell(StepFinished(step, record.model_copy(deep=True)))
 
     @hookimpl
     def omopcloudetl_run_finished(self, plan: CompiledWorkflowPlan, run: RunRecord) -> None:

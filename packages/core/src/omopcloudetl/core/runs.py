@@ -14,13 +14,26 @@ from omopcloudetl.core.ledger import LedgerRow, ledger_warnings, pivot_ledger, q
 from omopcloudetl.core.text import one_line, plural
 
 StepState = Literal["pending", "running", "done", "failed", "skipped"]
-RunState = Literal["running", "done", "failed", "dry_run"]
+RunState = Literal["running", "done", "failed", "interrupted", "died", "dry_run"]
+"""`interrupted`: somebody stopped it, and it ended in order; `died`: its process ended without a word."""
 
 
 class RecordModel(BaseModel):
     """A record that is written and read as JSON."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class Attempt(RecordModel):
+    """One try at a step."""
+
+    number: int
+    """From 1."""
+    started_at: datetime
+    seconds: float | None = None
+    """None while it goes on, or if the run died in it."""
+    error: str | None = None
+    """Why it failed; the last one of a step that is done has none."""
 
 
 class StepRecord(RecordModel):
@@ -33,7 +46,12 @@ class StepRecord(RecordModel):
     """The user's line the step comes from, as `file:line`."""
     state: StepState = "pending"
     started_at: datetime | None = None
+    finished_at: datetime | None = None
     seconds: float | None = None
+    worker: int | None = None
+    """Which of the run's workers ran it, from 0; None if it did not run."""
+    attempts: list[Attempt] = []
+    """Every try, in order; a step that did not run has none."""
     rows_affected: int | None = None
     """Rows of the step's result, as the engine counts them: inserted, merged, updated, or loaded."""
     rows_loaded: int | None = None

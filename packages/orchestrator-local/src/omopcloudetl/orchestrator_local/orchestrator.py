@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import threading
 import time
@@ -65,6 +66,8 @@ class _Execution:
         self._worker = Worker(context.connect, context.base)
         self._running: dict[Future[Outcome], Step] = {}
         self._telling = threading.Lock()
+        self._thread = threading.local()
+        self._numbers = itertools.count()
         self._start = time.perf_counter()
         self._saved_at = self._start
         self._unsaved = False
@@ -96,7 +99,7 @@ class _Execution:
         return self._run
 
     def _run_steps(self, workers: int, passed_over: set[str]) -> None:
-        with ThreadPoolExecutor(workers, thread_name_prefix="step") as pool:
+        with ThreadPoolExecutor(workers, "step", self._number_thread) as pool:
             try:
                 while self._submit(pool, workers, passed_over):
                     self._collect()
@@ -115,17 +118,20 @@ class _Execution:
                 self._running[pool.submit(self._work, step)] = step
         return bool(self._running)
 
+    def _number_thread(self) -> None:
+        self._thread.number = next(self._numbers)
+
     def _work(self, step: Step) -> Outcome:
         """What a thread does for a step."""
         record = self._records[step.name]
-        record.state, record.started_at = "running", datetime.now(UTC)
+        record.state, record.started_at, record.worker = "running", datetime.now(UTC), self._thread.number
         with self._telling:
             self._context.events.step_started(step, record)
         start = time.perf_counter()
         try:
             return self._worker.run(step)
         finally:
-            record.seconds = time.perf_counter() - start
+            record.seconds, record.finished_at = time.perf_counter() - start, datetime.now(UTC)
 
     def _collect(self) -> None:
         """Wait until a step ends, or until the record should be written."""

@@ -29,6 +29,10 @@ RUN = RunRecord(
 TELL: dict[str, tuple[Callable[[RunEvents], None], dict[str, object]]] = {
     "run_started": (lambda events: events.run_started(PLAN, RUN), {"plan": PLAN, "run": RUN}),
     "step_started": (lambda events: events.step_started(STEP, RECORD), {"step": STEP, "record": RECORD}),
+    "step_retried": (
+        lambda events: events.step_retried(STEP, RECORD, 0.5),
+        {"step": STEP, "record": RECORD, "wait": 0.5},
+    ),
     "step_finished": (lambda events: events.step_finished(STEP, RECORD), {"step": STEP, "record": RECORD}),
     "run_finished": (lambda events: events.run_finished(PLAN, RUN), {"plan": PLAN, "run": RUN}),
 }
@@ -56,6 +60,11 @@ class Listener:
     def omopcloudetl_step_started(self, record: object, step: object) -> None:
         """Note it; the order of the arguments is the listener's own."""
         self._note("step_started", step=step, record=record)
+
+    @hookimpl
+    def omopcloudetl_step_retried(self, wait: float, step: object, record: object) -> None:
+        """Note it."""
+        self._note("step_retried", step=step, record=record, wait=wait)
 
     @hookimpl
     def omopcloudetl_step_finished(self, step: object, record: object) -> None:

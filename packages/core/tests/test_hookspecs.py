@@ -17,7 +17,7 @@ from omopcloudetl.core.plugins import load_plugins
 from omopcloudetl.core.session import Session
 
 PARTS = ["When", "Arguments", "Returns", "Order and failure", "Example"]
-NAME = re.compile(r"omopcloudetl_(register_[a-z_]+|(run|step)_(started|finished))")
+NAME = re.compile(r"omopcloudetl_(register_[a-z_]+|(run|step)_(started|retried|finished))")
 HOOKS: dict[str, FunctionType] = {
     name: function for name, function in vars(hookspecs).items() if hasattr(function, f"{hookspecs.PROJECT_NAME}_spec")
 }
@@ -50,7 +50,7 @@ def test_every_public_function_is_a_hook() -> None:
     """No function of the module lacks the mark that makes it a hook."""
     functions = {n for n, f in vars(hookspecs).items() if isinstance(f, FunctionType)}
     assert functions == set(HOOKS)
-    assert len(HOOKS) == 9
+    assert len(HOOKS) == 10
 
 
 @every_hook

@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from omopcloudetl.core.plan import CompiledWorkflowPlan, Origin, SqlStep
-from omopcloudetl.core.run_events import EventCallback, RunEvent, StepFinished
-from omopcloudetl.core.runs import StepRecord
+from omopcloudetl.core.run_events import EventCallback, RunEvent, StepFinished, StepRetried
+from omopcloudetl.core.runs import Attempt, StepRecord
 from omopcloudetl.core.session import Session
 
 Project = Callable[..., Path]
@@ -31,7 +32,7 @@ def test_a_function_hears_every_event_of_a_run(acme: ModuleType, project: Projec
     plan = session.compile()
     session.run(plan, on_event=heard.append)
     names = [type(event).__name__ for event in heard]
-    assert names == ["RunStarted", *["StepStarted", "StepFinished"] * len(plan.steps), "RunFinished"]
+    assert names == ["RunStarted", *["StepStarted", "StepRetried", "StepFinished"] * len(plan.steps), "RunFinished"]
     assert [event.step for event in heard if isinstance(event, StepFinished)] == list(plan.steps)
     assert str(heard[0]) == f"run 1 of clinic on here: {len(plan.steps)} steps"
     assert str(heard[-1]) == "run 1 done"
@@ -106,6 +107,12 @@ def test_an_event_keeps_its_moment() -> None:
 def test_an_event_is_printed_on_one_line(values: dict[str, object], text: str) -> None:
     """`on_event=print` is a progress display."""
     assert str(StepFinished(STEP, record(**values))) == text
+
+
+def test_a_retry_says_why_and_when() -> None:
+    """What failed, on one line, and in how many seconds the step is tried again."""
+    attempt = Attempt(number=1, started_at=datetime(2020, 1, 1, tzinfo=UTC), seconds=0.1, error="no\nconnection")
+    assert str(StepRetried(STEP, record(attempts=[attempt]), 0.25)) == "s: tried again in 0.2 s, no connection"
 
 
 def test_what_a_notebook_shows_is_short(acme: ModuleType, project: Project) -> None:

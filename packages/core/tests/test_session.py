@@ -76,7 +76,8 @@ def test_a_run_tells_every_event_to_every_listener(acme: ModuleType, project: Pr
     assert session.run(plan, listeners=[Listener()]).state == "done"
     assert session.run(plan).state == "done"
     assert heard == ["done"]
-    steps = [f"{event} {step.name} pending" for step in plan.steps for event in ("step_started", "step_finished")]
+    events = ("step_started {} pending", "step_retried {} 0", "step_finished {} pending")
+    steps = [event.format(step.name) for step in plan.steps for event in events]
     assert ["run_started clinic here", *steps, "run_finished clinic done"] * 2 == acme.EVENTS
 
 

@@ -93,7 +93,7 @@ class AcmeConnection(BaseConnection):
 
 
 class AcmeOrchestrator(BaseOrchestrator):
-    """Walks the plan in its order and tells the events."""
+    """Walks the plan in its order and tells the events, one of each kind for a step."""
 
     def execute_plan(self, plan: CompiledWorkflowPlan, *, dry_run: bool = False, resume: bool = False) -> RunRecord:
         """Every step is done; with `dry_run` none is begun."""
@@ -113,6 +113,7 @@ class AcmeOrchestrator(BaseOrchestrator):
         for step, record in zip(plan.steps, records, strict=True):
             if not dry_run:
                 self.context.events.step_started(step, record)
+                self.context.events.step_retried(step, record, 0.0)
                 self.context.events.step_finished(step, record)
         self.context.events.run_finished(plan, run)
         return run
@@ -168,6 +169,12 @@ def omopcloudetl_run_started(plan: CompiledWorkflowPlan, run: RunRecord) -> None
 def omopcloudetl_step_started(step: SqlStep | BulkLoadStep, record: StepRecord) -> None:
     """Note the step and its state."""
     EVENTS.append(f"step_started {step.name} {record.state}")
+
+
+@hookimpl
+def omopcloudetl_step_retried(step: SqlStep | BulkLoadStep, record: StepRecord, wait: float) -> None:
+    """Note the step and how long it waits."""
+    EVENTS.append(f"step_retried {step.name} {wait:.0f}")
 
 
 @hookimpl

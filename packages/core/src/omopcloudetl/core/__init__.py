@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         read_run,
     )
     from omopcloudetl.core.rule_tests.report import RuleTestReport, RuleTestResult
-    from omopcloudetl.core.run_events import RunEvent, RunFinished, RunStarted, StepFinished, StepStarted
+    from omopcloudetl.core.run_events import RunEvent, RunFinished, RunStarted, StepFinished, StepRetried, StepStarted
     from omopcloudetl.core.runs import Attempt, RunRecord, StepRecord
     from omopcloudetl.core.session import Session
     from omopcloudetl.core.specification.fetch import fetch_specification
@@ -79,6 +79,7 @@ __all__ = [
     "Session",
     "StepFinished",
     "StepRecord",
+    "StepRetried",
     "StepStarted",
     "UnknownNameError",
     "VocabularyLoad",
@@ -131,7 +132,7 @@ _MODULES = {
         "read_run",
     ),
     "rule_tests.report": ("RuleTestReport", "RuleTestResult"),
-    "run_events": ("RunEvent", "RunFinished", "RunStarted", "StepFinished", "StepStarted"),
+    "run_events": ("RunEvent", "RunFinished", "RunStarted", "StepFinished", "StepRetried", "StepStarted"),
     "runs": ("Attempt", "RunRecord", "StepRecord"),
     "session": ("Session",),
     "json_schema": ("file_schema",),

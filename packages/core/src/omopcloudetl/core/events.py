@@ -26,6 +26,10 @@ class RunEvents:
         """A step begins."""
         self._tell("omopcloudetl_step_started", step=step, record=record)
 
+    def step_retried(self, step: SqlStep | BulkLoadStep, record: StepRecord, wait: float) -> None:
+        """An attempt at a step failed, and another one begins in so many seconds."""
+        self._tell("omopcloudetl_step_retried", step=step, record=record, wait=wait)
+
     def step_finished(self, step: SqlStep | BulkLoadStep, record: StepRecord) -> None:
         """A step is done, failed or skipped."""
         self._tell("omopcloudetl_step_finished", step=step, record=record)

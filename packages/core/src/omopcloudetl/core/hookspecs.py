@@ -107,6 +107,18 @@ def omopcloudetl_step_started(step: SqlStep | BulkLoadStep, record: StepRecord) 
 
 
 @hookspec
+def omopcloudetl_step_retried(step: SqlStep | BulkLoadStep, record: StepRecord, wait: float) -> None:
+    """Hear that an attempt at a step failed and that the step will be tried again.
+
+    When: after the failed attempt was rolled back, before the wait for the next one.
+    Arguments: `step`, of the plan; `record`, whose last attempt says what failed; `wait`, the seconds until the next.
+    Returns: nothing.
+    Order and failure: one call at a time, in the order of events; an exception becomes a warning.
+    Example: `print(step.name, record.attempts[-1].error, wait)`
+    """
+
+
+@hookspec
 def omopcloudetl_step_finished(step: SqlStep | BulkLoadStep, record: StepRecord) -> None:
     """Hear that a step is done, failed or skipped.
 

@@ -38,6 +38,22 @@ class StepStarted:
 
 
 @dataclass(frozen=True, repr=False)
+class StepRetried:
+    """An attempt at a step failed, and the step will be tried again."""
+
+    step: SqlStep | BulkLoadStep
+    record: StepRecord
+    """As it was at this moment; its last attempt says what failed."""
+    wait: float
+    """Seconds until the next attempt."""
+
+    def __repr__(self) -> str:
+        attempts = self.record.attempts
+        why = one_line(attempts[-1].error or "") if attempts else ""
+        return f"{self.step.name}: tried again in {self.wait:.1f} s{f', {why}' if why else ''}"
+
+
+@dataclass(frozen=True, repr=False)
 class StepFinished:
     """A step is done, failed or skipped."""
 
@@ -64,7 +80,7 @@ class RunFinished:
         return f"run {self.run.run_id} {self.run.state}"
 
 
-RunEvent = RunStarted | StepStarted | StepFinished | RunFinished
+RunEvent = RunStarted | StepStarted | StepRetried | StepFinished | RunFinished
 OnEvent = Callable[[RunEvent], object]
 
 
@@ -87,6 +103,11 @@ class EventCallback:
     def omopcloudetl_step_started(self, step: SqlStep | BulkLoadStep, record: StepRecord) -> None:
         """Tell that a step begins; its record goes on changing, so the event has a copy."""
         self._tell(StepStarted(step, record.model_copy(deep=True)))
+
+    @hookimpl
+    def omopcloudetl_step_retried(self, step: SqlStep | BulkLoadStep, record: StepRecord, wait: float) -> None:
+        """Tell that a step will be tried again."""
+        self._tell(StepRetried(step, record.model_copy(deep=True), wait))
 
     @hookimpl
     def omopcloudetl_step_finished(self, step: SqlStep | BulkLoadStep, record: StepRecord) -> None:

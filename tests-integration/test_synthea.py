@@ -77,6 +77,14 @@ def test_there_is_a_person_a_patient_and_a_detail_an_encounter(ran: Ran) -> None
     assert found == expected | {"death": 2, "cdm_source": 1}
 
 
+def test_events_wait_for_the_ids_of_visits_and_not_for_their_rows(ran: Ran) -> None:
+    """Stages of events start as soon as visits have ids; what they find is the same."""
+    steps = {step.name: set(step.depends_on) for step in Session.open(ran.root).compile().steps}
+    waiting = {name for name in steps if name.startswith("stage_") and "keys_visit_detail" in steps[name]}
+    assert {"stage_conditions", "stage_observations", "stage_cost_visits"} <= waiting
+    assert not any("write_visit_detail" in steps[name] for name in waiting)
+
+
 def test_visits_are_as_long_as_their_encounters(ran: Ran) -> None:
     """14 encounters span days, all 11 inpatient ones among them, and so do their visits; each has its own detail."""
     of_encounters = """

@@ -43,27 +43,44 @@ def write_tables(compilation: Compilation, staged: Sequence[CompiledMapping]) ->
     for table in compilation.specification.tables:
         contributions = by_table.get(table.name)
         if contributions and can_be_written(compilation, table, contributions, staged):
-            step = _write_step(compilation, table, contributions)
-            step.origin = origin(places[contributions[0].mapping])
-            step.statements = compilation.render(step.statements, step.origin)
-            compilation.steps.append(step)
+            for step in _write_steps(compilation, table, contributions):
+                step.origin = origin(places[contributions[0].mapping])
+                step.statements = compilation.render(step.statements, step.origin)
+                compilation.steps.append(step)
 
 
-def _write_step(compilation: Compilation, table: CdmTable, contributions: list[Contribution]) -> DraftStep:
+def _write_steps(compilation: Compilation, table: CdmTable, contributions: list[Contribution]) -> list[DraftStep]:
+    """The step that writes a table, and before it, for rows that are groups, one that gives them their ids."""
     step = contributions[0].writing(compilation)
-    if step.write == "full":
-        statements, made = _full(compilation, table, contributions)
+    steps = []
+    written = _step(compilation, f"write_{table.name}", f"write cdm.{table.name}", contributions)
+    if step.write != "full":
+        written.statements, made = _rewrite(compilation, table, contributions, step)
     else:
-        statements, made = _rewrite(compilation, table, contributions, step)
-    mappings = ", ".join(contribution.mapping for contribution in contributions)
+        written.statements, made = _full(compilation, table, contributions)
+        if contributions[0].group is not None:
+            steps.append(_keys_step(compilation, table, contributions[0], contributions[0].group))
+            written.reads.add(f"work.group_{table.name}")
+    written.writes = {f"cdm.{table.name}", *(f"work.{kind}_{table.name}" for kind in made)}
+    return [*steps, written]
+
+
+def _keys_step(compilation: Compilation, table: CdmTable, contribution: Contribution, group: Group) -> DraftStep:
+    """The ids of groups and of their keys: who refers to them need not wait until the rows are written."""
+    step = _step(compilation, f"keys_{table.name}", f"ids of cdm.{table.name}", [contribution])
+    step.statements = group_keys(compilation, table, contribution, group)
+    kinds = ("registry", "group") if group.beside is None else ("registry", "group", "key")
+    step.writes = {f"work.{kind}_{table.name}" for kind in kinds}
+    return step
+
+
+def _step(compilation: Compilation, name: str, what: str, contributions: Sequence[Contribution]) -> DraftStep:
     return DraftStep(
-        name=f"write_{table.name}",
-        summary=f"write cdm.{table.name} from {mappings}",
+        name=name,
+        summary=f"{what} from {', '.join(contribution.mapping for contribution in contributions)}",
         origin=origin(compilation.project.workflow_document.at()),
         workflow_steps=tuple(dict.fromkeys(contribution.workflow_step for contribution in contributions)),
-        statements=statements,
         reads={table for c in contributions for table in c.reads},
-        writes={f"cdm.{table.name}", *(f"work.{kind}_{table.name}" for kind in made)},
     )
 
 
@@ -92,8 +109,6 @@ def _full(
         case "registry" | "hash":
             group = contributions[0].group
             if group is not None:
-                statements += group_keys(compilation, table, contributions[0], group)
-                made |= {"registry", "group"} | ({"key"} if group.beside is not None else set())
                 query = _with_group_ids(compilation, table, contributions[0], group)
             else:
                 statements += current_keys(compilation, table, contributions)

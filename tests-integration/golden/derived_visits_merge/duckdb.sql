@@ -461,7 +461,7 @@ LEFT JOIN "visits"
   AND "visits"."visit_kind" = "numbered"."visit_kind"
   AND "visits"."visit_part" = "numbered"."visit_part";
 
--- write_visit_occurrence: write cdm.visit_occurrence from visits
+-- keys_visit_occurrence: ids of cdm.visit_occurrence from visits
 
 -- ids of visit_occurrence: a registry that only grows
 CREATE TABLE IF NOT EXISTS "work"."registry_visit_occurrence" (
@@ -548,6 +548,8 @@ WHERE
     FROM "work"."registry_visit_occurrence"
   );
 
+-- write_visit_occurrence: write cdm.visit_occurrence from visits
+
 -- cdm.visit_occurrence becomes the union of its mappings
 DELETE FROM "cdm"."visit_occurrence";
 
@@ -597,7 +599,7 @@ GROUP BY
 HAVING
   COUNT(*) > 1;
 
--- write_visit_detail: write cdm.visit_detail from visits
+-- keys_visit_detail: ids of cdm.visit_detail from visits
 
 -- ids of visit_detail: a registry that only grows
 CREATE TABLE IF NOT EXISTS "work"."registry_visit_detail" (
@@ -694,6 +696,8 @@ JOIN "work"."group_visit_occurrence" AS "visit"
   AND "visit"."visit_number" = "stage"."visit_number"
 WHERE
   "stage"."row_fate" = 'written';
+
+-- write_visit_detail: write cdm.visit_detail from visits
 
 -- cdm.visit_detail becomes the union of its mappings
 DELETE FROM "cdm"."visit_detail";

@@ -18,6 +18,7 @@ from omopcloudetl.core.models.eras import (
     DrugEraPolicy,
     EraPolicy,
 )
+from omopcloudetl.core.models.faults import Retry
 from omopcloudetl.core.models.loads import Column, LoadOptions, LoadTable
 from omopcloudetl.core.models.mapping import (
     DMLDefinition,
@@ -168,6 +169,7 @@ WORKFLOW = Page(
         Section("Workflow", WorkflowConfig),
         Section("Variables", Variable, ("variables", "source_uri")),
         Section("Sources", SourceTable, ("sources", "visits")),
+        Section("Retry", Retry, ("retry",)),
         Section("Steps", StepBase, ("steps", 0), note="Every step has a `kind`, and:", reader=WorkflowStep),
         Section("ddl", DdlStep, ("steps", 0), StepBase, level=3),
         Section("bulk_load", BulkLoadStep, ("steps", 0), StepBase, level=3),

@@ -15,8 +15,10 @@ from omopcloudetl.core.plan import (
     LoadColumn,
     Origin,
     RejectOptions,
+    Retry,
     SqlStep,
     Statement,
+    Timeout,
     content_hash,
 )
 
@@ -54,8 +56,11 @@ PLAN = CompiledWorkflowPlan(
             depends_on=("load",),
             origin=HERE,
             fingerprint="f",
+            timeout=Timeout(seconds=1.5, origin=HERE),
         ),
     ),
+    retry=Retry(attempts=7),
+    on_failure="stop",
     ledger="SELECT 1",
     counted_tables={"cdm.person": "SELECT 2"},
 ).sealed()
@@ -71,7 +76,7 @@ def leaves(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int
 
 DOCUMENT = json.loads(PLAN.to_json())
 # What may only be one of a few words.
-WORDS = {"plan_version", "content_hash", "kind", "format", "mode", "encoding", "type", "reports"}
+WORDS = {"plan_version", "content_hash", "kind", "format", "mode", "encoding", "type", "reports", "on_failure"}
 CONTENT = [p for p in leaves(DOCUMENT) if p[-1] not in WORDS]
 
 
@@ -92,7 +97,7 @@ def other(value: Any) -> Any:
             return "x"
         case bool():
             return not value
-        case int():
+        case int() | float():
             return value + 1
         case "step":
             return "none"
@@ -117,6 +122,14 @@ def test_a_column_without_other_names_is_written_as_before_there_were_any() -> N
     """Plans, hashes and fingerprints of loads that do not use them stay the same."""
     plain, named = DOCUMENT["steps"][0]["columns"]
     assert set(named) - set(plain) == {"other_names"}
+
+
+def test_a_plan_that_says_nothing_of_errors_is_written_as_before_one_could() -> None:
+    """Plans and hashes of workflows without `retry`, `timeout` and `on_failure` stay the same."""
+    silent = PLAN.model_copy(update={"retry": None, "on_failure": "continue"}).sealed()
+    assert set(DOCUMENT) - set(json.loads(silent.to_json())) == {"retry", "on_failure"}
+    load, write = DOCUMENT["steps"]
+    assert ("timeout" in load, write["timeout"]["seconds"]) == (False, 1.5)
 
 
 def test_the_layout_of_the_json_does_not_matter() -> None:

@@ -8,7 +8,7 @@ from textwrap import dedent
 import pytest
 
 from omopcloudetl.core.errors import Diagnostic
-from omopcloudetl.core.plan import BulkLoadStep, CompiledWorkflowPlan, SqlStep
+from omopcloudetl.core.plan import BulkLoadStep, CompiledWorkflowPlan, Retry, SqlStep
 
 Compile = Callable[..., CompiledWorkflowPlan]
 Problem = Callable[..., Diagnostic]
@@ -302,3 +302,40 @@ def test_two_dml_steps_may_fill_one_table(compile_project: Compile, project_work
     )
     writers = [step for step in plan.steps if "cdm.person" in step.writes and step.name != "cdm_tables"]
     assert [step.summary for step in writers] == ["write cdm.person from person, more_persons"]
+
+
+# -- errors
+
+SLOW = "name: slow, kind: sql, file: s.sql, creates: work.slow"
+QUICK = "name: quick, kind: sql, file: q.sql, creates: work.quick"
+
+
+def faulty(head: str, slow: str = "", quick: str = "") -> dict[str, str]:
+    """The project with two SQL steps in the lines 6 and 7, after which stands what holds for the whole workflow."""
+    files = workflow(SLOW + slow, QUICK + quick)
+    return {"workflow.yaml": files["workflow.yaml"] + head, "s.sql": "SELECT 1 AS i", "q.sql": "SELECT 1 AS i"}
+
+
+def test_what_a_workflow_says_about_errors_is_in_the_plan(compile_project: Compile) -> None:
+    """A step's own limit goes before the workflow's, each with its line; what makes schemas has the workflow's."""
+    head = "retry: {attempts: 7, first_wait: 1, max_wait: 60}\ntimeout: 60\non_failure: stop\n"
+    plan = compile_project(faulty(head, ", timeout: 0.5"))
+    limits = {step.name: (step.timeout.seconds, step.timeout.origin.line) for step in plan.steps if step.timeout}
+    assert plan.retry == Retry(attempts=7, first_wait=1, max_wait=60)
+    assert plan.on_failure == "stop"
+    assert (limits["slow"], limits["quick"], limits["cdm_ddl"]) == ((0.5, 6), (60, 9), (60, 9))
+    assert len(limits) == len(plan.steps)
+
+
+def test_what_a_workflow_says_about_errors_is_in_no_fingerprint(compile_project: Compile) -> None:
+    """A run goes on with another limit or policy than it began with."""
+    plain = compile_project(faulty(""))
+    careful = compile_project(faulty("retry: {attempts: 1}\ntimeout: 60\non_failure: stop\n", ", timeout: 2"))
+    assert [step.fingerprint for step in plain.steps] == [step.fingerprint for step in careful.steps]
+    assert plain.content_hash != careful.content_hash
+    assert (plain.retry, {step.timeout for step in plain.steps}) == (None, {None})
+
+
+def test_a_retry_of_nothing_is_what_is_done_without_one(compile_project: Compile) -> None:
+    """The defaults of the keys are those of a run whose workflow has none."""
+    assert compile_project(faulty("retry: {}\n")).retry == Retry()

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from omopcloudetl.core.errors import PlanError
+from omopcloudetl.core.models.faults import OnFailure
 from omopcloudetl.core.models.loads import Encoding, FileFormat, LogicalType
 from omopcloudetl.core.text import one_line, plural
 
@@ -39,6 +40,22 @@ class Origin(PlanModel):
 
     file: str
     line: int
+
+
+class Retry(PlanModel):
+    """How often a step is tried after an error that may pass by itself, and the seconds between two tries."""
+
+    attempts: int = 3
+    first_wait: float = 0.2
+    max_wait: float = 10.0
+
+
+class Timeout(PlanModel):
+    """How long a step may take, with all its tries."""
+
+    seconds: float
+    origin: Origin
+    """The user's line that says so."""
 
 
 class Statement(PlanModel):
@@ -71,10 +88,7 @@ class LoadColumn(PlanModel):
     @model_serializer(mode="wrap")
     def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Plans of before stay what they were, with their hashes and fingerprints."""
-        content: dict[str, Any] = handler(self)
-        if not self.other_names:
-            content.pop("other_names", None)
-        return content
+        return _said(self, handler(self), "other_names")
 
 
 class TextOptions(PlanModel):
@@ -114,6 +128,12 @@ class StepBase(PlanModel):
     origin: Origin
     fingerprint: str = ""
     """Hash of what the step does and of every step it depends on."""
+    timeout: Timeout | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Plans of before stay what they were."""
+        return _said(self, handler(self), "timeout")
 
 
 class SqlStep(StepBase):
@@ -186,6 +206,9 @@ class CompiledWorkflowPlan(PlanModel):
     provider: str
     dialect: str
     concurrency: int = 1
+    retry: Retry | None = None
+    """None where the workflow says nothing: `Retry()` then."""
+    on_failure: OnFailure = "continue"
     schemas: dict[str, str]
     """Logical schema → physical schema."""
     steps: tuple[PlanStep, ...]
@@ -195,6 +218,11 @@ class CompiledWorkflowPlan(PlanModel):
     counted_tables: dict[str, str] = {}
     """Logical CDM table → a query that counts its rows."""
     content_hash: str = ""
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Plans of before stay what they were, with their hashes."""
+        return _said(self, handler(self), "retry", "on_failure")
 
     def sealed(self) -> CompiledWorkflowPlan:
         """The same plan with its content hash filled in."""
@@ -245,6 +273,14 @@ class CompiledWorkflowPlan(PlanModel):
         if plan.content_hash != plan._hash():
             raise PlanError(f"the plan's content does not match its hash {plan.content_hash[:12]}; compile it again")
         return plan
+
+
+def _said(model: PlanModel, content: dict[str, Any], *names: str) -> dict[str, Any]:
+    """The content without those of these fields that say nothing."""
+    for name in names:
+        if getattr(model, name) == type(model).model_fields[name].default:
+            content.pop(name, None)
+    return content
 
 
 def _from(step: StepBase) -> str:

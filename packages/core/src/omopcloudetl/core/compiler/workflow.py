@@ -23,6 +23,7 @@ from omopcloudetl.core.compiler.derived.carried_prices import find_carried_price
 from omopcloudetl.core.compiler.derived.visits import DETAIL, VISIT
 from omopcloudetl.core.compiler.event_keys import event_steps
 from omopcloudetl.core.compiler.event_mapping import event_mapping, possible_tables
+from omopcloudetl.core.compiler.faults import TimeLimits, retry_policy
 from omopcloudetl.core.compiler.graph import step_order
 from omopcloudetl.core.compiler.kept_keys import find_kept_keys
 from omopcloudetl.core.compiler.kept_rows import check_kept_rows
@@ -116,6 +117,7 @@ class WorkflowCompiler:
     ) -> CompiledWorkflowPlan:
         project = compilation.project
         schemas = compilation.schemas
+        limits = TimeLimits(project)
         fingerprints: dict[str, str] = {}
         steps: list[PlanStep] = []
         for draft in ordered:
@@ -123,7 +125,8 @@ class WorkflowCompiler:
             content = step.model_dump(mode="json", exclude=NOT_WHAT_IT_DOES)
             earlier = [fingerprints[name] for name in step.depends_on]
             fingerprints[step.name] = content_hash([content, earlier])
-            steps.append(step.model_copy(update={"fingerprint": fingerprints[step.name]}))
+            more = {"fingerprint": fingerprints[step.name], "timeout": limits.of(draft.workflow_steps)}
+            steps.append(step.model_copy(update=more))
         written = sorted(t for step in steps for t in step.writes if t.startswith("cdm."))
         count = "SELECT COUNT(*) AS row_count FROM "
         return CompiledWorkflowPlan(
@@ -132,6 +135,8 @@ class WorkflowCompiler:
             provider=project.target.provider,
             dialect=self.generator.dialect,
             concurrency=project.workflow.concurrency,
+            retry=retry_policy(project.workflow),
+            on_failure=project.workflow.on_failure,
             schemas=schemas,
             steps=tuple(steps),
             ledger=self.generator.render(parse_one(LEDGER_QUERY), schemas) if _has_mappings(compilation) else None,

@@ -19,6 +19,7 @@ from omopcloudetl.core.models.base import (
     as_list,
     with_kind,
 )
+from omopcloudetl.core.models.faults import OnFailure, Retry, TimeLimit
 from omopcloudetl.core.models.loads import Column, FileFormat, LoadOptions, LoadTable, bare_file, bare_type
 from omopcloudetl.core.models.values import Scalar
 
@@ -45,6 +46,8 @@ class StepBase(StrictModel):
     """What the step does, shown by `omopcloudetl compile`."""
     depends_on: Annotated[tuple[Name, ...], BeforeValidator(as_list)] = ()
     """Steps to wait for beyond those that what it reads and writes tells."""
+    timeout: TimeLimit | None = None
+    """Seconds that each step of the plan that comes from it may take, in place of the workflow's `timeout`."""
 
 
 class DdlStep(StepBase):
@@ -180,6 +183,12 @@ class WorkflowConfig(StrictModel):
     """Tables of the schema `source` that are in the database already."""
     concurrency: Annotated[int, Field(ge=1, le=64, strict=True)] = 2
     """How many steps may run at the same time."""
+    retry: Retry | None = None
+    """How often a step is tried after an error that may pass by itself; three times without it."""
+    timeout: TimeLimit | None = None
+    """Seconds that a step may take, with all its tries; without it there is no limit."""
+    on_failure: OnFailure = "continue"
+    """After a failed step: `continue` with all that does not depend on it, or `stop` and start nothing more."""
     steps: Annotated[tuple[WorkflowStep, ...], Field(min_length=1)]
     """What must happen, of the kinds below; their order is inferred."""
 

@@ -100,6 +100,7 @@ def vocabulary_project(
         "name": project.workflow.name,
         "variables": {VARIABLE: {"type": "uri"}},
         "concurrency": project.workflow.concurrency,
+        **({"retry": project.workflow.retry.model_dump()} if project.workflow.retry is not None else {}),
         "steps": [{"name": f"{STEP}_tables", "kind": "ddl", "schema": "vocab"}, step, *_own_concepts(project)],
     }
     document = parse_yaml("vocab load", json.dumps(workflow, default=str))  # JSON is YAML
@@ -117,9 +118,10 @@ def _own_concepts(project: LoadedProject) -> list[dict[str, object]]:
     """The steps that add the project's own concepts, as they are written: they have to be added again."""
     steps = enumerate(project.workflow.steps)
     written = [project.workflow_document.data["steps"][i] for i, step in steps if isinstance(step, ConceptsStep)]
-    # Nothing that it waits for is in this workflow; a name of its own, so that it is none of the others'.
+    # Nothing that it waits for is in this workflow; a name of its own, so that it is none of the others'. A limit of
+    # time is one of the workflow's runs, and would be said to stand in a file that there is not.
     return [
-        {key: value for key, value in step.items() if key != "depends_on"} | {"name": f"own_{number}"}
+        {key: value for key, value in step.items() if key not in {"depends_on", "timeout"}} | {"name": f"own_{number}"}
         for number, step in enumerate(written, 1)
     ]
 

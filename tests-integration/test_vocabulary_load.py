@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from small_project import EVENT, PERSON, SHARED_DATA, Etl, Vocabulary, events, needs_shared_data, patients
 
 from omopcloudetl.cli.main import cli
+from omopcloudetl.core.run_history import open_history
 from omopcloudetl.core.session import Session
 
 ERAS = """
@@ -82,7 +83,8 @@ def test_a_load_is_no_run_of_the_workflow(ran: Etl, athena: Path) -> None:
     before = [run.run_id for run in session.runs()]
     call(ran.root, athena)
     assert [run.run_id for run in session.runs()] == before
-    assert len(list((ran.root / ".omopcloudetl" / "vocabulary" / "runs").glob("*.json"))) == 1
+    with open_history(session.plugins, session.state / "vocabulary") as history:
+        assert [run.state for run in history.list_runs()] == ["done"]
 
 
 def test_only_the_named_tables_are_loaded(ran: Etl, athena: Path) -> None:

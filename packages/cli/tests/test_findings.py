@@ -30,7 +30,8 @@ def _run(state: Any, error: str | None = None, *steps: Any) -> RunRecord:
         (_run("done", None, "done"), None),
         (_run("dry_run", None, "pending"), None),
         (_run("failed", None, "done", "failed", "failed"), "2 steps failed: s1, s2"),
-        (_run("failed", "the run was interrupted", "failed"), "the run was interrupted"),
+        (_run("interrupted", "the run was interrupted", "failed"), "the run was interrupted"),
+        (_run("died", "its process ended", "done"), "its process ended"),
     ],
 )
 def test_error_is_in_the_document_of_a_failed_run_only(run: RunRecord, error: str | None) -> None:

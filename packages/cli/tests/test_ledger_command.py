@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -100,11 +102,13 @@ def test_a_run_without_a_ledger_says_why_and_which_has_one(call, ran: Path) -> N
 
 def test_a_ledger_that_does_not_balance_is_1(call, ran: Path) -> None:
     """What a run keeps balances; a record that somebody changed is told by its mapping and its rows."""
-    (record,) = (ran / ".omopcloudetl" / "runs").glob("*.json")
-    document = json.loads(record.read_text("utf-8"))
-    for entry in document["ledger"]:
-        entry["row_count"] -= entry["entry"] == "written"
-    record.write_text(json.dumps(document), "utf-8")
+    with closing(sqlite3.connect(ran / ".omopcloudetl" / "runs.sqlite3")) as store:
+        ((text,),) = store.execute("SELECT ledger FROM run")
+        entries = json.loads(text)
+        for entry in entries:
+            entry["row_count"] -= entry["entry"] == "written"
+        store.execute("UPDATE run SET ledger = ?", (json.dumps(entries),))
+        store.commit()
     result = call("ledger", "--project", ran, code=1)
     assert "5 source + 0 fan-out ≠ 2 excluded + 0 merged + 1 quarantined + 1 written" in result.stdout
     assert result.stderr == "warning: the ledger does not balance: person lacks 1 row\n"

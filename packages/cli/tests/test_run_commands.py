@@ -4,8 +4,10 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -150,14 +152,40 @@ def test_a_run_is_found_by_the_beginning_of_its_id(call, project: Path) -> None:
     """Without an id the newest run is shown; one that cannot be read is no wrong argument."""
     assert "there are no runs yet" in call("runs", "show", "--project", project, code=2).stderr
     ids = [json.loads(call("run", "--project", project, "--format", "json").stdout)["run_id"] for _ in range(2)]
-    folder = project / ".omopcloudetl" / "runs"
-    old = folder / f"{ids[0]}.json"
-    old = old.rename(folder / "19990101T000000-000000.json")
-    old.write_text(old.read_text("utf-8").replace(ids[0], old.stem).replace('"started_at": "2', '"started_at": "1'))
-    for arguments, run_id in (([], ids[1]), (["1999"], old.stem), ([ids[1]], ids[1])):
-        assert f"run {run_id} done" in call("runs", "show", *arguments, "--project", project).stdout
-    old.write_text("{}")
+    old = "19990101T000000-000000"
+    change = "UPDATE run SET run_id = ?, record = replace(record, run_id, ?) WHERE run_id = ?"
+    with closing(sqlite3.connect(project / ".omopcloudetl" / "runs.sqlite3", isolation_level=None)) as store:
+        store.execute(change, (old, old, ids[0]))
+        for arguments, run_id in (([], ids[1]), (["1999"], old), ([ids[1]], ids[1])):
+            assert f"run {run_id} done" in call("runs", "show", *arguments, "--project", project).stdout
+        store.execute("UPDATE run SET record = '{}' WHERE run_id = ?", (old,))
     assert "no run record" in call("runs", "show", "1999", "--project", project, code=1).stderr
+    with pytest.warns(RuntimeWarning, match="no run record"):
+        listed = json.loads(call("runs", "--project", project, "--format", "json").stdout)["runs"]
+    assert [run["run_id"] for run in listed] == [ids[1]]
+
+
+def test_the_list_has_the_newest_runs(call, project: Path) -> None:
+    """As many as are asked for, in the order in which they began."""
+    ids = [json.loads(call("run", "--project", project, "--format", "json").stdout)["run_id"] for _ in range(3)]
+    text = call("runs", "--project", project, "--limit", 2, "--format", "json").stdout
+    assert [run["run_id"] for run in json.loads(text)["runs"]] == ids[:0:-1]
+
+
+def test_the_log_tells_what_happened(call, failing: Path) -> None:
+    """Its lines have time, level, event and step; for programs they are a document."""
+    call("run", "--project", failing, "--quiet", code=1)
+    lines = call("runs", "log", "--project", failing).stdout.splitlines()
+    pattern = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} (info|warning|error) +\w+.*"
+    assert all(re.fullmatch(pattern, line) for line in lines)
+    assert re.search(r" error +step_finished source_patients state=failed seconds=\S+ error=.*year", "\n".join(lines))
+    document = json.loads(call("runs", "log", "--project", failing, "--format", "json").stdout)
+    assert (
+        document["run_id"]
+        == json.loads(call("runs", "show", "--project", failing, "--format", "json").stdout)["run_id"]
+    )
+    assert [document["log"][place]["event"] for place in (0, -1)] == ["run_started", "run_finished"]
+    assert "there is no run 'x'" in call("runs", "log", "x", "--project", failing, code=2).stderr
 
 
 def test_an_unknown_run_is_a_wrong_argument(call, project: Path) -> None:

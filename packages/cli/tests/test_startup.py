@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 
-HEAVY = {"duckdb", "httpx", "pydantic", "rich", "ruamel", "sqlglot", "structlog", "tenacity"}
+HEAVY = {"duckdb", "filelock", "httpx", "pydantic", "rich", "ruamel", "sqlglot", "sqlite3", "structlog", "tenacity"}
 
 
 def _imported(*arguments: str) -> set[str]:

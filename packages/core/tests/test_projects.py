@@ -27,8 +27,9 @@ from omopcloudetl.core import (
     make_ddl,
     open_project,
     read_run,
+    read_run_log,
+    read_run_plan,
 )
-from omopcloudetl.core.run_store import save_run
 
 Project = Callable[..., Path]
 
@@ -86,11 +87,12 @@ def test_runs_are_read_whatever_the_files_are(acme: ModuleType, project: Project
     session = open_project(root)
     with pytest.raises(RunError, match="there are no runs yet"):
         read_run(root)
-    run = session.run(session.compile())
-    save_run(session.state, run)
-    (root / "project.yaml").write_text("broken: [")
+    session.run(session.compile())
+    (root / "project.yaml").write_text("plugins: [acme]\ntargets: {}")
     assert [found.run_id for found in list_runs(root)] == ["1"]
     assert read_run(str(root), "1").name == read_run(root).name == session.run_record().name == "clinic"
+    assert read_run_plan(root) == session.compile()
+    assert [entry.event for entry in read_run_log(root)[1]] == ["run_finished"]
     with pytest.raises(ProjectError, match="there is no file"):
         list_runs(root / "mappings")
 

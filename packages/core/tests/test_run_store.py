@@ -1,108 +1,111 @@
-import json
-import stat
+"""Promises of the contract of a run store, and of the history that is read from several."""
+
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from omopcloudetl.core.errors import RunError
-from omopcloudetl.core.run_store import list_runs, read_run, save_run
+from omopcloudetl.core.errors import RunError, UnknownRunError
+from omopcloudetl.core.plan import CompiledWorkflowPlan
+from omopcloudetl.core.run_history import RunHistory, plugins_of_runs
+from omopcloudetl.core.run_store import BaseRunStore, LogEntry
 from omopcloudetl.core.runs import RunRecord, StepRecord
 
 START = datetime(2026, 11, 23, 10, 15, 2, tzinfo=UTC)
 
 
-def _record(run_id: str, minutes: int = 0) -> RunRecord:
-    return RunRecord(
-        run_id=run_id,
-        name="test",
-        plan_hash="abc",
-        target="dev",
-        provider="duckdb",
-        cdm_version="5.4",
-        started_at=START + timedelta(minutes=minutes),
-        steps=[StepRecord(name="größe", kind="sql", fingerprint="f")],
-    )
+class _Store(BaseRunStore):
+    """Runs in the order in which they began, with the minute that the clock showed; None cannot be read."""
+
+    def __init__(self, minutes: Mapping[str, int | None]) -> None:
+        super().__init__(Path("state"))
+        self.minutes = minutes
+
+    def run_ids(self) -> list[str]:
+        return list(reversed(self.minutes))
+
+    def read_run(self, run_id: str) -> RunRecord:
+        minute = self.minutes[run_id]
+        if minute is None:
+            raise RunError(f"{run_id} is damaged")
+        return RunRecord(
+            run_id=run_id,
+            name="test",
+            plan_hash="abc",
+            target="dev",
+            provider="duckdb",
+            cdm_version="5.4",
+            started_at=START + timedelta(minutes=minute),
+            steps=[StepRecord(name="größe", kind="sql", fingerprint="f")],
+        )
+
+    def plan_of(self, run_id: str) -> CompiledWorkflowPlan | None:
+        return None
+
+    def log_of(self, run_id: str) -> list[LogEntry]:
+        return [LogEntry(at=START, event=f"end of {run_id}")]
 
 
-def test_saved_record_reads_back_the_same(tmp_path: Path) -> None:
-    """What was saved is what is read, and only the owner may look."""
-    run = _record("20261123T101502-3f9a1c")
-    save_run(tmp_path / "state", run)
-
-    assert read_run(tmp_path / "state", run.run_id) == run
-    path = tmp_path / "state/runs/20261123T101502-3f9a1c.json"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
+def _history(*stores: Mapping[str, int | None]) -> RunHistory:
+    return RunHistory(Path("state"), [_Store(runs) for runs in stores])
 
 
-def test_saving_again_replaces_and_leaves_nothing_beside(tmp_path: Path) -> None:
-    """A record is always one whole file."""
-    run = _record("r1")
-    save_run(tmp_path, run)
-    run.state = "done"
-    save_run(tmp_path, run)
-
-    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["r1.json"]
-    assert read_run(tmp_path, "r1").state == "done"
+def test_runs_of_one_store_have_its_order() -> None:
+    """A clock that was set back does not make an old run the newest."""
+    history = _history({"first": 9, "second": 1, "third": 2})
+    assert [run.run_id for run in history.list_runs()] == ["third", "second", "first"]
+    assert history.read_run().run_id == "third"
+    assert [run.run_id for run in history.list_runs(2)] == ["third", "second"]
 
 
-def test_record_that_cannot_be_saved_is_a_run_error(tmp_path: Path) -> None:
-    """A place that cannot be written is named, and no half file stays."""
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "r1.json").mkdir()
-
-    with pytest.raises(RunError, match="the record of run r1 cannot be kept"):
-        save_run(tmp_path, _record("r1"))
-    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["r1.json"]
+def test_runs_of_several_stores_are_merged_by_their_start() -> None:
+    """Between stores there is only the clock; the limit is that of all."""
+    history = _history({"a": 1, "c": 3}, {"b": 2, "d": 4}, {})
+    assert [run.run_id for run in history.list_runs()] == ["d", "c", "b", "a"]
+    assert [run.run_id for run in history.list_runs(3)] == ["d", "c", "b"]
 
 
-def test_runs_are_listed_newest_first(tmp_path: Path) -> None:
-    """The order is that of the start, whatever the ids."""
-    for run_id, minutes in (("b", 1), ("a", 3), ("c", 2)):
-        save_run(tmp_path, _record(run_id, minutes))
-
-    assert [run.run_id for run in list_runs(tmp_path)] == ["a", "c", "b"]
-    assert list_runs(tmp_path / "nothing") == []
-
-
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        ("{", "Invalid JSON"),
-        ("{}", "run_id: Field required"),
-        (json.dumps({"new_field": 1}), "is no run record of this version"),
-    ],
-)
-def test_unreadable_record_is_left_out_with_a_warning(tmp_path: Path, content: str, problem: str) -> None:
-    """One damaged file hides no other run; asked for by its id, it is an error."""
-    save_run(tmp_path, _record("good"))
-    (tmp_path / "runs" / "bad.json").write_text(content)
-
-    with pytest.warns(RuntimeWarning, match=problem):
-        assert [run.run_id for run in list_runs(tmp_path)] == ["good"]
-    with pytest.raises(RunError, match=problem):
-        read_run(tmp_path, "bad")
+def test_a_record_that_cannot_be_read_is_left_out_with_a_warning() -> None:
+    """One damaged record hides no other, and does not count; asked for by its id, it is an error."""
+    history = _history({"good": 1, "bad": None})
+    with pytest.warns(RuntimeWarning, match="bad is damaged"):
+        assert [run.run_id for run in history.list_runs(1)] == ["good"]
+    with pytest.raises(RunError, match="bad is damaged"):
+        history.read_run("bad")
 
 
-def test_beginning_of_an_id_is_enough(tmp_path: Path) -> None:
-    """A prefix that one run has finds it; a whole id wins over a longer one."""
-    for run_id in ("20261123T101502-aa", "20261124T090000-bb", "20261124T090000-bb2"):
-        save_run(tmp_path, _record(run_id))
-
-    assert read_run(tmp_path, "20261123").run_id == "20261123T101502-aa"
-    assert read_run(tmp_path, "20261124T090000-bb").run_id == "20261124T090000-bb"
-    with pytest.raises(RunError, match=r"beginning of several runs: 20261124T090000-bb, 2026"):
-        read_run(tmp_path, "20261124")
+def test_beginning_of_an_id_is_enough() -> None:
+    """A prefix that one run has finds it, in whichever store; a whole id wins over a longer one."""
+    history = _history({"20261123T101502-aa": 1, "20261124T090000-bb": 2}, {"20261124T090000-bb2": 3})
+    assert history.read_run("20261123").run_id == "20261123T101502-aa"
+    assert history.read_run("20261124T090000-bb").run_id == "20261124T090000-bb"
+    assert history.log_of("20261124T090000-bb2")[0] == "20261124T090000-bb2"
+    with pytest.raises(UnknownRunError, match=r"beginning of several runs: 20261124T090000-bb, 2026"):
+        history.read_run("20261124")
 
 
 @pytest.mark.parametrize("run_id", ["", "20261123T101502-ab", "../secret"])
-def test_unknown_run_is_named_with_close_matches(tmp_path: Path, run_id: str) -> None:
-    """The error says what was asked for, and which runs look like it; no other file is opened."""
-    save_run(tmp_path, _record("20261123T101502-aa"))
-    (tmp_path / "secret.json").write_text("{}")
-
-    with pytest.raises(RunError, match=f"there is no run '{run_id}'") as caught:
-        read_run(tmp_path, run_id)
+def test_unknown_run_is_named_with_close_matches(run_id: str) -> None:
+    """The error says what was asked for, and which runs look like it."""
+    with pytest.raises(UnknownRunError, match=f"there is no run '{run_id}'") as caught:
+        _history({"20261123T101502-aa": 1}).read_run(run_id)
     assert ("did you mean 20261123T101502-aa?" in str(caught.value)) == run_id.startswith("2026")
+
+
+def test_without_runs_there_is_no_newest() -> None:
+    """It is said, whichever is asked for; a plan that was not kept is said, too."""
+    for read in (_history({}).read_run, _history().plan_of, _history().log_of):
+        with pytest.raises(UnknownRunError, match="there are no runs yet"):
+            read()
+    with pytest.raises(RunError, match="the plan of run a was not kept"):
+        _history({"a": 1}).plan_of()
+    assert _history({"a": 1}).log_of() == ("a", [LogEntry(at=START, event="end of a")])
+
+
+@pytest.mark.parametrize("text", ["plugins: [", "plugins: 1", "plugins: [no_such_plugin]", "", "- plugins"])
+def test_runs_can_be_looked_for_whatever_the_project_file_holds(tmp_path: Path, text: str) -> None:
+    """Plugins that cannot be loaded are left out; the others are there."""
+    (tmp_path / "project.yaml").write_text(text)
+    assert plugins_of_runs(tmp_path / "project.yaml").secrets_providers()
+    assert plugins_of_runs(tmp_path / "none.yaml").secrets_providers()

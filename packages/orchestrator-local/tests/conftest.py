@@ -22,6 +22,7 @@ from omopcloudetl.core.orchestrator import ExecutionContext
 from omopcloudetl.core.plan import BulkLoadStep, CompiledWorkflowPlan, Origin, SqlStep, Statement
 from omopcloudetl.core.runs import RunRecord, StepRecord
 from omopcloudetl.orchestrator_local.orchestrator import LocalOrchestrator
+from omopcloudetl.orchestrator_local.store import LocalRunStore
 
 Function = Callable[..., int]
 
@@ -199,6 +200,11 @@ class Lab:
             counted_tables=counted or {},
         ).sealed()
         return LocalOrchestrator(context).execute_plan(plan, dry_run=dry_run, resume=resume)
+
+    def runs(self) -> list[RunRecord]:
+        """The records that are kept, the newest first."""
+        with LocalRunStore(self.state) as store:
+            return store.list_runs()
 
     def query(self, sql: str) -> list[Row]:
         """Look into the database."""

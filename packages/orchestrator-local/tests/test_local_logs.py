@@ -34,7 +34,7 @@ def test_a_program_without_configuration_hears_only_warnings() -> None:
 
 def test_importing_the_orchestrator_leaves_stdout_alone() -> None:
     """The loggers of the orchestrator itself are of that kind."""
-    modules = ("orchestrator", "outcome")
+    modules = ("orchestrator", "journal")
     for module in modules:
         program = f"from omopcloudetl.orchestrator_local.{module} import log; log.bind(a=1).info('hello')"
         assert _run(program) == ("", "")

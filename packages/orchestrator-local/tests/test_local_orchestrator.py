@@ -12,7 +12,6 @@ from omopcloudetl.core import hookspecs
 from omopcloudetl.core.errors import DatabaseConnectionError, RunError
 from omopcloudetl.core.plan import BulkLoadStep, Origin, SqlStep, Statement
 from omopcloudetl.core.plugins import load_plugins
-from omopcloudetl.core.run_store import list_runs, read_run
 from omopcloudetl.core.runs import RunRecord
 from omopcloudetl.orchestrator_local.worker import rows_written
 
@@ -168,10 +167,10 @@ def test_record_is_kept_for_its_owner(lab: Lab, step: Make) -> None:
     """The record on disk is the record that is returned, and nobody else can read it."""
     run = lab.run([step("a", "SELECT 1")])
 
-    path = lab.state / "runs" / f"{run.run_id}.json"
+    path = lab.state / "runs.sqlite3"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert list_runs(lab.state) == [run]
+    assert lab.runs() == [run]
 
 
 def test_record_is_kept_while_steps_run(lab: Lab, step: Make) -> None:
@@ -181,7 +180,7 @@ def test_record_is_kept_while_steps_run(lab: Lab, step: Make) -> None:
     def look() -> int:
         limit = time.monotonic() + 20
         while time.monotonic() < limit:
-            kept[:] = list_runs(lab.state)
+            kept[:] = lab.runs()
             if _states(kept[0])["a"] == "done":
                 return 1
             time.sleep(0.05)
@@ -270,14 +269,14 @@ def test_connection_that_cannot_be_opened_is_an_error(lab: Lab, step: Make) -> N
 
     with pytest.raises(DatabaseConnectionError, match="unable to open"):
         lab.run([step("a", "SELECT 1")])
-    assert list_runs(lab.state) == []
+    assert lab.runs() == []
 
 
 def test_record_that_cannot_be_kept_stops_the_run(lab: Lab, step: Make) -> None:
     """Nothing runs when the record has no place."""
     lab.state.write_text("a file where the folder should be")
 
-    with pytest.raises(RunError, match="cannot be kept"):
+    with pytest.raises(RunError, match=r"cannot be taken: .*Not a directory"):
         lab.run([step("a", "CREATE TABLE t (i)")])
     assert lab.query("SELECT name FROM sqlite_schema WHERE name = 't'") == []
 
@@ -329,7 +328,7 @@ def test_interrupt_ends_the_run_cleanly(lab: Lab, step: Make, listener: Listener
     with pytest.raises(KeyboardInterrupt):
         lab.run(steps)
 
-    run = list_runs(lab.state)[0]
+    run = lab.runs()[0]
     assert (run.state, run.error) == ("failed", "the run was interrupted")
     assert _states(run) == {"make": "done", "endless": "failed", "later": "skipped"}
     assert {record.error for record in run.steps[1:]} == {"the run was interrupted"}
@@ -344,22 +343,22 @@ def test_mistake_of_ours_is_recorded_and_raised(lab: Lab, step: Make) -> None:
     with pytest.raises(TypeError):
         lab.run([bad, step("later", "SELECT 1")])
 
-    run = list_runs(lab.state)[0]
+    run = lab.runs()[0]
     assert (run.state, _states(run)) == ("failed", {"bad": "failed", "later": "skipped"})
     assert "TypeError" in (run.error or "")
 
 
 def test_two_thousand_short_steps(lab: Lab, step: Make) -> None:
-    """A plan of thousands of steps takes seconds, and no memory that grows with each."""
+    """A plan of thousands of steps takes seconds of processor time, and no memory that grows with each."""
     steps = [step("s0", "SELECT 1")]
     steps += [step(f"s{n}", "SELECT 1", after=[f"s{n // 2}"]) for n in range(1, 2000)]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.monotonic()
+    start = time.process_time()
 
     run = lab.run(steps, concurrency=4)
 
     assert run.state == "done"
-    assert time.monotonic() - start < 20
+    assert time.process_time() - start < 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
     assert len(lab.opened) <= 5
 
@@ -414,4 +413,4 @@ def test_queries_that_tell_something_are_kept_in_the_record(lab: Lab, step: Make
     ]
     run = lab.run([step("look").model_copy(update={"statements": tuple(told)})])
     assert (run.state, run.notes(), run.warnings()) == ("done", ["version 7"], ["no names"])
-    assert read_run(lab.state).steps[0].warnings == ["no names"]
+    assert lab.runs()[0].steps[0].warnings == ["no names"]

@@ -152,7 +152,7 @@ def test_a_password_in_the_file_is_a_warning(acme: ModuleType, project: Project)
 
 def test_a_record_that_cannot_be_read_is_a_warning(acme: ModuleType, project: Project) -> None:
     """The others are read; the file is named, and no warning goes past the report."""
-    root = project({"project.yaml": PROJECT, ".omopcloudetl/runs/x.json": "{}", **DATA})
+    root = project({"project.yaml": PROJECT, ".omopcloudetl/acme_run.json": "{}", **DATA})
     (root / ".omopcloudetl").chmod(0o755)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

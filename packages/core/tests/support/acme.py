@@ -9,13 +9,16 @@ from pathlib import Path
 
 from omopcloudetl.core.capabilities import FULL, Capability
 from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadMetrics, Row
+from omopcloudetl.core.errors import RunError
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.hookspecs import hookimpl
 from omopcloudetl.core.orchestrator import BaseOrchestrator
 from omopcloudetl.core.plan import BulkLoadStep, CompiledWorkflowPlan, SqlStep
 from omopcloudetl.core.registrations import Orchestrator, Provider, SecretsProvider, Settings
+from omopcloudetl.core.run_store import BaseRunStore, LogEntry
 from omopcloudetl.core.runs import RunRecord, StepRecord
 
+RUN, PLAN = "acme_run.json", "acme_plan.json"
 EVENTS: list[str] = []
 """What the event hooks heard, in order."""
 
@@ -116,7 +119,34 @@ class AcmeOrchestrator(BaseOrchestrator):
                 self.context.events.step_retried(step, record, 0.0)
                 self.context.events.step_finished(step, record)
         self.context.events.run_finished(plan, run)
+        if not dry_run:
+            self.context.state.mkdir(exist_ok=True)
+            (self.context.state / RUN).write_text(run.model_dump_json())
+            (self.context.state / PLAN).write_text(plan.to_json())
         return run
+
+
+class AcmeRunStore(BaseRunStore):
+    """The last run and its plan, in two files."""
+
+    def run_ids(self) -> list[str]:
+        """At most one."""
+        return ["1"] if (self.state / RUN).exists() else []
+
+    def read_run(self, run_id: str) -> RunRecord:
+        """The last run."""
+        try:
+            return RunRecord.model_validate_json((self.state / RUN).read_bytes())
+        except ValueError as error:
+            raise RunError(f"{RUN} is no run record: {error}") from error
+
+    def plan_of(self, run_id: str) -> CompiledWorkflowPlan:
+        """Its plan."""
+        return CompiledWorkflowPlan.from_json((self.state / PLAN).read_text())
+
+    def log_of(self, run_id: str) -> list[LogEntry]:
+        """A line for its end."""
+        return [LogEntry(at=datetime(2020, 1, 1, tzinfo=UTC), event="run_finished", details={"state": "done"})]
 
 
 class AcmeCommand:
@@ -138,7 +168,7 @@ def omopcloudetl_register_providers() -> Sequence[Provider]:
 @hookimpl
 def omopcloudetl_register_orchestrators() -> Sequence[Orchestrator]:
     """The orchestrator `acme`."""
-    return [Orchestrator("acme", "one step after the other", AcmeOrchestrator)]
+    return [Orchestrator("acme", "one step after the other", AcmeOrchestrator, AcmeRunStore)]
 
 
 @hookimpl

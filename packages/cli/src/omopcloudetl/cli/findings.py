@@ -18,8 +18,8 @@ def run_document(record: RunRecord) -> dict[str, object]:
 
 
 def run_error(record: RunRecord) -> dict[str, object]:
-    """`error` of a run that failed, nothing of another."""
-    if record.state != "failed":
+    """`error` of a run that did not do what it should, nothing of another."""
+    if record.state not in {"failed", "interrupted", "died"}:
         return {}
     names = [step.name for step in record.failed]
     message = record.error or f"{plural(len(names), 'step')} failed: {', '.join(names)}"

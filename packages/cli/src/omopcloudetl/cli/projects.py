@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,11 +42,19 @@ def compile_and_warn(
 
 def find_run(project: Path, run_id: str | None, argument: str) -> RunRecord:
     """The run of an id, or the newest; an id that names no run, or several, is a wrong argument of this name."""
-    from omopcloudetl.core.errors import UnknownRunError
     from omopcloudetl.core.projects import read_run
 
-    try:
+    with run_argument(run_id, argument):
         return read_run(project, run_id)
+
+
+@contextmanager
+def run_argument(run_id: str | None, argument: str) -> Iterator[None]:
+    """Let an id that names no run, or several, be a wrong argument of this name."""
+    from omopcloudetl.core.errors import UnknownRunError
+
+    try:
+        yield
     except UnknownRunError as error:
         if run_id is None:
             raise click.UsageError(str(error)) from None

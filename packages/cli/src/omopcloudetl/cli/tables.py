@@ -18,6 +18,7 @@ from omopcloudetl.core.ledger import LedgerRow, earlier_rows, pivot_ledger, quar
 
 if TYPE_CHECKING:
     from omopcloudetl.core.plan import CompiledWorkflowPlan
+    from omopcloudetl.core.run_store import LogEntry
     from omopcloudetl.core.runs import LedgerEntry, RunRecord, StepRecord
 
 Cell = str | int | float | None
@@ -26,7 +27,8 @@ WIDE_LEDGER = 115
 WIDE_RUNS = 100
 FATES = ("source", "fan-out", "excluded", "merged", "quarantined")
 PRESENT = "present"  # only where rows are appended
-STATE_STYLES = {"failed": "bold red", "skipped": "yellow"}
+STATE_STYLES = {"failed": "bold red", "died": "bold red", "interrupted": "bold red", "skipped": "yellow"}
+LEVEL_STYLES = {"error": "red", "warning": "yellow"}
 
 
 def show_table(
@@ -202,6 +204,27 @@ def show_runs(records: Sequence[RunRecord]) -> None:
     ]
     columns = len(headers) - (_console().width < WIDE_RUNS)
     show_table("", headers[:columns], [row[:columns] for row in rows], whole=3)
+
+
+def show_log(entries: Sequence[LogEntry]) -> None:
+    """One line for each entry: when, what, where, and its details as far as they have a value."""
+    console = _console()
+    for entry in entries:
+        details = (f"{name}={_detail(value)}" for name, value in entry.details.items() if value is not None)
+        words = [entry.event, *([entry.step] if entry.step else []), *details]
+        at = f"{entry.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{entry.at.microsecond // 1000:03}"
+        line = printable(f"{at} {entry.level:7} {' '.join(words)}")
+        console.print(Text(line, style=LEVEL_STYLES.get(entry.level, "")), soft_wrap=True)
+
+
+def _detail(value: str | int | float | bool | None) -> str:
+    match value:
+        case float():
+            return f"{value:.3f}"
+        case str():
+            return one_line(value)
+        case _:
+            return str(value)
 
 
 def count_done(record: RunRecord) -> str:

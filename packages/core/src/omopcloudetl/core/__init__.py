@@ -36,9 +36,12 @@ if TYPE_CHECKING:
         list_targets,
         open_project,
         read_run,
+        read_run_log,
+        read_run_plan,
     )
     from omopcloudetl.core.rule_tests.report import RuleTestReport, RuleTestResult
     from omopcloudetl.core.run_events import RunEvent, RunFinished, RunStarted, StepFinished, StepRetried, StepStarted
+    from omopcloudetl.core.run_store import LogEntry
     from omopcloudetl.core.runs import Attempt, RunRecord, StepRecord
     from omopcloudetl.core.session import Session
     from omopcloudetl.core.specification.fetch import fetch_specification
@@ -62,6 +65,7 @@ __all__ = [
     "Finding",
     "LedgerEntry",
     "LedgerRow",
+    "LogEntry",
     "OmopCloudEtlError",
     "OwnMap",
     "PlanError",
@@ -101,6 +105,8 @@ __all__ = [
     "make_ddl",
     "open_project",
     "read_run",
+    "read_run_log",
+    "read_run_plan",
 ]
 
 _MODULES = {
@@ -130,9 +136,12 @@ _MODULES = {
         "list_targets",
         "open_project",
         "read_run",
+        "read_run_log",
+        "read_run_plan",
     ),
     "rule_tests.report": ("RuleTestReport", "RuleTestResult"),
     "run_events": ("RunEvent", "RunFinished", "RunStarted", "StepFinished", "StepRetried", "StepStarted"),
+    "run_store": ("LogEntry",),
     "runs": ("Attempt", "RunRecord", "StepRecord"),
     "session": ("Session",),
     "json_schema": ("file_schema",),

@@ -27,6 +27,8 @@ class ExecutionContext:
     """The folder in which run records are kept."""
     events: RunEvents
     """Where starts and ends of runs and steps are told."""
+    lock_folder: Path | None = None
+    """Where runs that keep their records elsewhere and have the same target meet; without it `state`."""
 
 
 class BaseOrchestrator(ABC):
@@ -48,5 +50,5 @@ class BaseOrchestrator(ABC):
 
         Raises:
             DatabaseConnectionError: No connection could be opened.
-            RunError: The run's record could not be kept.
+            RunError: Another run of the target goes on, or the run's record could not be kept.
         """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -15,7 +16,10 @@ from omopcloudetl.core.plugins import Plugins, load_plugins
 if TYPE_CHECKING:
     from omopcloudetl.core.findings import Report
     from omopcloudetl.core.models.project import ResolvedTarget
+    from omopcloudetl.core.plan import CompiledWorkflowPlan
     from omopcloudetl.core.rule_tests.report import RuleTestReport
+    from omopcloudetl.core.run_history import RunHistory
+    from omopcloudetl.core.run_store import LogEntry
     from omopcloudetl.core.runs import RunRecord
     from omopcloudetl.core.templates import NewProject
 
@@ -125,18 +129,28 @@ def check_rules(
     return session.check_rules(Path(root), mappings, target=target, variables=values)
 
 
-def list_runs(root: str | Path = ".") -> list[RunRecord]:
-    """The records of a project's runs, the newest first; its files need not be right."""
-    from omopcloudetl.core import run_store
-
-    return run_store.list_runs(_state(Path(root)))
+def list_runs(root: str | Path = ".", *, limit: int | None = None) -> list[RunRecord]:
+    """The records of a project's runs, the newest first, or only so many; its files need not be right."""
+    with _history(Path(root)) as history:
+        return history.list_runs(limit)
 
 
 def read_run(root: str | Path = ".", run_id: str | None = None) -> RunRecord:
     """One record: the newest, or that of an id, of which the beginning is enough; raises `RunError`."""
-    from omopcloudetl.core import run_store
+    with _history(Path(root)) as history:
+        return history.read_run(run_id)
 
-    return run_store.read_run(_state(Path(root)), run_id)
+
+def read_run_plan(root: str | Path = ".", run_id: str | None = None) -> CompiledWorkflowPlan:
+    """The plan that a run ran, found as `read_run` finds it; raises `RunError`."""
+    with _history(Path(root)) as history:
+        return history.plan_of(run_id)
+
+
+def read_run_log(root: str | Path = ".", run_id: str | None = None) -> tuple[str, Sequence[LogEntry]]:
+    """The id of a run, found as `read_run` finds it, and what happened in it, in order; raises `RunError`."""
+    with _history(Path(root)) as history:
+        return history.log_of(run_id)
 
 
 def list_targets(root: str | Path = ".") -> list[tuple[ResolvedTarget, bool]]:
@@ -196,9 +210,14 @@ def _is_demo(folder: Path) -> bool:
     return config.variables.get("source_uri") == source
 
 
-def _state(root: Path) -> Path:
-    if not (root / PROJECT_FILE).is_file():
+@contextmanager
+def _history(root: Path) -> Iterator[RunHistory]:
+    from omopcloudetl.core.run_history import open_history, plugins_of_runs
+
+    file = root / PROJECT_FILE
+    if not file.is_file():
         from omopcloudetl.core.files.project_loader import load_project_config
 
         load_project_config(root)  # says that there is no project, and where
-    return root / session.STATE_FOLDER
+    with open_history(plugins_of_runs(file), root / session.STATE_FOLDER) as history:
+        yield history

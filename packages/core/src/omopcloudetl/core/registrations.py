@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from omopcloudetl.core.connection import BaseConnection
     from omopcloudetl.core.generator import BaseSQLGenerator
     from omopcloudetl.core.orchestrator import BaseOrchestrator, ExecutionContext
+    from omopcloudetl.core.run_store import BaseRunStore
 
 Settings = Mapping[str, bool | int | float | str | None]
 
@@ -36,6 +37,8 @@ class Orchestrator:
     name: str
     summary: str
     make: Callable[[ExecutionContext], BaseOrchestrator]
+    store: Callable[[Path], BaseRunStore] | None = None
+    """Opens what it kept of its runs in a state folder, for reading; None if it keeps nothing there."""
 
 
 @dataclass(frozen=True)

@@ -1,101 +1,79 @@
-"""Keeps run records: one JSON file a run, `<state>/runs/<run_id>.json`, for the owner only."""
+"""The contract of a run store: what an orchestrator kept of its runs, for everybody who reads it."""
 
 from __future__ import annotations
 
-import os
-import secrets
 import warnings
-from contextlib import suppress
-from difflib import get_close_matches
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
 
-from pydantic import ValidationError
+from omopcloudetl.core.errors import RunError
+from omopcloudetl.core.plan import CompiledWorkflowPlan
+from omopcloudetl.core.runs import RecordModel, RunRecord
 
-from omopcloudetl.core.errors import RunError, UnknownRunError
-from omopcloudetl.core.runs import RunRecord
-
-FOLDER = "runs"
-SUFFIX = ".json"
-# Errors and ledgers may quote values of patients.
-FILE_MODE = 0o600
-FOLDER_MODE = 0o700
+Level = Literal["info", "warning", "error"]
 
 
-def save_run(state: Path, run: RunRecord) -> None:
-    """Write a run's record, whole or not at all; raises `RunError` if that cannot be done."""
-    folder = state / FOLDER
-    text = run.model_dump_json(indent=2) + "\n"
-    try:
-        for made in (state, folder):
-            made.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        _replace(folder / f"{run.run_id}{SUFFIX}", text.encode())
-    except OSError as error:
-        raise RunError(f"the record of run {run.run_id} cannot be kept: {error}") from error
+class LogEntry(RecordModel):
+    """One line of a run's log."""
+
+    at: datetime
+    level: Level = "info"
+    event: str
+    """What happened, as a name: `run_started`, `step_finished`, …"""
+    step: str | None = None
+    """Which step it happened to; None if to the run."""
+    details: dict[str, str | int | float | bool | None] = {}
 
 
-def list_runs(state: Path) -> list[RunRecord]:
-    """Every record, the newest first; one that cannot be read is left out with a warning."""
-    runs = []
-    for path in _files(state):
-        try:
-            runs.append(_read(path))
-        except RunError as error:
-            warnings.warn(str(error), RuntimeWarning, stacklevel=2)
-    return sorted(runs, key=lambda run: (run.started_at, run.run_id), reverse=True)
+class BaseRunStore(ABC):
+    """The runs of one state folder, for reading; who runs plans writes them by means of its own.
 
-
-def read_run(state: Path, run_id: str | None = None) -> RunRecord:
-    """The record of a run; the beginning of an id is enough where only one run has it.
-
-    Without an id it is the newest. Raises `UnknownRunError` for an id that names no run, or several.
+    Reading makes nothing: a folder that has no runs, or is not there, is a store without runs. Every method
+    raises `RunError` for what cannot be read.
     """
-    if run_id is None:
-        records = list_runs(state)
-        if not records:
-            raise UnknownRunError("there are no runs yet")
-        return records[0]
-    files = {path.stem: path for path in _files(state)}
-    if run_id in files:
-        return _read(files[run_id])
-    matches = [name for name in files if run_id and name.startswith(run_id)]
-    if len(matches) == 1:
-        return _read(files[matches[0]])
-    if matches:
-        raise UnknownRunError(f"'{run_id}' is the beginning of several runs: {', '.join(matches)}")
-    close = get_close_matches(run_id, files, n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(close)}?" if close else ""
-    raise UnknownRunError(f"there is no run '{run_id}' in {state}{hint}")
 
+    def __init__(self, state: Path) -> None:
+        self.state = state
 
-def _files(state: Path) -> list[Path]:
-    try:
-        return sorted((state / FOLDER).glob(f"*{SUFFIX}"))
-    except OSError as error:
-        raise RunError(f"the runs in {state} cannot be listed: {error}") from error
+    @abstractmethod
+    def run_ids(self) -> list[str]:
+        """Ids of all runs, the newest first, in the order in which they began, whatever the clock said."""
 
+    @abstractmethod
+    def read_run(self, run_id: str) -> RunRecord:
+        """The record of this run, as far as it has come; one whose process is gone is `died`."""
 
-def _read(path: Path) -> RunRecord:
-    try:
-        return RunRecord.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise RunError(f"the run record {path} cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        what = f"{place}: {problem['msg']}" if place else problem["msg"]
-        raise RunError(f"{path} is no run record of this version: {what}") from error
+    @abstractmethod
+    def plan_of(self, run_id: str) -> CompiledWorkflowPlan | None:
+        """The plan that was run; None if it was not kept."""
 
+    @abstractmethod
+    def log_of(self, run_id: str) -> Sequence[LogEntry]:
+        """What happened in this run, in order."""
 
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
+    def list_runs(self, limit: int | None = None) -> list[RunRecord]:
+        """The newest records, or all; one that cannot be read is left out with a warning."""
+        runs: list[RunRecord] = []
+        for run_id in self.run_ids():
+            if len(runs) == limit:
+                break
+            try:
+                runs.append(self.read_run(run_id))
+            except RunError as error:
+                warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+        return runs
+
+    def close(self) -> None:  # noqa: B027  # a store that holds nothing open has nothing to close
+        """Let go of what is open; nothing is read after it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

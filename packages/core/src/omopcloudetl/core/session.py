@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from omopcloudetl.core.registrations import Provider
     from omopcloudetl.core.rule_tests.report import RuleTestReport
     from omopcloudetl.core.run_events import OnEvent
+    from omopcloudetl.core.run_history import RunHistory
     from omopcloudetl.core.runs import RunRecord
     from omopcloudetl.core.specification.models import CdmSpecification
     from omopcloudetl.core.vocabulary.coverage import Coverage
@@ -250,17 +252,21 @@ class Session:
         """
         return _report(self.project, self.plugins, mappings)
 
-    def runs(self) -> list[RunRecord]:
-        """The records of earlier runs, of all targets, the newest first."""
-        from omopcloudetl.core.run_store import list_runs
+    def history(self) -> AbstractContextManager[RunHistory]:
+        """The project's earlier runs, of all targets: their records, plans and logs, for the block of a `with`."""
+        from omopcloudetl.core.run_history import open_history
 
-        return list_runs(self.state)
+        return open_history(self.plugins, self.state)
+
+    def runs(self, limit: int | None = None) -> list[RunRecord]:
+        """The records of earlier runs, of all targets, the newest first, or only so many."""
+        with self.history() as history:
+            return history.list_runs(limit)
 
     def run_record(self, run_id: str | None = None) -> RunRecord:
         """The record of a run, of which the beginning of the id is enough, or the newest; raises `RunError`."""
-        from omopcloudetl.core.run_store import read_run
-
-        return read_run(self.state, run_id)
+        with self.history() as history:
+            return history.read_run(run_id)
 
     def targets(self) -> list[ResolvedTarget]:
         """Every target of the project with what it inherits."""
@@ -357,7 +363,7 @@ class Session:
             PluginError: There is no such orchestrator.
             SecretError: A secret of the connection is not found.
             DatabaseConnectionError: No connection could be opened.
-            RunError: The run's record could not be kept.
+            RunError: Another run of the target goes on, or the run's record could not be kept.
         """
         from omopcloudetl.core.events import RunEvents
         from omopcloudetl.core.orchestrator import ExecutionContext
@@ -370,6 +376,7 @@ class Session:
             base=self.root,
             state=state or self.state,
             events=RunEvents(self.plugins.manager),
+            lock_folder=self.state,
         )
         callback = [] if on_event is None else [EventCallback(on_event)]
         registered = []

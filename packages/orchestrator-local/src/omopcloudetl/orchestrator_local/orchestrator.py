@@ -11,19 +11,18 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from omopcloudetl.core.connection import BaseConnection
-from omopcloudetl.core.errors import DatabaseError, OmopCloudEtlError, RunError
+from omopcloudetl.core.errors import DatabaseError, OmopCloudEtlError
 from omopcloudetl.core.orchestrator import BaseOrchestrator, ExecutionContext
 from omopcloudetl.core.plan import CompiledWorkflowPlan
-from omopcloudetl.core.run_store import save_run
 from omopcloudetl.core.runs import RunRecord, StepRecord, StepState
-from omopcloudetl.orchestrator_local.logs import get_logger
+from omopcloudetl.orchestrator_local.journal import SECONDS_BETWEEN_COMMITS, RunJournal
+from omopcloudetl.orchestrator_local.lock import Holder, hold, lock_file
+from omopcloudetl.orchestrator_local.logs import RunLogger, get_logger
 from omopcloudetl.orchestrator_local.outcome import read_outcome
 from omopcloudetl.orchestrator_local.resume import completed_steps
 from omopcloudetl.orchestrator_local.schedule import Schedule, Step
 from omopcloudetl.orchestrator_local.worker import INTERRUPTED, Outcome, Worker
 
-# A record is written at most this often while steps run: a plan may have thousands of short ones.
-SECONDS_BETWEEN_SAVES = 1.0
 SECONDS_TO_CANCEL = 0.5
 
 log = get_logger(__name__)
@@ -43,9 +42,14 @@ class LocalOrchestrator(BaseOrchestrator):
         if dry_run:
             run.state, run.seconds = "dry_run", 0.0
             return run
-        # Open from the first step to the last, so that an embedded engine is not shut down between.
-        with self.context.connect() as connection:
-            return _Execution(self.context, plan, run, schedule).execute(connection, resume=resume)
+        lock = lock_file(self.context.lock_folder or self.context.state, run.target)
+        journal = RunJournal(self.context.state, run, plan, lock)
+        with (
+            hold(lock, run.target, Holder.of(run.run_id, run.started_at)) as dead,
+            # Open from the first step to the last, so that an embedded engine is not shut down between.
+            self.context.connect() as connection,
+        ):
+            return _Execution(self.context, plan, run, schedule, journal).execute(connection, resume=resume, dead=dead)
 
 
 class _Execution:
@@ -57,6 +61,7 @@ class _Execution:
         plan: CompiledWorkflowPlan,
         run: RunRecord,
         schedule: Schedule,
+        journal: RunJournal,
     ) -> None:
         self._context = context
         self._plan = plan
@@ -69,20 +74,20 @@ class _Execution:
         self._thread = threading.local()
         self._numbers = itertools.count()
         self._start = time.perf_counter()
-        self._saved_at = self._start
-        self._unsaved = False
-        self._log = log.bind(run_id=run.run_id, plan=plan.name, target=context.target)
+        self._journal = journal
+        self._log = RunLogger(log.bind(run_id=run.run_id, plan=plan.name, target=context.target), journal)
 
-    def execute(self, connection: BaseConnection, *, resume: bool) -> RunRecord:
+    def execute(self, connection: BaseConnection, *, resume: bool, dead: Holder | None) -> RunRecord:
         """Run all steps, then read the outcome; the record is kept whatever happens."""
         passed_over = (
             completed_steps(self._plan, self._context.state, self._context.target, connection) if resume else set()
         )
-        save_run(self._context.state, self._run)
-        self._log.info("run_started", steps=len(self._plan.steps), passed_over=len(passed_over))
-        self._context.events.run_started(self._plan, self._run)
-        workers = max(1, self._plan.concurrency)
+        died = self._journal.open()
         try:
+            self._log.info("run_started", steps=len(self._plan.steps), passed_over=len(passed_over))
+            self._tell_who_died(died, dead)
+            self._context.events.run_started(self._plan, self._run)
+            workers = max(1, self._plan.concurrency)
             connection.share(workers)
             self._run_steps(workers, passed_over)
             self._conclude(connection)
@@ -93,10 +98,16 @@ class _Execution:
             raise
         finally:
             self._run.seconds = time.perf_counter() - self._start
-            save_run(self._context.state, self._run)
             self._log.info("run_finished", state=self._run.state, seconds=self._run.seconds)
+            self._journal.close()
             self._context.events.run_finished(self._plan, self._run)
         return self._run
+
+    def _tell_who_died(self, runs: list[str], holder: Holder | None) -> None:
+        for run_id in runs:
+            self._log.warning("earlier_run_died", run=run_id)
+        if holder is not None and holder.run_id not in runs:
+            self._log.warning("lock_holder_died", run=holder.run_id, process=holder.pid, host=holder.host)
 
     def _run_steps(self, workers: int, passed_over: set[str]) -> None:
         with ThreadPoolExecutor(workers, "step", self._number_thread) as pool:
@@ -125,6 +136,7 @@ class _Execution:
         """What a thread does for a step."""
         record = self._records[step.name]
         record.state, record.started_at, record.worker = "running", datetime.now(UTC), self._thread.number
+        self._journal.step_started(record)
         with self._telling:
             self._context.events.step_started(step, record)
         start = time.perf_counter()
@@ -134,15 +146,11 @@ class _Execution:
             record.seconds, record.finished_at = time.perf_counter() - start, datetime.now(UTC)
 
     def _collect(self) -> None:
-        """Wait until a step ends, or until the record should be written."""
-        timeout = None
-        if self._unsaved:
-            timeout = max(0.0, self._saved_at + SECONDS_BETWEEN_SAVES - time.perf_counter())
-        ended, _ = wait(self._running, timeout, FIRST_COMPLETED)
+        """Wait until a step ends, or until what changed should be committed."""
+        ended, _ = wait(self._running, SECONDS_BETWEEN_COMMITS, FIRST_COMPLETED)
         for future in [future for future in self._running if future in ended]:
             self._end(self._running.pop(future), future)
-        if self._unsaved and time.perf_counter() - self._saved_at >= SECONDS_BETWEEN_SAVES:
-            self._save_meanwhile()
+        self._journal.commit_if_due()
 
     def _end(self, step: Step, future: Future[Outcome]) -> None:
         try:
@@ -168,7 +176,7 @@ class _Execution:
     def _finish(self, step: Step, state: StepState, error: str | None = None) -> None:
         record = self._records[step.name]
         record.state, record.error = state, error
-        self._unsaved = True
+        self._journal.step_finished(record)
         with self._telling:
             self._context.events.step_finished(step, record)
 
@@ -188,21 +196,12 @@ class _Execution:
         self._worker.close()
 
     def _conclude(self, connection: BaseConnection) -> None:
-        read_outcome(self._plan, self._run, connection)
+        read_outcome(self._plan, self._run, connection, self._log)
         try:
             connection.post_load_maintenance()
         except DatabaseError as error:
             self._log.warning("maintenance_failed", error=str(error))
         self._run.state = "failed" if self._run.failed else "done"
-
-    def _save_meanwhile(self) -> None:
-        self._saved_at = time.perf_counter()
-        self._unsaved = False
-        try:
-            save_run(self._context.state, self._run)
-        except RunError as error:
-            # The last save decides; a disk that is full for a moment does not stop the steps.
-            self._log.warning("record_not_kept", error=str(error))
 
 
 def _new_record(plan: CompiledWorkflowPlan, target: str) -> RunRecord:

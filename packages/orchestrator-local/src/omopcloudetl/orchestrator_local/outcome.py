@@ -10,15 +10,13 @@ from omopcloudetl.core.connection import BaseConnection
 from omopcloudetl.core.errors import DatabaseError
 from omopcloudetl.core.plan import CompiledWorkflowPlan
 from omopcloudetl.core.runs import LedgerEntry, RunRecord
-from omopcloudetl.orchestrator_local.logs import get_logger
+from omopcloudetl.orchestrator_local.logs import RunLogger
 from omopcloudetl.orchestrator_local.resume import is_completed, physical_name
 
 LEDGER_LIMIT = 1_000_000
 
-log = get_logger(__name__)
 
-
-def read_outcome(plan: CompiledWorkflowPlan, run: RunRecord, connection: BaseConnection) -> None:
+def read_outcome(plan: CompiledWorkflowPlan, run: RunRecord, connection: BaseConnection, log: RunLogger) -> None:
     """Fill in ledger and table counts, as far as the steps that make them are completed.
 
     Tables of a step that failed hold what an earlier run left there, so they are not read.
@@ -26,9 +24,9 @@ def read_outcome(plan: CompiledWorkflowPlan, run: RunRecord, connection: BaseCon
     completed = {step.name for step in run.steps if is_completed(step)}
     stale = {table for step in plan.steps if step.name not in completed for table in step.writes}
     if plan.ledger is not None and not any(_reads(plan.ledger, t, plan) for t in stale):
-        run.ledger = _ledger(plan.ledger, connection)
+        run.ledger = _ledger(plan.ledger, connection, log)
     for table, query in plan.counted_tables.items():
-        rows = None if table in stale else _count(table, query, plan, connection)
+        rows = None if table in stale else _count(table, query, plan, connection, log)
         if rows is not None:
             run.table_rows[table] = rows
 
@@ -39,7 +37,7 @@ def _reads(query: str, table: str, plan: CompiledWorkflowPlan) -> bool:
     return re.search(parts, query, re.IGNORECASE) is not None
 
 
-def _ledger(query: str, connection: BaseConnection) -> list[LedgerEntry]:
+def _ledger(query: str, connection: BaseConnection, log: RunLogger) -> list[LedgerEntry]:
     try:
         rows = connection.fetch(query, limit=LEDGER_LIMIT)
         names = ("mapping", "entry", "target_table", "reason", "row_count")
@@ -49,7 +47,9 @@ def _ledger(query: str, connection: BaseConnection) -> list[LedgerEntry]:
         return []
 
 
-def _count(table: str, query: str, plan: CompiledWorkflowPlan, connection: BaseConnection) -> int | None:
+def _count(
+    table: str, query: str, plan: CompiledWorkflowPlan, connection: BaseConnection, log: RunLogger
+) -> int | None:
     try:
         if not connection.table_exists(physical_name(table, plan)):
             return None

@@ -9,7 +9,10 @@ from omopcloudetl.core.hookspecs import hookimpl
 from omopcloudetl.core.registrations import Orchestrator
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from omopcloudetl.core.orchestrator import BaseOrchestrator, ExecutionContext
+    from omopcloudetl.core.run_store import BaseRunStore
 
 
 @hookimpl
@@ -20,6 +23,7 @@ def omopcloudetl_register_orchestrators() -> Sequence[Orchestrator]:
             name="local",
             summary="threads of this process, one connection each",
             make=make_orchestrator,
+            store=open_store,
         )
     ]
 
@@ -29,3 +33,10 @@ def make_orchestrator(context: ExecutionContext) -> BaseOrchestrator:
     from omopcloudetl.orchestrator_local.orchestrator import LocalOrchestrator
 
     return LocalOrchestrator(context)
+
+
+def open_store(state: Path) -> BaseRunStore:
+    """The runs that were kept in a state folder."""
+    from omopcloudetl.orchestrator_local.store import LocalRunStore
+
+    return LocalRunStore(state)

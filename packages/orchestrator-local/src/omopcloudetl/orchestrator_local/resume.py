@@ -6,8 +6,8 @@ from pathlib import Path
 
 from omopcloudetl.core.connection import BaseConnection
 from omopcloudetl.core.plan import BulkLoadStep, CompiledWorkflowPlan, SqlStep
-from omopcloudetl.core.run_store import list_runs
 from omopcloudetl.core.runs import StepRecord
+from omopcloudetl.orchestrator_local.store import LocalRunStore
 
 
 def is_completed(step: StepRecord) -> bool:
@@ -28,7 +28,8 @@ def completed_steps(plan: CompiledWorkflowPlan, state: Path, target: str, connec
     step that it depends on. A step that makes no table is never passed over, because nothing shows
     that its work is still there; that it runs again makes no other step run again.
     """
-    newest = next((run for run in list_runs(state) if run.target == target), None)
+    with LocalRunStore(state) as store:
+        newest = next((run for run in store.list_runs() if run.target == target), None)
     if newest is None:
         return set()
     known = {step.name: step.fingerprint for step in newest.steps if is_completed(step)}

@@ -16,15 +16,18 @@ if TYPE_CHECKING:
 
 @click.group(invoke_without_command=True)
 @project_option
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="Only the newest N."
+)
 @format_option
 @click.pass_context
-def runs(context: click.Context, project: Path, as_json: bool) -> None:
-    """List the runs of a project, or show one."""
+def runs(context: click.Context, project: Path, limit: int, as_json: bool) -> None:
+    """List the runs of a project, or show one, or what happened in it."""
     if context.invoked_subcommand is not None:
         return
     from omopcloudetl.core.projects import list_runs
 
-    records = list_runs(project)
+    records = list_runs(project, limit=limit)
 
     def document() -> dict[str, object]:
         return {"runs": [_head(record) for record in records]}
@@ -54,6 +57,32 @@ def show(run_id: str | None, project: Path, as_json: bool) -> None:
 
     record = find_run(project, run_id, "ID")
     emit(as_json, lambda: run_document(record), lambda: _show(record))
+
+
+@runs.command
+@click.argument("run_id", metavar="[RUN]", required=False)
+@project_option
+@format_option
+def log(run_id: str | None, project: Path, as_json: bool) -> None:
+    """Show what happened in a run, line by line: steps, attempts, warnings; also while it goes on.
+
+    RUN is a run's id, of which the beginning is enough; without one it is the newest run. Times are in UTC.
+    """
+    from omopcloudetl.cli.projects import run_argument
+    from omopcloudetl.core.projects import read_run_log
+
+    with run_argument(run_id, "RUN"):
+        found, entries = read_run_log(project, run_id)
+
+    def document() -> dict[str, object]:
+        return {"run_id": found, "log": [entry.model_dump(mode="json") for entry in entries]}
+
+    def text() -> None:
+        from omopcloudetl.cli.tables import show_log
+
+        show_log(entries)
+
+    emit(as_json, document, text)
 
 
 def _head(record: RunRecord) -> dict[str, object]:

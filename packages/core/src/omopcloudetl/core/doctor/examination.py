@@ -12,6 +12,7 @@ from omopcloudetl.core.doctor.environment import check_packages, check_plugins
 from omopcloudetl.core.doctor.machine import check_inputs, check_room, check_runs, check_state
 from omopcloudetl.core.doctor.project import check_files, check_secrets, check_specification, check_target
 from omopcloudetl.core.errors import OmopCloudEtlError, ProjectError
+from omopcloudetl.core.files.project_loader import PROJECT_FILE
 from omopcloudetl.core.findings import Diagnosis, Finding, Report
 from omopcloudetl.core.session import STATE_FOLDER, Session
 
@@ -51,7 +52,7 @@ def _examine(root: Path, targets: Iterable[str | None], variables: Mapping[str, 
     yield from check_plugins()
     if root.is_dir():
         yield from check_state(root / STATE_FOLDER)
-        yield from check_runs(root / STATE_FOLDER)
+        yield from check_runs(root / PROJECT_FILE, root / STATE_FOLDER)
     for target in targets:
         for finding in _examine_target(root, target, variables):
             yield finding if finding.target else replace(finding, target=target)

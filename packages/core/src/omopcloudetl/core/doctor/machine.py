@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from omopcloudetl.core.errors import RunError
+from omopcloudetl.core.errors import PluginError, RunError
 from omopcloudetl.core.findings import Finding
 from omopcloudetl.core.plan import BulkLoadStep
-from omopcloudetl.core.run_store import list_runs
+from omopcloudetl.core.run_history import open_history, plugins_of_runs
 from omopcloudetl.core.text import in_bytes, one_line, plural
 
 if TYPE_CHECKING:
@@ -45,12 +45,18 @@ def check_state(state: Path) -> Iterator[Finding]:
     yield Finding(name, "ok", "writable, for its owner only" if state.exists() else "will be made by the first run")
 
 
-def check_runs(state: Path) -> Iterator[Finding]:
-    """Whether the records of earlier runs can be read."""
+def check_runs(file: Path, state: Path) -> Iterator[Finding]:
+    """Whether the records of earlier runs of a project file can be read."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            runs = list_runs(state)
+            plugins = plugins_of_runs(file)
+            caught.clear()  # what is wrong with plugins is told where they are looked at
+            with open_history(plugins, state) as history:
+                runs = history.list_runs()
+        except PluginError:
+            yield Finding("earlier runs", "skipped", "they cannot be looked at before the plugins are right")
+            return
         except RunError as error:
             yield Finding("earlier runs", "problem", str(error))
             return

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import boto3
 import trustme
 
 
@@ -27,6 +28,16 @@ class S3:
     def put(self, key: str, content: bytes = b"") -> None:
         """Store an object, or make a bucket."""
         self._call("PUT", f"/{key}", content)
+
+    def replace(self, key: str, content: bytes | None) -> None:
+        """Write an object again, or take it away: that needs keys."""
+        keys = {"aws_access_key_id": "AKIAKEY", "aws_secret_access_key": "hunter2-s3cr3t"}
+        client = boto3.client("s3", endpoint_url=f"http://{self.address}", region_name="eu-central-1", **keys)
+        bucket, _, name = key.partition("/")
+        if content is None:
+            client.delete_object(Bucket=bucket, Key=name)
+        else:
+            client.put_object(Bucket=bucket, Key=name, Body=content)
 
     def demand_keys(self, *, demand: bool) -> None:
         """Check the keys of requests from now on, or never."""
@@ -73,6 +84,8 @@ class Web:
     files: dict[str, bytes] = field(default_factory=dict)
     statuses: dict[str, int] = field(default_factory=dict)
     """Paths that are answered with nothing but a status."""
+    written: dict[str, str] = field(default_factory=dict)
+    """When a file was last written, in HTTP's spelling; a server need not tell."""
 
     def uri(self, path: str) -> str:
         """Where a path is."""
@@ -111,6 +124,8 @@ def web_server(*, tls: bool = True) -> Iterator[Web]:
             if status == 206:
                 self.send_header("Content-Range", f"bytes {first}-{last}/{len(content)}")
             self.send_header("Accept-Ranges", "bytes")
+            if path in web.written:
+                self.send_header("Last-Modified", web.written[path])
             self.send_header("Content-Length", str(len(part)))
             self.end_headers()
             self.wfile.write(part if body is None else body)

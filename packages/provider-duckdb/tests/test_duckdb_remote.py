@@ -9,6 +9,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
+from interleaved import Interleaved
 from loopback_servers import S3, Web, s3_service, web_server
 
 from omopcloudetl.core.connection import LoadMetrics
@@ -91,7 +92,8 @@ def test_every_format_is_read_from_s3(
 
     metrics = load(db, f"s3://{bucket}/d/{name}", format)
 
-    assert (metrics.rows_loaded, metrics.files, metrics.bytes_read) == (1, 1, None)
+    assert (metrics.rows_loaded, metrics.files) == (1, 1)
+    assert metrics.bytes_read == (tmp_path / name).stat().st_size
     assert db.fetch("SELECT a::VARCHAR, b FROM t") == [("1", "é")]
 
 
@@ -197,6 +199,49 @@ def test_new_settings_replace_those_of_before(s3: S3, bucket: str, connect: Conn
         load(connect(s3_endpoint="127.0.0.1:1"), f"s3://{bucket}/x.csv", "csv")
 
     assert load(connect(), f"s3://{bucket}/x.csv", "csv").rows_loaded == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("y.csv", b"a\n1\n2\n", "y.csv: it has 6 bytes, and had 4 bytes when the load began"),
+        ("y.csv", None, "y.csv: it is gone"),
+        ("z.csv", b"a\n1\n", "z.csv: it is new"),
+    ],
+    ids=["grows", "goes", "comes"],
+)
+def test_objects_that_change_during_the_load(
+    s3: S3, bucket: str, connect: Connect, tmp_path: Path, name: str, content: bytes | None, said: str
+) -> None:
+    """What S3 lists after a load must be what it listed before, or nothing is kept."""
+    settings = {"s3_key_id": "AKIAKEY", "s3_secret": "hunter2-s3cr3t", "s3_region": "eu-central-1"}
+    place = {"s3_endpoint": s3.address, "s3_url_style": "path", "s3_use_ssl": False}
+    config_ = config.DuckDBConfig.model_validate({"path": "test.duckdb"} | settings | place)
+    db = Interleaved(config_, tmp_path)
+    db.connect()
+    for key in ("x.csv", "y.csv"):
+        s3.replace(f"{bucket}/{key}", b"a\n1\n")
+    db.happens = lambda: s3.replace(f"{bucket}/{name}", content)
+    with pytest.raises(LoadError) as error:
+        load(db, f"s3://{bucket}/*.csv", "csv")
+    assert f"s3://{bucket}/{said}" in str(error.value)
+    assert not db.table_exists(["t"])
+    assert load(db, f"s3://{bucket}/*.csv", "csv").bytes_read in {4, 10, 12}
+    db.close()
+
+
+def test_a_file_of_the_web_that_is_written_again(open_database: Open, tmp_path: Path) -> None:
+    """A web server's size and time count, as far as it tells them."""
+    with web_server(tls=False) as web:
+        web.files["/x.csv"], web.written["/x.csv"] = b"a\n1\n", "Sun, 01 Nov 2026 10:00:00 GMT"
+        db = Interleaved(config.DuckDBConfig(path="test.duckdb", allow_http=True), tmp_path)
+        db.connect()
+        db.happens = lambda: web.written.update({"/x.csv": "Sun, 01 Nov 2026 10:00:01 GMT"})
+        uri = f"http://localhost:{web.port}/x.csv"
+        with pytest.raises(LoadError, match=r"x\.csv: it was written again, at 2026-11-01 10:00:01"):
+            load(db, uri, "csv")
+        assert load(db, uri, "csv").bytes_read == 4
+        db.close()
 
 
 def test_files_from_the_web(web: Web, open_database: Open, tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ class LoadMetrics:
     files: int
     bytes_read: int | None
     """Size of the files as stored, in bytes; None where the engine does not tell."""
+    files_digest: str | None = None
+    """The same as long as the files' names, sizes and times are; None where the engine does not tell."""
 
 
 Row = tuple[object, ...]

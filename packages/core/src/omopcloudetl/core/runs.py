@@ -58,6 +58,8 @@ class StepRecord(RecordModel):
     rows_rejected: int | None = None
     bytes_read: int | None = None
     files: int | None = None
+    files_digest: str | None = None
+    """Of a load, the same as long as its files' names, sizes and times are."""
     notes: list[str] = []
     """What the step found that is good to know."""
     warnings: list[str] = []

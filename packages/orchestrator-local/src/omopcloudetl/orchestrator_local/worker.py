@@ -32,6 +32,7 @@ class Outcome:
     rows_rejected: int | None = None
     bytes_read: int | None = None
     files: int | None = None
+    files_digest: str | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -112,6 +113,7 @@ class Worker:
                     rows_rejected=loaded.rows_rejected,
                     bytes_read=loaded.bytes_read,
                     files=loaded.files,
+                    files_digest=loaded.files_digest,
                 )
             case _:
                 assert_never(step)

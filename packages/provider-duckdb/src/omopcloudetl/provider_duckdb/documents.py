@@ -15,6 +15,7 @@ from omopcloudetl.provider_duckdb.datafiles import DataFile, FileGroup, Session
 from omopcloudetl.provider_duckdb.problems import explained
 from omopcloudetl.provider_duckdb.readers import MAX_RECORD, lines_reader
 from omopcloudetl.provider_duckdb.sql import FILE_COLUMN, TEXT, FileColumn, identifier, literal, literals
+from omopcloudetl.provider_duckdb.unfinished import CUT_OFF, ends_within
 
 NOT_BLANK = r"line IS NOT NULL AND NOT regexp_full_match(line, '\s*')"
 _FOLDED = "list_transform(json_keys(line), lambda key: lower(trim(key)))"
@@ -141,12 +142,13 @@ def _first_problem(session: Session, file: DataFile, load: BulkLoadStep, layout:
     else:
         source, word, condition = objects([file.pattern], load, layout), "object", "true"
     query = (
-        f"SELECT number, problem FROM (SELECT number, {PROBLEM} AS problem"
+        f"SELECT number, problem, line FROM (SELECT number, line, {PROBLEM} AS problem"
         f" FROM (SELECT row_number() OVER () AS number, line FROM {source}) WHERE {condition})"
         " WHERE problem IS NOT NULL ORDER BY number LIMIT 1"
     )
-    number, problem = session.fetch(query, limit=1)[0]
-    return f"{file.label}, {word} {number}: {problem}"
+    number, problem, line = session.fetch(query, limit=1)[0]
+    is_cut_off = load.format == "ndjson" and ends_within(file, str(line), load.text.encoding)
+    return f"{file.label}, {word} {number}: {problem}" + (f"; {CUT_OFF}" if is_cut_off else "")
 
 
 def _ask_for_ends(session: Session, file: DataFile) -> tuple[str, str]:

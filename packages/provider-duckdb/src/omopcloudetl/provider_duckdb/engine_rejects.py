@@ -24,6 +24,9 @@ STORE_MORE = STORE | {"rejects_table": f"'{MORE_ERRORS}'", "rejects_scan": f"'{M
 # The engine keeps no more of a line.
 LONGEST_KEPT = 10_000
 LINES = f"SELECT DISTINCT line, line_byte_position FROM temp.{ERRORS}"
+TOO_SHORT = (
+    f"SELECT csv_line FROM temp.{ERRORS} WHERE error_type = 'MISSING COLUMNS' ORDER BY line_byte_position DESC LIMIT 1"
+)
 _PIECES = r"len(regexp_extract_all(text, '[^\r\n]+'))"
 
 

@@ -20,6 +20,7 @@ from omopcloudetl.provider_duckdb.datafiles import DataFile, FileGroup, LoadSess
 from omopcloudetl.provider_duckdb.problems import explained
 from omopcloudetl.provider_duckdb.remote import public
 from omopcloudetl.provider_duckdb.sql import FileColumn
+from omopcloudetl.provider_duckdb.unfinished import patterns_beside
 
 REMOTE = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 LAST_OF_LATIN_1 = "\u00ff"
@@ -58,11 +59,43 @@ def find_files(session: LoadSession, uri: str, base: Path, stack: ExitStack) -> 
             raise LoadError(f"{uri} is a folder; name its files, as in {uri.rstrip('/')}/*.csv")
     except OSError as error:
         raise LoadError(f"cannot read {uri}: {error.strerror}") from error
-    pattern = str(path) if path.is_absolute() else f"{_escaped(str(base))}/{path}"
-    found = [Path(name) for name in _glob(session, pattern)]
+    found = local_files(session, uri, base)
     if not found:
         raise LoadError(f"no file matches {uri}{_nearest(full, base)}")
     return [_local(name, base) for name in found]
+
+
+def local_files(session: Session, uri: str, base: Path) -> list[Path]:
+    """The files of this machine that a path or a glob names now; what is in an archive is none."""
+    full = base / local_path(uri)
+    try:
+        if full.is_file():
+            return [full]
+    except OSError as error:
+        raise LoadError(f"cannot read {uri}: {error.strerror}") from error
+    return [Path(name) for name in _glob(session, [local_pattern(uri, base)])]
+
+
+def local_pattern(uri: str, base: Path) -> str:
+    """A path or a glob of this machine as the engine is asked for it."""
+    path = local_path(uri)
+    full = base / path
+    archive = archive_of(full)
+    if archive is not None:
+        return _escaped(str(archive[0]))
+    if full.is_file():
+        return _escaped(str(full))
+    return str(path) if path.is_absolute() else f"{_escaped(str(base))}/{path}"
+
+
+def files_beside(session: Session, uri: str, base: Path) -> list[str]:
+    """What shows that files of this machine are still being written, as the user knows it."""
+    try:
+        pattern = local_pattern(uri, base)
+    except OSError:  # no name of a file, which whoever looks for the file itself tells
+        return []
+    found = _glob(session, patterns_beside(pattern))
+    return [str(label_of(Path(name), base)) for name in found]
 
 
 def group_by_columns(session: Session, files: Sequence[DataFile], load: BulkLoadStep) -> list[FileGroup]:
@@ -100,7 +133,7 @@ def _columns(session: Session, file: DataFile, load: BulkLoadStep, layout: str) 
 
 
 def _find_packed(session: LoadSession, archive: Path, wanted: str, base: Path, stack: ExitStack) -> list[DataFile]:
-    label = str(_label(archive, base))
+    label = str(label_of(archive, base))
     folder = session.temp_folder()
     found = [
         DataFile(str(path), _escaped(str(path)), f"{label}/{name}", path.stat().st_size)
@@ -117,27 +150,31 @@ def find_remote(session: Session, uri: str) -> list[DataFile]:
         raise LoadError(
             f"cannot load {public(uri)}: a zip on another machine is not unpacked; bring it here, or unpack it there"
         )
-    session.allow_remote(uri)
-    scheme, _, place = uri.partition("://")
-    uri = f"{scheme.lower()}://{place}"  # the engine knows no other spelling
-    if scheme.lower() != "s3":
+    uri = remote_uri(session, uri)
+    if not uri.startswith("s3:"):
         return [DataFile(uri, uri, public(uri), None)]
-    names = _glob(session, uri) if GLOB_CHARACTERS.search(uri) else [uri]
+    names = _glob(session, [uri]) if GLOB_CHARACTERS.search(uri) else [uri]
     if not names:
         raise LoadError(f"no file matches {uri}")
     return [DataFile(name, _escaped(name), name, None) for name in names]
 
 
-def _glob(session: Session, pattern: str) -> list[str]:
-    query = f"SELECT file FROM glob({sql.literal(pattern)}) ORDER BY file"
+def remote_uri(session: Session, uri: str) -> str:
+    """A URI as the engine knows it, which is made ready to read it; raises `LoadError` for one it may not read."""
+    session.allow_remote(uri)
+    scheme, _, place = uri.partition("://")
+    return f"{scheme.lower()}://{place}"
+
+
+def _glob(session: Session, patterns: Sequence[str]) -> list[str]:
     try:
-        return [str(row[0]) for row in session.fetch(query, limit=1_000_000)]
+        return [str(row[0]) for row in session.fetch(readers.glob_query(patterns), limit=1_000_000)]
     except StatementError as error:
-        raise LoadError(f"cannot look for {public(pattern)}: {explained(error, {})}") from error
+        raise LoadError(f"cannot look for {public(patterns[0])}: {explained(error, {})}") from error
 
 
 def _local(path: Path, base: Path) -> DataFile:
-    label = _label(path, base)
+    label = label_of(path, base)
     try:
         size = path.stat().st_size
     except OSError as error:
@@ -145,7 +182,8 @@ def _local(path: Path, base: Path) -> DataFile:
     return DataFile(str(path), _escaped(str(path)), str(label), size)
 
 
-def _label(path: Path, base: Path) -> Path:
+def label_of(path: Path, base: Path) -> Path:
+    """A path as the user knows it: relative to the project where it lies below it."""
     return path.relative_to(base) if path.is_relative_to(base) else path
 
 

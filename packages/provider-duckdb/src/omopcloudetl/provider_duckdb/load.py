@@ -8,16 +8,17 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from omopcloudetl.core.connection import LoadMetrics
-from omopcloudetl.core.errors import LoadError, StatementError
+from omopcloudetl.core.errors import DatabaseError, LoadError, StatementError
 from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.provider_duckdb import contract, files, readers, sql
 from omopcloudetl.provider_duckdb.casts import unreadable, value_of
 from omopcloudetl.provider_duckdb.datafiles import DataFile, FileGroup, LoadSession
 from omopcloudetl.provider_duckdb.engine_rejects import count_lines
 from omopcloudetl.provider_duckdb.packed import refuse_damaged
-from omopcloudetl.provider_duckdb.places import find_load
-from omopcloudetl.provider_duckdb.problems import explained, is_about_csv
+from omopcloudetl.provider_duckdb.places import choose_uri
+from omopcloudetl.provider_duckdb.problems import engine_words, explained, is_about_csv
 from omopcloudetl.provider_duckdb.rejects import forget_rejects, load_with_rejects
+from omopcloudetl.provider_duckdb.snapshots import Snapshot, unchanged
 from omopcloudetl.provider_duckdb.sql import FileColumn, TableColumn
 from omopcloudetl.provider_duckdb.statements import (
     SourceOf,
@@ -26,6 +27,7 @@ from omopcloudetl.provider_duckdb.statements import (
     insert_statement,
     reading,
 )
+from omopcloudetl.provider_duckdb.unfinished import cut_off_by
 
 DELIMITED = {"csv", "tsv", "athena"}
 
@@ -37,28 +39,44 @@ def load_files(session: LoadSession, load: BulkLoadStep, base: Path) -> LoadMetr
     delimiter at the very end of a line, with nothing behind it, is no value.
     """
     start = time.perf_counter()
+    uri = choose_uri(session, load, base)
+    if uri is None:
+        _empty(session, load)
+        return LoadMetrics(time.perf_counter() - start, rows_loaded=0, rows_rejected=0, files=0, bytes_read=0)
+    snapshot = Snapshot.take(session, uri, base)
     with ExitStack() as stack:
-        found = find_load(session, load, base, stack)
-        rows, rejected = _load(session, load, found) if found else _empty(session, load)
-    sizes = [file.size for file in found if file.size is not None]
+        found = files.find_files(session, uri, base, stack)
+        try:
+            rows, rejected = _load(session, load, found, snapshot)
+        except DatabaseError as error:
+            snapshot.explain(session, error)
+            raise
     return LoadMetrics(
         seconds=time.perf_counter() - start,
         rows_loaded=rows,
         rows_rejected=rejected,
         files=len(found),
-        bytes_read=sum(sizes) if len(sizes) == len(found) else None,
+        bytes_read=_bytes(found, snapshot),
+        files_digest=snapshot.digest(),
     )
 
 
-def _empty(session: LoadSession, load: BulkLoadStep) -> tuple[int, int]:
+def _bytes(found: Sequence[DataFile], snapshot: Snapshot) -> int | None:
+    """The size of the files, if all are known; that of remote ones is what their server says."""
+    states = {file.path: snapshot.states.get(file.label) for file in found if file.size is None}
+    sizes = [file.size if (state := states.get(file.path)) is None else state.size for file in found]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None
+
+
+def _empty(session: LoadSession, load: BulkLoadStep) -> None:
     """What a load without files leaves of its table."""
     with session.transaction():
         forget_rejects(session, load)
         session.execute(f"DELETE FROM {sql.qualified(load.table)}")
-    return 0, 0
 
 
-def _load(session: LoadSession, load: BulkLoadStep, found: Sequence[DataFile]) -> tuple[int, int]:
+def _load(session: LoadSession, load: BulkLoadStep, found: Sequence[DataFile], snapshot: Snapshot) -> tuple[int, int]:
     """Check the files and fill the table; returns how many rows were loaded and how many rejected."""
     for file in found:
         if file.size is not None and load.format != "parquet":
@@ -68,7 +86,7 @@ def _load(session: LoadSession, load: BulkLoadStep, found: Sequence[DataFile]) -
     if load.mode == "replace_rows":
         contract.refuse_other_table(load, groups, table)
     contract.refuse_broken_contract(load, groups, table)
-    return _write(session, load, groups, table)
+    return _write(session, load, groups, table, snapshot)
 
 
 def _write(
@@ -76,15 +94,16 @@ def _write(
     load: BulkLoadStep,
     groups: Sequence[FileGroup],
     table: Sequence[TableColumn],
+    snapshot: Snapshot,
 ) -> tuple[int, int]:
     """Fill the table; returns how many rows were loaded and how many rejected."""
-    labels = {file.path: file.label for group in groups for file in group.files}
     try:
         try:
-            return _run(session, load, groups, table, reading(load)), 0
+            with unchanged(session, snapshot):
+                return _run(session, load, groups, table, reading(load)), 0
         except StatementError as error:
             if load.rejects is not None:
-                return load_with_rejects(session, load, groups, table)
+                return load_with_rejects(session, load, groups, table, snapshot)
             # Several threads cannot always find where a record starts when values span lines. The
             # engine notices and gives up; one thread reads every file that is well-formed. But one
             # thread is silent where the file ends inside quotes, so the lines are counted first.
@@ -92,10 +111,19 @@ def _write(
                 raise
             if not all(_is_read_to_its_end(session, load, groups)):
                 raise
-            return _run(session, load, groups, table, reading(load, parallel=False)), 0
+            with unchanged(session, snapshot):
+                return _run(session, load, groups, table, reading(load, parallel=False)), 0
     except StatementError as error:
         problem = _unreadable_value(session, load, groups, table)
-        raise LoadError(problem or explained(error, labels, has_header=not load.text.names)) from error
+        raise LoadError(problem or _explained(error, load, groups)) from error
+
+
+def _explained(error: StatementError, load: BulkLoadStep, groups: Sequence[FileGroup]) -> str:
+    """Where and why a file cannot be read."""
+    files_ = {file.path: file for group in groups for file in group.files}
+    told = explained(error, {path: file.label for path, file in files_.items()}, has_header=not load.text.names)
+    cut_off = cut_off_by(engine_words(error), files_, load.text.encoding)
+    return f"{told}; {cut_off}" if cut_off else told
 
 
 def _is_read_to_its_end(session: LoadSession, load: BulkLoadStep, groups: Sequence[FileGroup]) -> Iterator[bool]:
@@ -113,17 +141,15 @@ def _run(
     table: Sequence[TableColumn],
     source_of: SourceOf,
 ) -> int:
+    """Fill the table within a transaction; returns how many rows it has."""
     drop = drop_statement(load, session.is_view(load.table))
-    if load.mode != "replace_rows" and load.rejects is None and drop is None:
+    if drop is not None:
+        session.execute(drop)
+    forget_rejects(session, load)
+    if load.mode != "replace_rows":
         return _created(session, load, groups, source_of)
-    with session.transaction():
-        if drop is not None:
-            session.execute(drop)
-        forget_rejects(session, load)
-        if load.mode != "replace_rows":
-            return _created(session, load, groups, source_of)
-        session.execute(f"DELETE FROM {sql.qualified(load.table)}")
-        return session.execute(insert_statement(load, groups, table, source_of)).rows_affected or 0
+    session.execute(f"DELETE FROM {sql.qualified(load.table)}")
+    return session.execute(insert_statement(load, groups, table, source_of)).rows_affected or 0
 
 
 def _created(session: LoadSession, load: BulkLoadStep, groups: Sequence[FileGroup], source_of: SourceOf) -> int:

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from omopcloudetl.core.errors import LoadError, StatementError
 from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.provider_duckdb import files, readers
 from omopcloudetl.provider_duckdb.archives import archive_of, members
-from omopcloudetl.provider_duckdb.datafiles import DataFile, LoadSession
+from omopcloudetl.provider_duckdb.datafiles import LoadSession
 from omopcloudetl.provider_duckdb.problems import explained
 from omopcloudetl.provider_duckdb.remote import is_missing
+from omopcloudetl.provider_duckdb.unfinished import refuse_unfinished
 
 
-def find_load(session: LoadSession, load: BulkLoadStep, base: Path, stack: ExitStack) -> list[DataFile]:
-    """The files of a load; none if it may have none. Raises `LoadError`.
-
-    What is unpacked on the way is there until the stack is closed.
-    """
+def choose_uri(session: LoadSession, load: BulkLoadStep, base: Path) -> str | None:
+    """Which of its places a load reads; None if there is no file and it may have none. Raises `LoadError`."""
+    for uri in (load.uri, *load.others):
+        if not files.is_remote(uri):  # stores of objects show no object before it is whole
+            refuse_unfinished(files.files_beside(session, uri, base))
     if not load.others and not load.optional and not load.beside:
-        return files.find_files(session, load.uri, base, stack)
+        return load.uri
     own = _first(session, (load.uri, *load.others), base)
     missing = list(_missing(session, load, base, own=own))
     if missing:
         raise LoadError(_told(missing, load.uri, base))
-    return files.find_files(session, own, base, stack) if own is not None else []
+    return own
 
 
 def _missing(session: LoadSession, load: BulkLoadStep, base: Path, *, own: str | None) -> Iterator[str]:

@@ -12,6 +12,9 @@ from omopcloudetl.provider_duckdb.remote import explained_remote, without_creden
 CSV_ERROR = re.compile(r"CSV Error on Line: (\d+)")
 CSV_FILE = re.compile(r"^\s*file = (.*)$", re.MULTILINE)
 JSON_ERROR = re.compile(r'Malformed JSON in file "(.*)", at byte \d+ in [\w/]+ \d+: (.*?)\.? *$', re.MULTILINE)
+NO_PARQUET = re.compile(
+    r"No magic bytes found at (?:end|beginning) of file '(.*)'|File '(.*)' too small to be a Parquet file"
+)
 # Behind it the engine quotes what it was given.
 INPUT = re.compile(r"\s+Input: \"")
 ENCODING = re.compile(r"File is not ([\w-]+) encoded")
@@ -59,6 +62,10 @@ def _explained(words: str, labels: Mapping[str, str], *, has_header: bool) -> st
         not_json = JSON_ERROR.search(words)
         if not_json:
             return f"{labels.get(not_json[1], not_json[1])}: it is not well-formed JSON: {not_json[2]}"
+        no_parquet = NO_PARQUET.search(words)
+        if no_parquet:
+            path = no_parquet[1] or no_parquet[2]
+            return f"{labels.get(path, path)}: it is no Parquet file, or cut off: its end is missing; deliver it again"
         encoding = ENCODING.search(words)
         if encoding:
             way_out = "convert it to UTF-8 if it is of a kind that Windows alone has"

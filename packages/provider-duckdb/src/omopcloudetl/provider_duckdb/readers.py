@@ -77,6 +77,16 @@ def lines_query(paths: Sequence[str], columns: Sequence[FileColumn], load: BulkL
     return f"SELECT COALESCE(sum({spanned_lines(columns)}), 0) FROM {source}"
 
 
+def states_query(pattern: str) -> str:
+    """A query for path, size and time of files on another machine; what they hold is not read."""
+    return f"SELECT filename, size, epoch_us(last_modified) FROM read_blob({literal(pattern)})"
+
+
+def glob_query(patterns: Sequence[str]) -> str:
+    """A query for the paths of the files that any of some patterns matches."""
+    return f"SELECT DISTINCT file FROM glob({literals(patterns)}) ORDER BY file"
+
+
 def parquet_columns_query(path: str) -> str:
     """A query for names and types of a Parquet file's columns."""
     return f"DESCRIBE SELECT * FROM read_parquet({_parquet_arguments([path])})"

@@ -15,8 +15,10 @@ from omopcloudetl.core.plan import BulkLoadStep, RejectOptions
 from omopcloudetl.provider_duckdb import documents, engine_rejects, readers
 from omopcloudetl.provider_duckdb.casts import refusal, refused
 from omopcloudetl.provider_duckdb.datafiles import DataFile, FileGroup, LoadSession
+from omopcloudetl.provider_duckdb.snapshots import Snapshot, unchanged
 from omopcloudetl.provider_duckdb.sql import FileColumn, TableColumn, identifier, literal, qualified
 from omopcloudetl.provider_duckdb.statements import create_statement, drop_statement, insert_statement
+from omopcloudetl.provider_duckdb.unfinished import CUT_OFF, ends_within
 
 REJECTED = 'temp."omopcloudetl rejected"'
 LINES = 'temp."omopcloudetl lines"'
@@ -35,14 +37,18 @@ class Staged:
 
 
 def load_with_rejects(
-    session: LoadSession, load: BulkLoadStep, groups: Sequence[FileGroup], table: Sequence[TableColumn]
+    session: LoadSession,
+    load: BulkLoadStep,
+    groups: Sequence[FileGroup],
+    table: Sequence[TableColumn],
+    snapshot: Snapshot,
 ) -> tuple[int, int]:
     """Load what can be read and keep what cannot; returns how many rows were loaded and how many rejected.
 
     Raises `LoadError` if more is rejected than the load allows, or if not every line is accounted for.
     """
     assert load.rejects is not None
-    with session.transaction():
+    with unchanged(session, snapshot):
         columns = "file VARCHAR, line BIGINT, reason VARCHAR, text VARCHAR"
         session.execute(f"CREATE OR REPLACE TEMP TABLE {REJECTED} ({columns})")
         files = [(file, group.columns) for group in groups for file in group.files]
@@ -121,6 +127,7 @@ def _stage_records(session: LoadSession, load: BulkLoadStep, staged: Staged) -> 
     header = [] if load.text.names else [column.delivered for column in staged.columns]
     read = engine_rejects.number_of(session, lines) + readers.lines_of_header(header)
     engine_rejects.account_for_lines(session, load, staged.file, staged.columns, read)
+    _refuse_cut_off(session, load, staged.file, engine_rejects.TOO_SHORT)
     _reject_unread(session, load, staged)
 
 
@@ -130,11 +137,20 @@ def _stage_objects(session: LoadSession, load: BulkLoadStep, staged: Staged) -> 
     session.execute(f"CREATE OR REPLACE TEMP TABLE {LINES} AS {lines}")
     _reject_unread(session, load, staged)
     problems = f"SELECT *, {documents.PROBLEM} AS problem FROM {LINES} WHERE {documents.NOT_BLANK}"
+    last = f"SELECT line FROM ({problems}) WHERE problem IS NOT NULL ORDER BY {NUMBER} DESC LIMIT 1"
+    _refuse_cut_off(session, load, staged.file, last)
     _reject(session, staged, _line(0), "problem", "line", f"({problems}) WHERE problem IS NOT NULL")
     objects = f"(SELECT * FROM ({problems}) WHERE problem IS NULL)"
     values = documents.values_of(objects, staged.columns, kept=[NUMBER])
     session.execute(f"CREATE OR REPLACE TEMP TABLE {staged.table} AS SELECT * FROM {values}")
     session.execute(f"DROP TABLE {LINES}")
+
+
+def _refuse_cut_off(session: LoadSession, load: BulkLoadStep, file: DataFile, last: str) -> None:
+    """Raise `LoadError` if the last record that is too short is where a file ends: who knows what is missing."""
+    found = session.fetch(last, limit=1)
+    if found and ends_within(file, str(found[0][0]), load.text.encoding):
+        raise LoadError(f"{file.label}: its last record cannot be read, and {CUT_OFF}")
 
 
 def _reject_unread(session: LoadSession, load: BulkLoadStep, staged: Staged) -> None:

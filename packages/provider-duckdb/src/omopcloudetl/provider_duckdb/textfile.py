@@ -63,7 +63,7 @@ def read_ends(path: str, label: str) -> tuple[str, str]:
             while chunk := handle.read(CHUNK):
                 text = chunk.removeprefix(BYTE_ORDER_MARK).strip()
                 first, last = first or text[:1], text[-1:] or last
-                if not _is_gzip(path):
+                if not is_gzip(path):
                     handle.seek(max(handle.tell(), Path(path).stat().st_size - CHUNK))
     except (OSError, EOFError) as error:
         raise LoadError(f"cannot read {label}: {getattr(error, 'strerror', None) or error}") from error
@@ -84,16 +84,17 @@ def count_lines(path: str) -> int:
 
 
 def _open(path: str) -> IO[bytes] | gzip.GzipFile:
-    return gzip.open(path, "rb") if _is_gzip(path) else Path(path).open("rb")
+    return gzip.open(path, "rb") if is_gzip(path) else Path(path).open("rb")
 
 
 def _open_text(path: str, encoding: Encoding) -> IO[str]:
     """The file as text, its line ends as they are; bytes that are not UTF-8 become surrogates."""
     codec, errors = ("utf-8-sig", "surrogateescape") if encoding == "utf-8" else (encoding, "strict")
-    if _is_gzip(path):
+    if is_gzip(path):
         return gzip.open(path, "rt", encoding=codec, errors=errors, newline="")
     return Path(path).open(encoding=codec, errors=errors, newline="")
 
 
-def _is_gzip(path: str) -> bool:
+def is_gzip(path: str) -> bool:
+    """Whether a file is in gzip, by its name."""
     return path.lower().endswith(".gz")

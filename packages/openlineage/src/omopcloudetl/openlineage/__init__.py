@@ -1,0 +1,1 @@
+"""Tell an OpenLineage server, or a file, what runs read and write."""

@@ -18,8 +18,9 @@ from omopcloudetl.core import hookspecs
 from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadMetrics, Row
 from omopcloudetl.core.errors import DatabaseConnectionError, LoadError, StatementError
 from omopcloudetl.core.events import RunEvents
+from omopcloudetl.core.models.faults import OnFailure
 from omopcloudetl.core.orchestrator import ExecutionContext
-from omopcloudetl.core.plan import BulkLoadStep, CompiledWorkflowPlan, Origin, SqlStep, Statement
+from omopcloudetl.core.plan import BulkLoadStep, CompiledWorkflowPlan, Origin, Retry, SqlStep, Statement, Timeout
 from omopcloudetl.core.runs import RunRecord, StepRecord
 from omopcloudetl.orchestrator_local.orchestrator import LocalOrchestrator
 from omopcloudetl.orchestrator_local.store import LocalRunStore
@@ -179,6 +180,8 @@ class Lab:
         target: str = "dev",
         dry_run: bool = False,
         resume: bool = False,
+        retry: Retry | None = None,
+        on_failure: OnFailure = "continue",
     ) -> RunRecord:
         """Run a plan of these steps."""
         context = ExecutionContext(
@@ -194,6 +197,8 @@ class Lab:
             provider="sqlite",
             dialect="sqlite",
             concurrency=concurrency,
+            retry=retry,
+            on_failure=on_failure,
             schemas={"cdm": "main", "work": "main"},
             steps=tuple(steps),
             ledger=ledger,
@@ -239,6 +244,7 @@ def step() -> Callable[..., SqlStep]:
         writes: Sequence[str] = (),
         transaction: str = "step",
         fingerprint: str | None = None,
+        timeout: float | None = None,
     ) -> SqlStep:
         return SqlStep.model_validate(
             {
@@ -248,6 +254,7 @@ def step() -> Callable[..., SqlStep]:
                 "depends_on": after,
                 "writes": writes,
                 "transaction": transaction,
+                "timeout": timeout and Timeout(seconds=timeout, origin=Origin(file="workflow.yaml", line=7)),
                 "fingerprint": name if fingerprint is None else fingerprint,
                 "statements": [
                     Statement(

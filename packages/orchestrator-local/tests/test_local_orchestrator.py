@@ -329,10 +329,10 @@ def test_interrupt_ends_the_run_cleanly(lab: Lab, step: Make, listener: Listener
         lab.run(steps)
 
     run = lab.runs()[0]
-    assert (run.state, run.error) == ("failed", "the run was interrupted")
+    assert (run.state, run.error) == ("interrupted", "the run was interrupted")
     assert _states(run) == {"make": "done", "endless": "failed", "later": "skipped"}
     assert {record.error for record in run.steps[1:]} == {"the run was interrupted"}
-    assert listener.heard[-1] == ("run_finished", "failed")
+    assert listener.heard[-1] == ("run_finished", "interrupted")
     assert lab.query("SELECT * FROM t") == []
 
 

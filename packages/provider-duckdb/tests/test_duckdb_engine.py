@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -236,3 +237,43 @@ def test_maintenance_does_not_mind_other_sessions(open_database: Open) -> None:
     first.post_load_maintenance()
 
     assert first.fetch("SELECT * FROM t") == [(1,)]
+
+
+@pytest.mark.parametrize("ending", ["commit", "rollback"])
+def test_the_end_of_a_transaction_is_not_interrupted(db: DuckDBConnection, ending: str) -> None:
+    """A commit that is told to stop commits and says so; DuckDB itself would commit, and say that it did not."""
+    ended = threading.Event()
+
+    def cancel() -> None:
+        while not ended.wait(0.001):
+            db.cancel()
+
+    thread = threading.Thread(target=cancel)
+    try:
+        with suppress(ValueError), db.transaction():
+            db.execute("CREATE TABLE t AS SELECT range AS i, 'text ' || range AS s FROM range(500_000)")
+            thread.start()
+            if ending == "rollback":
+                raise ValueError
+    finally:
+        ended.set()
+        thread.join()
+    assert db.table_exists(["t"]) == (ending == "commit")
+    with db.transaction():
+        db.execute("CREATE TABLE u (i INTEGER)")
+
+
+def test_cancel_ends_the_wait_for_a_lock(open_database: Open, tmp_path: Path) -> None:
+    """A session that waits until another process lets go of the file gives up at once."""
+    open_database().close()
+    command = [sys.executable, "-c", HOLD_THE_LOCK, str(tmp_path / "test.duckdb"), "60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        waiting = DuckDBConnection(DuckDBConfig(path="test.duckdb"), tmp_path)
+        threading.Timer(0.9, waiting.cancel).start()  # in the longest wait, from 0.7 s to 1.5 s
+        start = time.monotonic()
+        with pytest.raises(DatabaseConnectionError, match="has it open"):
+            waiting.connect()
+        assert time.monotonic() - start < 1.4
+        holder.kill()

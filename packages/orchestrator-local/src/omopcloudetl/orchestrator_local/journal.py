@@ -77,6 +77,10 @@ class RunJournal:
         self._put(record)
         self.log("step_started", step=record.name, worker=record.worker)
 
+    def step_retried(self, record: StepRecord) -> None:
+        """An attempt at a step failed, and there will be another."""
+        self._put(record)
+
     def step_finished(self, record: StepRecord) -> None:
         """A step is done, failed or skipped."""
         self._put(record)
@@ -116,6 +120,13 @@ class RunJournal:
             self._committed_at = time.monotonic()
         else:
             self._failing = False
+
+    def keep(self) -> None:
+        """Commit the run as it is now, at once; that it cannot be is a warning, because the end of the run decides."""
+        try:
+            self._commit(with_run=True)
+        except RunError as error:
+            log.warning("record_not_kept", run_id=self._run.run_id, error=str(error))
 
     def close(self) -> None:
         """Commit the run as it is now, with all that is not yet committed; raises `RunError` if that fails."""

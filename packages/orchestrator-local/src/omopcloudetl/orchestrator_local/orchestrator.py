@@ -6,20 +6,26 @@ import itertools
 import secrets
 import threading
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 from omopcloudetl.core.connection import BaseConnection
 from omopcloudetl.core.errors import DatabaseError, OmopCloudEtlError
 from omopcloudetl.core.orchestrator import BaseOrchestrator, ExecutionContext
-from omopcloudetl.core.plan import CompiledWorkflowPlan
+from omopcloudetl.core.plan import CompiledWorkflowPlan, Retry
 from omopcloudetl.core.runs import RunRecord, StepRecord, StepState
+from omopcloudetl.core.text import one_line
+from omopcloudetl.orchestrator_local.interruptions import run_interruptibly
 from omopcloudetl.orchestrator_local.journal import SECONDS_BETWEEN_COMMITS, RunJournal
 from omopcloudetl.orchestrator_local.lock import Holder, hold, lock_file
 from omopcloudetl.orchestrator_local.logs import RunLogger, get_logger
 from omopcloudetl.orchestrator_local.outcome import read_outcome
 from omopcloudetl.orchestrator_local.resume import completed_steps
+from omopcloudetl.orchestrator_local.retries import open_patiently
 from omopcloudetl.orchestrator_local.schedule import Schedule, Step
 from omopcloudetl.orchestrator_local.worker import INTERRUPTED, Outcome, Worker
 
@@ -44,12 +50,14 @@ class LocalOrchestrator(BaseOrchestrator):
             return run
         lock = lock_file(self.context.lock_folder or self.context.state, run.target)
         journal = RunJournal(self.context.state, run, plan, lock)
-        with (
-            hold(lock, run.target, Holder.of(run.run_id, run.started_at)) as dead,
-            # Open from the first step to the last, so that an embedded engine is not shut down between.
-            self.context.connect() as connection,
-        ):
-            return _Execution(self.context, plan, run, schedule, journal).execute(connection, resume=resume, dead=dead)
+        execution = _Execution(self.context, plan, run, schedule, journal)
+
+        def work() -> RunRecord:
+            holder = Holder.of(run.run_id, run.started_at)
+            with hold(lock, run.target, holder) as dead, execution.connected() as connection:
+                return execution.execute(connection, resume=resume, dead=dead)
+
+        return run_interruptibly(work, execution.stop)
 
 
 class _Execution:
@@ -68,8 +76,11 @@ class _Execution:
         self._run = run
         self._schedule = schedule
         self._records = {record.name: record for record in run.steps}
-        self._worker = Worker(context.connect, context.base)
+        self._passed_over: set[str] = set()
+        self._worker = Worker(context.connect, context.base, plan.retry)
+        self._connection: BaseConnection | None = None
         self._running: dict[Future[Outcome], Step] = {}
+        self._stopped: Future[None] = Future()
         self._telling = threading.Lock()
         self._thread = threading.local()
         self._numbers = itertools.count()
@@ -77,24 +88,37 @@ class _Execution:
         self._journal = journal
         self._log = RunLogger(log.bind(run_id=run.run_id, plan=plan.name, target=context.target), journal)
 
+    def stop(self) -> None:
+        """Interrupt what runs and begin nothing more; any thread may call it, again and again until the end."""
+        self._worker.stop()
+        if self._connection is not None:
+            self._connection.cancel()
+        with suppress(InvalidStateError):  # it was told before
+            self._stopped.set_result(None)
+
+    @contextmanager
+    def connected(self) -> Iterator[BaseConnection]:
+        """The run's own connection, open as long as any step runs: an embedded engine is not shut down between."""
+        connection = self._connection = self._context.connect()
+        open_patiently(connection, self._plan.retry, self._worker.pause, self._tell_waiting)
+        with closing(connection):
+            yield connection
+
     def execute(self, connection: BaseConnection, *, resume: bool, dead: Holder | None) -> RunRecord:
         """Run all steps, then read the outcome; the record is kept whatever happens."""
-        passed_over = (
-            completed_steps(self._plan, self._context.state, self._context.target, connection) if resume else set()
-        )
+        if resume:
+            self._passed_over = completed_steps(self._plan, self._context.state, self._context.target, connection)
         died = self._journal.open()
         try:
-            self._log.info("run_started", steps=len(self._plan.steps), passed_over=len(passed_over))
+            self._log.info("run_started", steps=len(self._plan.steps), passed_over=len(self._passed_over))
             self._tell_who_died(died, dead)
             self._context.events.run_started(self._plan, self._run)
             workers = max(1, self._plan.concurrency)
             connection.share(workers)
-            self._run_steps(workers, passed_over)
+            self._run_steps(workers)
             self._conclude(connection)
         except BaseException as error:
-            is_interrupt = isinstance(error, KeyboardInterrupt)
-            self._run.state = "failed"
-            self._run.error = INTERRUPTED if is_interrupt else repr(error)
+            self._run.state, self._run.error = "failed", repr(error)
             raise
         finally:
             self._run.seconds = time.perf_counter() - self._start
@@ -109,20 +133,28 @@ class _Execution:
         if holder is not None and holder.run_id not in runs:
             self._log.warning("lock_holder_died", run=holder.run_id, process=holder.pid, host=holder.host)
 
-    def _run_steps(self, workers: int, passed_over: set[str]) -> None:
+    def _tell_waiting(self, error: BaseException, seconds: float) -> None:
+        self._log.warning("connection_tried_again", wait=round(seconds, 2), error=one_line(str(error)))
+
+    def _run_steps(self, workers: int) -> None:
         with ThreadPoolExecutor(workers, "step", self._number_thread) as pool:
             try:
-                while self._submit(pool, workers, passed_over):
+                while self._submit(pool, workers):
                     self._collect()
+                if self._worker.is_stopped:
+                    self._keep_interrupted()
+                    self._abandon()
             except BaseException:
                 self._abandon()
                 raise
         self._worker.close()
 
-    def _submit(self, pool: ThreadPoolExecutor, workers: int, passed_over: set[str]) -> bool:
-        """Start what can start; whether anything is running then."""
+    def _submit(self, pool: ThreadPoolExecutor, workers: int) -> bool:
+        """Start what can start; whether there is something to wait for then."""
+        if self._worker.is_stopped:
+            return False
         while len(self._running) < workers and (step := self._schedule.take()) is not None:
-            if step.name in passed_over:
+            if step.name in self._passed_over:
                 self._finish(step, "skipped")
                 self._schedule.done(step.name)
             else:
@@ -141,13 +173,23 @@ class _Execution:
             self._context.events.step_started(step, record)
         start = time.perf_counter()
         try:
-            return self._worker.run(step)
+            return self._worker.run(step, record.attempts, lambda error, wait: self._tell_retry(step, error, wait))
         finally:
             record.seconds, record.finished_at = time.perf_counter() - start, datetime.now(UTC)
 
+    def _tell_retry(self, step: Step, error: BaseException, seconds: float) -> None:
+        record = self._records[step.name]
+        tries = (self._plan.retry or Retry()).attempts
+        details = {"attempt": len(record.attempts), "of": tries, "wait": round(seconds, 2)}
+        self._log.warning("step_tried_again", step=step.name, **details, error=one_line(str(error)))
+        self._journal.step_retried(record)
+        with self._telling:
+            self._context.events.step_retried(step, record, seconds)
+
     def _collect(self) -> None:
-        """Wait until a step ends, or until what changed should be committed."""
-        ended, _ = wait(self._running, SECONDS_BETWEEN_COMMITS, FIRST_COMPLETED)
+        """Wait until a step ends, the run is told to stop, or what changed should be committed."""
+        awaited: list[Future[Any]] = [*self._running, self._stopped]
+        ended, _ = wait(awaited, SECONDS_BETWEEN_COMMITS, FIRST_COMPLETED)
         for future in [future for future in self._running if future in ended]:
             self._end(self._running.pop(future), future)
         self._journal.commit_if_due()
@@ -170,8 +212,14 @@ class _Execution:
     def _fail(self, step: Step, error: str) -> None:
         self._log.error("step_failed", step=step.name, error=error.split("\n", 1)[0])
         self._finish(step, "failed", error)
-        for dependant in self._schedule.drop_dependants(step.name):
-            self._finish(dependant, "skipped", f"waits for {step.name}, which failed")
+        self._skip(self._schedule.drop_dependants(step.name), f"waits for {step.name}, which failed")
+        if self._plan.on_failure == "stop":
+            self._skip(self._schedule.drop_all(), f"not begun, because {step.name} failed (`on_failure: stop`)")
+
+    def _skip(self, steps: Iterable[Step], error: str) -> None:
+        """Say why steps do not run; what an earlier run completed is there nevertheless."""
+        for step in steps:
+            self._finish(step, "skipped", None if step.name in self._passed_over else error)
 
     def _finish(self, step: Step, state: StepState, error: str | None = None) -> None:
         record = self._records[step.name]
@@ -179,6 +227,11 @@ class _Execution:
         self._journal.step_finished(record)
         with self._telling:
             self._context.events.step_finished(step, record)
+
+    def _keep_interrupted(self) -> None:
+        """Keep at once that the run was interrupted: the engine may take its time, and the process may not have it."""
+        self._run.state, self._run.error = "interrupted", INTERRUPTED
+        self._journal.keep()
 
     def _abandon(self) -> None:
         """Stop what runs, and say of the rest that it did not run."""
@@ -191,17 +244,24 @@ class _Execution:
                 self._end(step, future)
             else:
                 self._finish(step, "failed", str(error))
-        for step in self._schedule.drop_all():
-            self._finish(step, "skipped", INTERRUPTED)
+        self._skip(self._schedule.drop_all(), INTERRUPTED)
         self._worker.close()
 
     def _conclude(self, connection: BaseConnection) -> None:
-        read_outcome(self._plan, self._run, connection, self._log)
+        """Read what the run left, unless it is told to stop before the end of that."""
+        read_outcome(self._plan, self._run, connection, self._log, self._stopped.done)
+        if not self._stopped.done():
+            self._maintain(connection)
+        if self._stopped.done():
+            self._run.state, self._run.error = "interrupted", INTERRUPTED
+        else:
+            self._run.state = "failed" if self._run.failed else "done"
+
+    def _maintain(self, connection: BaseConnection) -> None:
         try:
             connection.post_load_maintenance()
         except DatabaseError as error:
             self._log.warning("maintenance_failed", error=str(error))
-        self._run.state = "failed" if self._run.failed else "done"
 
 
 def _new_record(plan: CompiledWorkflowPlan, target: str) -> RunRecord:

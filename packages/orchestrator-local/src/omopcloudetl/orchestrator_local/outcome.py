@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from pydantic import ValidationError
 
@@ -16,17 +17,23 @@ from omopcloudetl.orchestrator_local.resume import is_completed, physical_name
 LEDGER_LIMIT = 1_000_000
 
 
-def read_outcome(plan: CompiledWorkflowPlan, run: RunRecord, connection: BaseConnection, log: RunLogger) -> None:
-    """Fill in ledger and table counts, as far as the steps that make them are completed.
+def read_outcome(
+    plan: CompiledWorkflowPlan,
+    run: RunRecord,
+    connection: BaseConnection,
+    log: RunLogger,
+    is_stopped: Callable[[], bool],
+) -> None:
+    """Fill in ledger and table counts, as far as the steps that make them are completed, or until the run is stopped.
 
     Tables of a step that failed hold what an earlier run left there, so they are not read.
     """
     completed = {step.name for step in run.steps if is_completed(step)}
     stale = {table for step in plan.steps if step.name not in completed for table in step.writes}
-    if plan.ledger is not None and not any(_reads(plan.ledger, t, plan) for t in stale):
+    if plan.ledger is not None and not is_stopped() and not any(_reads(plan.ledger, t, plan) for t in stale):
         run.ledger = _ledger(plan.ledger, connection, log)
     for table, query in plan.counted_tables.items():
-        rows = None if table in stale else _count(table, query, plan, connection, log)
+        rows = None if table in stale or is_stopped() else _count(table, query, plan, connection, log)
         if rows is not None:
             run.table_rows[table] = rows
 

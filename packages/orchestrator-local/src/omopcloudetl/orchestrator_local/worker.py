@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import assert_never
 
 from omopcloudetl.core.connection import BaseConnection
-from omopcloudetl.core.errors import CheckError, DatabaseError, StatementError
-from omopcloudetl.core.plan import BulkLoadStep, Reports, SqlStep, Statement
+from omopcloudetl.core.errors import CheckError, DatabaseError, OmopCloudEtlError, StatementError
+from omopcloudetl.core.plan import BulkLoadStep, Reports, Retry, SqlStep, Statement
+from omopcloudetl.core.runs import Attempt
+from omopcloudetl.orchestrator_local.connections import Connections
+from omopcloudetl.orchestrator_local.retries import OnRetry, retrying
+from omopcloudetl.orchestrator_local.time_limits import StepTimeoutError, TimeLimit, TimeLimits
 
-ATTEMPTS = 3
 INTERRUPTED = "the run was interrupted"
-FIRST_WAIT = 0.2
 ROWS_SHOWN = 5
 TEXTS_KEPT = 100
 FIRST_WORD = re.compile(r"(?:\s+|--[^\n]*\n|/\*.*?\*/)*(\w+)", re.DOTALL)
@@ -42,70 +46,97 @@ class InterruptedStepError(DatabaseError):
 
 
 class Worker:
-    """The connections of a run's threads, one each, opened when a thread's first step needs it."""
+    """Runs steps, each on the connection of the thread that asks for it."""
 
-    def __init__(self, connect: Callable[[], BaseConnection], base: Path) -> None:
-        self._connect = connect
+    def __init__(self, connect: Callable[[], BaseConnection], base: Path, retry: Retry | None = None) -> None:
+        self._connections = Connections(connect)
         self._base = base
-        self._own = threading.local()
-        self._open: set[BaseConnection] = set()
-        self._lock = threading.Lock()
+        self._retry = retry or Retry()
+        self._limits = TimeLimits()
         self._stop = threading.Event()
 
-    def run(self, step: SqlStep | BulkLoadStep) -> Outcome:
-        """Run a step; what is transient is tried again, on a new connection.
+    def run(self, step: SqlStep | BulkLoadStep, attempts: list[Attempt], on_retry: OnRetry) -> Outcome:
+        """Run a step; what is transient is tried again, on a new connection, until its time is over.
 
         A step can be repeated: it is one transaction, or its statements are safe to repeat.
+
+        Args:
+            step: What must happen.
+            attempts: Where each try is noted.
+            on_retry: Called with the error and the seconds until the next try.
         """
-        for attempt in range(1, ATTEMPTS + 1):
-            connection = self._connection()
-            try:
-                return self._attempt(step, connection)
-            except DatabaseError as error:
-                if self._stop.is_set():
-                    raise InterruptedStepError(INTERRUPTED) from error
-                if attempt == ATTEMPTS or not connection.is_transient(error):
-                    raise
-                self._discard(connection)
-            self._stop.wait(FIRST_WAIT * 2 ** (attempt - 1))
-        raise AssertionError("unreachable: the last attempt returns or raises")
+
+        def retry(error: BaseException, seconds: float) -> None:
+            self._connections.discard()
+            on_retry(error, seconds)
+
+        with self._limits.limit(step.timeout) as limit:
+            tries = retrying(self._retry, self._may_pass, lambda seconds: self.pause(limit.left(seconds)), retry)
+            return tries(self._try, step, attempts, limit)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing more may begin."""
+        return self._stop.is_set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, unless or until everything is told to stop."""
+        self._stop.wait(seconds)
 
     def stop(self) -> None:
         """Let running statements end as soon as the engine can end them."""
         self._stop.set()
-        with self._lock:
-            connections = list(self._open)
-        for connection in connections:
-            connection.cancel()
+        self._connections.cancel()
 
     def close(self) -> None:
         """Close every connection; no thread may be running a step."""
-        while self._open:
-            self._open.pop().close()
+        self._limits.close()
+        self._connections.close()
 
-    def _connection(self) -> BaseConnection:
-        connection: BaseConnection | None = getattr(self._own, "connection", None)
-        if connection is None:
-            connection = self._connect()
-            connection.connect()
-            with self._lock:
-                self._open.add(connection)
-            self._own.connection = connection
-        return connection
+    def _may_pass(self, error: BaseException) -> bool:
+        """Whether the thread's step may succeed if it is tried again."""
+        ends = isinstance(error, InterruptedStepError | StepTimeoutError) or not isinstance(error, DatabaseError)
+        return not ends and self._connections.own().is_transient(error)
 
-    def _discard(self, connection: BaseConnection) -> None:
-        self._own.connection = None
-        with self._lock:
-            self._open.discard(connection)
-        connection.close()
+    def _try(self, step: SqlStep | BulkLoadStep, attempts: list[Attempt], limit: TimeLimit) -> Outcome:
+        self._refuse(limit)
+        attempt = Attempt(number=len(attempts) + 1, started_at=datetime.now(UTC))
+        attempts.append(attempt)
+        start = time.perf_counter()
+        try:
+            return self._hold_to(limit, step)
+        except OmopCloudEtlError as error:
+            attempt.error = str(error)
+            raise
+        finally:
+            attempt.seconds = time.perf_counter() - start
 
-    def _attempt(self, step: SqlStep | BulkLoadStep, connection: BaseConnection) -> Outcome:
+    def _hold_to(self, limit: TimeLimit, step: SqlStep | BulkLoadStep) -> Outcome:
+        """Run a step once; what it fails with when it is told to stop says why, not what the engine says of it."""
+        limit.connection = self._connections.own()
+        try:
+            return self._attempt(step, self._connections.opened(), limit)
+        except DatabaseError as error:
+            if not self._stop.is_set() and not limit.is_over:
+                raise
+            self._connections.discard()  # the rollback, too, may have been interrupted
+            raise (InterruptedStepError(INTERRUPTED) if self._stop.is_set() else limit.error()) from error
+        finally:
+            limit.connection = None
+
+    def _refuse(self, limit: TimeLimit) -> None:
+        """Begin nothing more if the run was told to stop or the step's time is over."""
+        if self._stop.is_set():
+            raise InterruptedStepError(INTERRUPTED)
+        if limit.is_over:
+            raise limit.error()
+
+    def _attempt(self, step: SqlStep | BulkLoadStep, connection: BaseConnection, limit: TimeLimit) -> Outcome:
         match step:
             case SqlStep():
-                return self._statements(step, connection)
+                return self._statements(step, connection, limit)
             case BulkLoadStep():
-                if self._stop.is_set():
-                    raise InterruptedStepError(INTERRUPTED)
+                self._refuse(limit)
                 loaded = connection.bulk_load(step, base=self._base)
                 return Outcome(
                     rows_affected=loaded.rows_loaded,
@@ -118,7 +149,7 @@ class Worker:
             case _:
                 assert_never(step)
 
-    def _statements(self, step: SqlStep, connection: BaseConnection) -> Outcome:
+    def _statements(self, step: SqlStep, connection: BaseConnection, limit: TimeLimit) -> Outcome:
         scope: AbstractContextManager[None] = nullcontext()
         if step.transaction == "step":
             scope = connection.transaction()
@@ -126,8 +157,7 @@ class Worker:
         told: dict[Reports, list[str]] = {"note": [], "warning": []}
         with scope:
             for statement in step.statements:
-                if self._stop.is_set():
-                    raise InterruptedStepError(INTERRUPTED)
+                self._refuse(limit)
                 if statement.check is not None:
                     _check(statement, connection)
                 elif statement.reports is not None:

@@ -51,13 +51,17 @@ class DuckDBConnection(BaseConnection):
         self._base = base
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._reads_remote = False
+        self._cancelled = threading.Event()
+        self._ending = threading.Lock()
 
     def connect(self) -> None:
         """Open the file, or make it; waits a moment while another process holds it."""
         if self._connection is not None:
             return
+        self._cancelled.clear()
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(self.is_transient),
+            retry=tenacity.retry_if_exception(lambda error: self.is_transient(error) and not self._cancelled.is_set()),
+            sleep=tenacity.sleep_using_event(self._cancelled),
             stop=tenacity.stop_after_attempt(ATTEMPTS),
             wait=tenacity.wait_exponential(FIRST_WAIT, max=1),
             reraise=True,
@@ -134,12 +138,21 @@ class DuckDBConnection(BaseConnection):
         self.execute("BEGIN TRANSACTION")
         try:
             yield
-            self.execute("COMMIT")
+            self._end("COMMIT")
         except BaseException:
             # An engine that could not commit has rolled back already.
             with suppress(DatabaseError):
-                self.execute("ROLLBACK")
+                self._end("ROLLBACK")
             raise
+
+    def _end(self, sql: str) -> None:
+        """End the transaction, and be left alone with it.
+
+        DuckDB commits to the end when it is interrupted, but then says that it was interrupted; and a rollback that is
+        interrupted leaves the transaction open.
+        """
+        with self._ending:
+            self.execute(sql)
 
     def table_exists(self, table: Sequence[str]) -> bool:
         """Whether a table or view of this name exists; case does not matter, as in DuckDB."""
@@ -200,10 +213,16 @@ class DuckDBConnection(BaseConnection):
         return f"DuckDB {duckdb.__version__}"
 
     def cancel(self) -> None:
-        """Interrupt the running statement; called from another thread."""
+        """Interrupt the running statement, or the waiting for a lock; called from another thread."""
+        self._cancelled.set()
         connection = self._connection
-        if connection is not None:
-            connection.interrupt()
+        # The end of a transaction goes on to its end.
+        if connection is not None and self._ending.acquire(blocking=False):
+            try:
+                with suppress(duckdb.ConnectionException):  # it was closed in this moment
+                    connection.interrupt()
+            finally:
+                self._ending.release()
 
     @property
     def _session(self) -> duckdb.DuckDBPyConnection:

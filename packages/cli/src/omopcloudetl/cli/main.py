@@ -18,6 +18,7 @@ from omopcloudetl.cli.commands.explain import explain
 from omopcloudetl.cli.commands.init import init
 from omopcloudetl.cli.commands.ledger import ledger
 from omopcloudetl.cli.commands.plugins import plugins
+from omopcloudetl.cli.commands.report import report
 from omopcloudetl.cli.commands.run import run
 from omopcloudetl.cli.commands.runs import runs
 from omopcloudetl.cli.commands.schema import schema
@@ -41,6 +42,7 @@ COMMANDS = (
     run,
     runs,
     ledger,
+    report,
     doctor,
     targets,
     plugins,

@@ -153,6 +153,31 @@ def read_run_log(root: str | Path = ".", run_id: str | None = None) -> tuple[str
         return history.log_of(run_id)
 
 
+def make_report(
+    root: str | Path = ".",
+    run_id: str | None = None,
+    *,
+    plan: CompiledWorkflowPlan | None = None,
+    go_on: str = "",
+) -> str:
+    """The report of a run as the text of one HTML page, as `omopcloudetl report` writes it.
+
+    Args:
+        root: The project's folder.
+        run_id: Which run, of whose id the beginning is enough; the newest one by default.
+        plan: The run's plan, where the store does not keep it; without it the page has neither SQL nor lineage.
+        go_on: A command to show that goes on with a run that failed.
+
+    Raises:
+        RunError: There is no such run.
+        PlanError: The plan is not the one that was run.
+    """
+    from omopcloudetl.core.report.making import report_run
+
+    with _history(Path(root)) as history:
+        return report_run(history, run_id, plan, go_on)
+
+
 def list_targets(root: str | Path = ".") -> list[tuple[ResolvedTarget, bool]]:
     """Every target of a project with what it inherits, and whether it is the default; raises `ProjectError`."""
     from omopcloudetl.core.files.project_loader import load_project_config

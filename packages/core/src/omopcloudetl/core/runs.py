@@ -72,6 +72,11 @@ class StepRecord(RecordModel):
         """The rows the step loaded or wrote, as far as the engine counted them."""
         return self.rows_loaded if self.rows_loaded is not None else self.rows_affected
 
+    @property
+    def outcome(self) -> str:
+        """The state in a word that tells apart why a step was skipped: `unchanged` if `resume` passed over it."""
+        return "unchanged" if self.state == "skipped" and not self.error else self.state
+
     def __repr__(self) -> str:
         rows = f", {plural(self.rows, 'row')}" if self.rows is not None else ""
         error = f": {one_line(self.error)}" if self.error else ""

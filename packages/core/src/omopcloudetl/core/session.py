@@ -268,6 +268,13 @@ class Session:
         with self.history() as history:
             return history.read_run(run_id)
 
+    def report(self, run_id: str | None = None) -> str:
+        """The report of a run, found as `run_record` finds it, as the text of one HTML page; raises `RunError`."""
+        from omopcloudetl.core.report.making import report_run
+
+        with self.history() as history:
+            return report_run(history, run_id)
+
     def targets(self) -> list[ResolvedTarget]:
         """Every target of the project with what it inherits."""
         from omopcloudetl.core.files.targets import resolve_targets

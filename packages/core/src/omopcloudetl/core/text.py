@@ -31,3 +31,13 @@ def in_bytes(count: int) -> str:
             break
         value, unit = value / 1000, larger
     return f"{value:,.0f} {unit}" if unit == "bytes" else f"{value:,.1f} {unit}"
+
+
+def in_time(seconds: float) -> str:
+    """`0.5 s`, `2 min 05 s`, `3 h 04 min`: a time that people can grasp."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    return f"{minutes // 60:,} h {minutes % 60:02} min"

@@ -1,0 +1,35 @@
+"""Writes files that only their owner may read: what a run tells may quote values of patients."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+FILE_MODE = 0o600
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, for the owner only; one that is there is replaced.
+
+    What is there and is no file, such as a pipe, is written to as it is.
+
+    Raises:
+        OSError: The folder does not exist, is full, or may not be written.
+    """
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()
+        raise

@@ -1,0 +1,61 @@
+"""Promises of the layout of graphs: arrows go to the right, nothing overlaps, cycles do no harm."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omopcloudetl.core.report.layered import BESIDE_BEND, NODE_GAP, place
+
+NAMES = [chr(ord("a") + i) for i in range(12)]
+ANY_ARROWS = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES)), max_size=40, unique=True).map(
+    lambda arrows: [(source, target) for source, target in arrows if source != target]
+)
+FORWARD = ANY_ARROWS.map(lambda arrows: list(dict.fromkeys((min(arrow), max(arrow)) for arrow in arrows)))
+
+
+def test_a_chain_stands_in_one_row() -> None:
+    """Each node right of the one before it, the arrows level."""
+    layout = place(["c", "a", "b"], [("a", "b"), ("b", "c")], {})
+    assert layout.column == {"a": 0, "b": 1, "c": 2}
+    assert set(layout.row.values()) == {0.0}
+
+
+def test_arrows_do_not_cross_where_they_need_not() -> None:
+    """Two pairs that are named crosswise stand side by side."""
+    layout = place(["a", "b", "y", "x"], [("a", "x"), ("b", "y")], {})
+    assert (layout.row["a"] < layout.row["b"]) == (layout.row["x"] < layout.row["y"])
+
+
+def test_a_long_arrow_bends_at_each_column_it_crosses() -> None:
+    """So that it can go between the boxes of that column."""
+    layout = place(["a", "b", "c"], [("a", "b"), ("b", "c"), ("a", "c")], {})
+    ((column, row),) = layout.bends["a", "c"]
+    assert column == 1
+    assert abs(row - layout.row["b"]) >= BESIDE_BEND
+
+
+def test_a_node_may_be_kept_from_the_first_columns() -> None:
+    """The tables of the CDM stand right of the mappings, also those that nothing writes."""
+    assert place(["a"], [], {"a": 2}).column == {"a": 2}
+
+
+@given(FORWARD)
+def test_arrows_go_to_the_right(arrows: list[tuple[str, str]]) -> None:
+    """Of a graph without cycles, every arrow does."""
+    layout = place(NAMES, arrows, {})
+    assert all(layout.column[source] < layout.column[target] for source, target in arrows)
+    assert set(layout.bends) == set(arrows)
+
+
+@given(ANY_ARROWS)
+def test_nothing_overlaps_whatever_the_graph(arrows: list[tuple[str, str]]) -> None:
+    """Also where arrows make cycles, each node has a place of its own, and rows begin at 0."""
+    layout = place(NAMES, arrows, {})
+    for one, other in combinations(NAMES, 2):
+        if layout.column[one] == layout.column[other]:
+            assert abs(layout.row[one] - layout.row[other]) >= NODE_GAP * 0.999
+    assert min(layout.row.values()) >= 0
+    assert layout == place(NAMES, arrows, {})

@@ -6,7 +6,7 @@ import sqlite3
 import zlib
 from pathlib import Path
 
-from omopcloudetl.core.errors import RunError
+from omopcloudetl.core.errors import PlanError, RunError
 from omopcloudetl.core.plan import CompiledWorkflowPlan
 from omopcloudetl.core.run_store import BaseRunStore, LogEntry
 from omopcloudetl.core.runs import RunRecord
@@ -49,8 +49,8 @@ class LocalRunStore(BaseRunStore):
             found = self._required(run_id).execute(query, (run_id,)).fetchone()
         try:
             return None if found is None else rows.read_plan(found[0])
-        except zlib.error as error:
-            raise RunError(f"the plan of run {run_id} in {self.state / FILE} is damaged: {error}") from error
+        except (zlib.error, UnicodeDecodeError, PlanError) as error:
+            raise RunError(f"the plan of run {run_id} cannot be read: {error}") from error
 
     def log_of(self, run_id: str) -> list[LogEntry]:
         """What happened in this run, in order."""

@@ -9,7 +9,15 @@ from ruamel.yaml import YAML
 from small_project import ROOT
 
 DOCS = ROOT / "docs"
-FOLLOWED = ["tutorial.md", "bring-your-own-source.md", "explain.md", "python.md", "rule-tests.md", "vocabulary.md"]
+FOLLOWED = [
+    "tutorial.md",
+    "bring-your-own-source.md",
+    "explain.md",
+    "python.md",
+    "rule-tests.md",
+    "runs.md",
+    "vocabulary.md",
+]
 
 
 @pytest.mark.parametrize("name", FOLLOWED)

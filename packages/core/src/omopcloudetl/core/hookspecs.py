@@ -40,7 +40,7 @@ def omopcloudetl_register_orchestrators() -> Sequence[Orchestrator]:  # type: ig
 
     When: each time plugins are loaded.
     Arguments: none.
-    Returns: a list of `Orchestrator`; its function is called with an `ExecutionContext` when a run starts.
+    Returns: a list of `Orchestrator`; `make` gets an `ExecutionContext` for a run, `store` opens what it kept of runs.
     Order and failure: any order; two orchestrators of one name are a `PluginError`, and so is an exception.
     Example: `return [Orchestrator(name="local", summary="…", make=make_orchestrator)]`
     """

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 FAILED = 1
 WRONG_FILES = 2
-INTERRUPTED = 130
 NARROWEST = 40
 WITHOUT_TERMINAL = 120
 _STYLES: Mapping[Style, dict[str, Any]] = {
@@ -55,8 +54,9 @@ def report_usage_error(error: click.ClickException, state: State) -> int:
 
 def report_interrupt(state: State) -> None:
     """Tell the user what Ctrl-C ended."""
-    _write_error("Interrupted", state.interrupted, state)
-    click.echo(state.interrupted, err=True)
+    message = state.interrupted()
+    _write_error("Interrupted", message, state)
+    click.echo(message, err=True)
 
 
 def _write_error(kind: str, message: str, state: State) -> None:

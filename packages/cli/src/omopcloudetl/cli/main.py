@@ -27,6 +27,7 @@ from omopcloudetl.cli.commands.targets import targets
 from omopcloudetl.cli.commands.test import test
 from omopcloudetl.cli.commands.validate import validate
 from omopcloudetl.cli.commands.vocab import vocab
+from omopcloudetl.cli.interruptions import interruptions
 from omopcloudetl.cli.options import State
 from omopcloudetl.cli.output import tolerate_any_encoding
 from omopcloudetl.core.errors import OmopCloudEtlError, PluginError
@@ -75,11 +76,14 @@ class CommandLine(click.Group):
         """Run a command; what it returns is no exit code."""
         try:
             super().invoke(ctx)
-        except KeyboardInterrupt:
-            errors.report_interrupt(ctx.ensure_object(State))
-            ctx.exit(errors.INTERRUPTED)
         except BrokenPipeError:
             ctx.exit(errors.BROKEN_PIPE)
+        except (KeyboardInterrupt, Exception) as error:
+            # Whatever ends a command that was interrupted, it ends because of that.
+            if interruptions.number is None and not isinstance(error, KeyboardInterrupt):
+                raise
+            interruptions.tell()
+            ctx.exit(interruptions.exit_code)
 
     def main(  # type: ignore[override]  # click's overloads tell apart what is never passed here
         self, args: Sequence[str] | None = None, **extra: Any
@@ -87,10 +91,11 @@ class CommandLine(click.Group):
         """Run the command line and exit."""
         state = State()
         extra |= {"standalone_mode": False, "obj": state}
+        interruptions.report = lambda: errors.report_interrupt(state)
         try:
             code = super().main(args, **extra)
         except click.Abort:
-            code = errors.INTERRUPTED
+            code = interruptions.exit_code
         except click.ClickException as error:
             code = errors.report_usage_error(error, state)
         except OmopCloudEtlError as error:
@@ -113,6 +118,7 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point of the command."""
+    interruptions.watch()
     # A compilation makes many small objects and few that are garbage: look for it less often.
     gc.set_threshold(50_000, 20, 100)
     tolerate_any_encoding()

@@ -21,8 +21,8 @@ class State:
 
     as_json: bool = False
     project: Path = field(default_factory=Path)
-    interrupted: str = "interrupted"
-    """What Ctrl-C says; a run adds how far it came."""
+    interrupted: Callable[[], str] = lambda: "interrupted"
+    """What Ctrl-C says; a run says how far it came."""
 
 
 @dataclass(frozen=True)

@@ -121,8 +121,15 @@ class RunJournal:
         else:
             self._failing = False
 
-    def keep(self) -> None:
-        """Commit the run as it is now, at once; that it cannot be is a warning, because the end of the run decides."""
+    def keep_interrupted(self, why: str) -> None:
+        """Commit at once how the run ends if its process cannot wait: what runs has failed, the rest is skipped.
+
+        What becomes known later is written over it. That it cannot be written is a warning, because the end decides.
+        """
+        for record in self._run.steps:
+            if record.state in {"running", "pending"}:
+                state = "failed" if record.state == "running" else "skipped"
+                self._put(record.model_copy(update={"state": state, "error": why}))
         try:
             self._commit(with_run=True)
         except RunError as error:

@@ -231,7 +231,7 @@ class _Execution:
     def _keep_interrupted(self) -> None:
         """Keep at once that the run was interrupted: the engine may take its time, and the process may not have it."""
         self._run.state, self._run.error = "interrupted", INTERRUPTED
-        self._journal.keep()
+        self._journal.keep_interrupted(INTERRUPTED)
 
     def _abandon(self) -> None:
         """Stop what runs, and say of the rest that it did not run."""

@@ -32,6 +32,9 @@ class LoadSession(Session, Protocol):
     def temp_folder(self) -> Path | None:
         """Where there is room for what is unpacked; None for the system's own folder."""
 
+    def refuse_if_cancelled(self) -> None:
+        """Raise `StatementError` if the load was told to stop; for what goes on without the engine."""
+
     def transaction(self) -> AbstractContextManager[None]:
         """Commit at the end of the block, roll back if it raises."""
 

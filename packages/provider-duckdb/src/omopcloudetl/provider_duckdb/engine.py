@@ -110,7 +110,13 @@ class DuckDBConnection(BaseConnection):
 
     def bulk_load(self, load: BulkLoadStep, *, base: Path) -> LoadMetrics:
         """Load files with `read_csv` or `read_parquet`; no row passes through Python."""
+        self._cancelled.clear()
         return load_files(self, load, base)
+
+    def refuse_if_cancelled(self) -> None:
+        """Raise `StatementError` if `cancel` was called since the load began."""
+        if self._cancelled.is_set():
+            raise StatementError("the load was interrupted")
 
     def allow_remote(self, uri: str) -> None:
         """Load the engine's extension and hand it the target's settings, when the first remote file is asked for."""
@@ -317,3 +323,7 @@ def _own_errors(sql: str) -> Iterator[None]:
         yield
     except duckdb.Error as error:
         raise StatementError(f"{error}\n  in: {_first_line(sql)}") from error
+    except RuntimeError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise error.__cause__ from None  # DuckDB noticed it in the main thread, and has words of its own for it
+        raise

@@ -80,7 +80,7 @@ def _load(session: LoadSession, load: BulkLoadStep, found: Sequence[DataFile], s
     """Check the files and fill the table; returns how many rows were loaded and how many rejected."""
     for file in found:
         if file.size is not None and load.format != "parquet":
-            refuse_damaged(file.path, file.label)
+            refuse_damaged(file.path, file.label, session.refuse_if_cancelled)
     groups = files.group_by_columns(session, found, load)
     table = session.table_columns(load.table) if load.mode == "replace_rows" else []
     if load.mode == "replace_rows":
@@ -102,6 +102,7 @@ def _write(
             with unchanged(session, snapshot):
                 return _run(session, load, groups, table, reading(load)), 0
         except StatementError as error:
+            session.refuse_if_cancelled()  # it is no mistake in a file
             if load.rejects is not None:
                 return load_with_rejects(session, load, groups, table, snapshot)
             # Several threads cannot always find where a record starts when values span lines. The
@@ -114,6 +115,7 @@ def _write(
             with unchanged(session, snapshot):
                 return _run(session, load, groups, table, reading(load, parallel=False)), 0
     except StatementError as error:
+        session.refuse_if_cancelled()
         problem = _unreadable_value(session, load, groups, table)
         raise LoadError(problem or _explained(error, load, groups)) from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -21,12 +22,15 @@ ZST_SIZE_BYTES = (0, 2, 4, 8)
 ZST_RUN, ZST_RESERVED = 1, 3
 
 
-def refuse_damaged(path: str, label: str) -> None:
-    """Raise `LoadError` for a file in gzip or Zstandard that does not reach its own end."""
+def refuse_damaged(path: str, label: str, go_on: Callable[[], None]) -> None:
+    """Raise `LoadError` for a file in gzip or Zstandard that does not reach its own end.
+
+    `go_on` is called now and then, and may raise whatever shall end it.
+    """
     name = path.lower()
     try:
         if name.endswith(".gz"):
-            _unpack(path)
+            _unpack(path, go_on)
         elif name.endswith(".zst"):
             _walk(path)
     except EOFError as error:
@@ -37,11 +41,11 @@ def refuse_damaged(path: str, label: str) -> None:
         raise LoadError(f"cannot read {label}: {error.strerror or error}") from error
 
 
-def _unpack(path: str) -> None:
+def _unpack(path: str, go_on: Callable[[], None]) -> None:
     """Read all of a file in gzip, which only then knows its length and checksum."""
     with gzip.open(path) as handle:
         while handle.read(CHUNK):
-            pass
+            go_on()
 
 
 def _walk(path: str) -> None:

@@ -20,12 +20,14 @@ from omopcloudetl.cli.options import (
 from omopcloudetl.cli.output import emit, shown, this_command, warn
 
 if TYPE_CHECKING:
+    from omopcloudetl.cli.progress import RunWatch
     from omopcloudetl.core.plan import CompiledWorkflowPlan
     from omopcloudetl.core.runs import RunRecord
     from omopcloudetl.core.session import Session
 
 SKIPS = "skips steps that completed unchanged; changed data files are not noticed"
 SAME_COMMAND = "the same command with --resume"
+NOT_BEGUN = "interrupted before the run began: nothing was changed"
 LONGEST_COMMAND = 100
 
 
@@ -51,6 +53,7 @@ def run(
     from omopcloudetl.cli.findings import run_document
     from omopcloudetl.cli.projects import compile_and_warn, open_session
 
+    context.ensure_object(State).interrupted = lambda: NOT_BEGUN
     session = open_session(options)
     plan, warnings = compile_and_warn(session, options, as_json=as_json)
     record = run_plan(session, plan, options, watch, dry_run=dry_run, resume=resume)
@@ -72,14 +75,15 @@ def run_plan(
     from omopcloudetl.cli.progress import RunWatch, watching
 
     seen = RunWatch()
-    try:
-        with watching(watch) as listeners:
-            return session.run(plan, dry_run=dry_run, resume=resume, listeners=[seen, *listeners])
-    except KeyboardInterrupt:
-        if seen.run is not None:
-            state = click.get_current_context().ensure_object(State)
-            state.interrupted = f"interrupted: {seen.completed()}; to go on: {resume_command(options)}"
-        raise
+    click.get_current_context().ensure_object(State).interrupted = lambda: _interrupted(seen, options)
+    with watching(watch) as listeners:
+        return session.run(plan, dry_run=dry_run, resume=resume, listeners=[seen, *listeners])
+
+
+def _interrupted(seen: RunWatch, options: ProjectOptions) -> str:
+    if seen.run is None:
+        return NOT_BEGUN
+    return f"interrupted: {seen.completed()}; to go on: {resume_command(options)}"
 
 
 def resume_command(options: ProjectOptions) -> str:

@@ -89,6 +89,20 @@ def test_a_failed_run_is_1(call, failing: Path) -> None:
     assert "Traceback" not in result.output
 
 
+def test_a_failed_run_says_what_did_not_run_and_why(call, failing: Path) -> None:
+    """People and programs are told which steps were skipped, once for each reason."""
+    text = call("run", "--project", failing, "--quiet", code=1).stdout
+    assert re.search(r"\nskipped: stage_person, .*\n  waits for source_patients, which failed\n", text)
+    add = "on_failure: stop\nsteps:"
+    workflow = failing / "workflow.yaml"
+    workflow.write_text(workflow.read_text("utf-8").replace("steps:", add, 1), "utf-8")
+    document = json.loads(call("run", "--project", failing, "--format", "json", code=1).stdout)
+    states = {step["name"]: step["state"] for step in document["steps"]}
+    names = [name for group in document["skipped"].values() for name in group]
+    assert sorted(names) == sorted(name for name, state in states.items() if state == "skipped")
+    assert "stage_person" in document["skipped"]["waits for source_patients, which failed"]
+
+
 def test_a_failed_run_is_told_once_when_quiet(call, failing: Path) -> None:
     """Quiet is quiet on failure as well: the result tells it."""
     result = call("run", "--project", failing, "--quiet", code=1)

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 
 def run_document(record: RunRecord) -> dict[str, object]:
-    """A run for programs: its record and its warnings; `error` is there only if it failed, as in any document."""
+    """A run for programs: its record, why steps were skipped, its warnings; `error` only if it failed, as anywhere."""
     document = record.model_dump(mode="json", exclude={"error"})
+    document["skipped"] = record.skipped()
     document["warnings"] = record.warnings()
     return document | run_error(record)
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from omopcloudetl.cli.output import one_line, plural, printable
+from omopcloudetl.core.errors import abbreviated
 from omopcloudetl.core.ledger import LedgerRow, earlier_rows, pivot_ledger, quarantine_reasons
 
 if TYPE_CHECKING:
@@ -173,6 +174,15 @@ def show_failures(record: RunRecord) -> None:
             console.print(Text(printable(f"  from {step.origin}")))
     if record.error and not record.failed:
         console.print(Text(printable(f"\n{record.error}"), style="bold red"))
+    show_skipped(record)
+
+
+def show_skipped(record: RunRecord) -> None:
+    """The steps that did not run, by the reason."""
+    console = _console()
+    for reason, names in record.skipped().items():
+        console.print(Text(printable(f"\nskipped: {abbreviated(tuple(names))}"), style="yellow"))
+        console.print(Text(printable(f"  {one_line(reason)}")))
 
 
 def show_notes(record: RunRecord) -> None:

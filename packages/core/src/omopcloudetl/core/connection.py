@@ -98,7 +98,11 @@ class BaseConnection(ABC):
         """Whether trying again, with nothing changed, could succeed."""
 
     def cancel(self) -> None:  # noqa: B027  # an engine may have no way to do it
-        """Ask the running statement to stop; unlike the rest, another thread may call this."""
+        """Ask what runs to stop: a statement, a load, the wait for a connection.
+
+        Unlike the rest, another thread may call this, again and again. A commit or a rollback is let go on to its end,
+        so that what is reported of it is true; and what begins later is not affected.
+        """
 
     def diagnose(self) -> Diagnosis:
         """Look at what a session will need, before it is opened, and leave nothing behind; for `doctor`."""

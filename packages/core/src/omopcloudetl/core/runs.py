@@ -153,3 +153,11 @@ class RunRecord(RecordModel):
     def failed(self) -> list[StepRecord]:
         """The steps that failed themselves."""
         return [step for step in self.steps if step.state == "failed"]
+
+    def skipped(self) -> dict[str, list[str]]:
+        """Why steps did not run → which; none of those that `resume` passed over, because their work is there."""
+        found: dict[str, list[str]] = {}
+        for step in self.steps:
+            if step.state == "skipped" and step.error is not None:
+                found.setdefault(step.error, []).append(step.name)
+        return found

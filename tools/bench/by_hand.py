@@ -17,6 +17,7 @@ from typing import NamedTuple
 import duckdb
 
 from omopcloudetl.cli.logs import configure_logs
+from omopcloudetl.cli.options import RunOptions
 from omopcloudetl.core.connection import ExecutionMetrics
 from omopcloudetl.core.plan import BulkLoadStep, CompiledWorkflowPlan
 from omopcloudetl.core.session import Session
@@ -57,7 +58,7 @@ def measure(options: Options) -> Iterator[Result]:
 
     The speed of a machine drifts over the minutes this takes; within a pair it hardly does.
     """
-    configure_logs(0)
+    configure_logs(RunOptions())
     source = shipped_source() if options.quick else copied_source(options, options.copies)
     session = Session.open(make_project(options.scratch / "by_hand", source))
     plan = session.compile()

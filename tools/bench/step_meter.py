@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from omopcloudetl.cli.logs import configure_logs
+from omopcloudetl.cli.options import RunOptions
 from omopcloudetl.core.run_events import RunEvent, StepFinished, StepStarted
 from omopcloudetl.core.session import Session
 
@@ -78,7 +79,7 @@ def resident() -> int:
 
 def main() -> None:
     """Run the project that the first argument names; the costs of its steps go into the file of the second."""
-    configure_logs(0)
+    configure_logs(RunOptions())
     session = Session.open(Path(sys.argv[1]))
     plan = session.compile().model_copy(update={"concurrency": 1}).sealed()
     with Meter() as meter:

@@ -8,9 +8,13 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from omopcloudetl.cli import errors, tables
+from omopcloudetl.cli import tables
+from omopcloudetl.cli.live import LiveProgress
+from omopcloudetl.cli.messages import show_warnings_in_one_line
+from omopcloudetl.cli.options import State
 from omopcloudetl.cli.output import one_line, plural, printable
-from omopcloudetl.cli.progress import LiveProgress, PlainProgress, RunWatch
+from omopcloudetl.cli.progress import PlainProgress
+from omopcloudetl.cli.run_watch import RunWatch
 from omopcloudetl.core.plan import BulkLoadStep, CompiledWorkflowPlan, Origin
 from omopcloudetl.core.runs import LedgerEntry, RunRecord, StepRecord
 
@@ -37,6 +41,7 @@ RUN = RunRecord(
     started_at=datetime(2026, 1, 2, tzinfo=UTC),
     steps=[],
 )
+FAILED_TRY = {"number": 1, "started_at": "2026-01-02T00:00:00Z", "seconds": 0.1, "error": "the lock\nis taken"}
 
 
 def _record(name: str, **values: object) -> StepRecord:
@@ -70,7 +75,7 @@ def test_live_progress_shows_what_runs(encoding: str) -> None:
     with LiveProgress(console) as live:
         live.omopcloudetl_run_started(PLAN)
         for step in STEPS:
-            live.omopcloudetl_step_started(step)
+            live.omopcloudetl_step_started(step, _record(step.name))
         live._live.refresh()
         live.omopcloudetl_step_finished(_record("one", state="done", rows_affected=1234))
         live.omopcloudetl_step_finished(_record("two", state="failed", error="[b]no[/b]"))
@@ -134,10 +139,11 @@ def test_a_table_fits_a_narrow_terminal(capsys, monkeypatch) -> None:
                 "steps": [
                     _record("one", state="failed"),
                     _record("two", state="skipped"),
-                    _record("three", state="done"),
+                    _record("three", state="skipped", error="waits for one, which failed"),
+                    _record("four", state="done", attempts=[FAILED_TRY, FAILED_TRY]),
                 ],
             },
-            "run r1 failed: 1 of 3 steps, 1 failed, 1 skipped, 1.2 s",
+            "run r1 failed: 1 of 4 steps, 1 failed, 1 skipped, 1 unchanged, 1 tried again, 1.2 s",
         ),
     ],
 )
@@ -206,7 +212,7 @@ def test_no_color_is_respected(capsys, monkeypatch) -> None:
 def test_a_warning_is_one_line(capsys, monkeypatch) -> None:
     """A warning has no place in our code and no second line."""
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-    errors.show_warnings_in_one_line()
+    show_warnings_in_one_line(State())
     warnings.showwarning("first\nsecond", RuntimeWarning, "file.py", 1)
     assert capsys.readouterr().err == "warning: first second\n"
 

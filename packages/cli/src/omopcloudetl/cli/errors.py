@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from omopcloudetl.cli.messages import state_of_command, tell
 from omopcloudetl.cli.options import State
 from omopcloudetl.cli.output import one_line, printable, write_json
 from omopcloudetl.core.errors import Diagnostic, OmopCloudEtlError, ProjectError
@@ -41,14 +40,19 @@ def report_error(error: OmopCloudEtlError, state: State) -> int:
         _report_diagnostics(error.diagnostics, state)
         return WRONG_FILES
     _write_error(type(error).__name__, str(error), state)
-    click.echo(f"error: {one_line(str(error))}", err=True)
+    text = one_line(str(error))
+    tell(f"error: {text}", "error", level="error", state=state, kind=type(error).__name__, message=text)
     return FAILED
 
 
 def report_usage_error(error: click.ClickException, state: State) -> int:
     """Tell the user about a wrong argument; returns the exit code."""
     _write_error(type(error).__name__, error.format_message(), state)
-    error.show()
+    if state.log_json:
+        text = one_line(error.format_message())
+        tell("", "error", level="error", state=state, kind=type(error).__name__, message=text)
+    else:
+        error.show()
     return error.exit_code
 
 
@@ -56,7 +60,7 @@ def report_interrupt(state: State) -> None:
     """Tell the user what Ctrl-C ended."""
     message = state.interrupted()
     _write_error("Interrupted", message, state)
-    click.echo(message, err=True)
+    tell(message, "interrupted", level="error", state=state, message=one_line(message))
 
 
 def _write_error(kind: str, message: str, state: State) -> None:
@@ -67,13 +71,18 @@ def _write_error(kind: str, message: str, state: State) -> None:
 def _report_diagnostics(diagnostics: tuple[Diagnostic, ...], state: State) -> None:
     if state.as_json:
         write_json({"valid": False, "diagnostics": [diagnostic.to_json() for diagnostic in diagnostics]})
-        return
-    show_diagnostics(diagnostics, state.project)
+    if state.log_json or not state.as_json:
+        show_diagnostics(diagnostics, state.project, state)
 
 
-def show_diagnostics(diagnostics: Sequence[Diagnostic], project: Path) -> None:
+def show_diagnostics(diagnostics: Sequence[Diagnostic], project: Path, state: State | None = None) -> None:
     """Every diagnostic and their number, to stderr; nothing where there is none."""
     if not diagnostics:
+        return
+    if (state or state_of_command()).log_json:
+        for diagnostic in diagnostics:
+            document = diagnostic.to_json()
+            tell("", "diagnostic", level=diagnostic.severity, state=state, **document)
         return
     from omopcloudetl.core.files.rendering import diagnostic_lines
 
@@ -107,20 +116,3 @@ def flush_stdout(code: int | None) -> int | None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     return code
-
-
-def show_warnings_in_one_line() -> None:
-    """Let a warning be one line on stderr, without the place in our code that it came from."""
-
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        with suppress(OSError):
-            print(f"warning: {one_line(str(message))}", file=file or sys.stderr)
-
-    warnings.showwarning = show

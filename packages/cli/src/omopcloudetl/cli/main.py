@@ -28,6 +28,7 @@ from omopcloudetl.cli.commands.test import test
 from omopcloudetl.cli.commands.validate import validate
 from omopcloudetl.cli.commands.vocab import vocab
 from omopcloudetl.cli.interruptions import interruptions
+from omopcloudetl.cli.messages import asks_for_json, show_crashes_in_one_line, show_warnings_in_one_line
 from omopcloudetl.cli.options import State
 from omopcloudetl.cli.output import tolerate_any_encoding
 from omopcloudetl.core.errors import OmopCloudEtlError, PluginError
@@ -89,7 +90,11 @@ class CommandLine(click.Group):
         self, args: Sequence[str] | None = None, **extra: Any
     ) -> NoReturn:
         """Run the command line and exit."""
-        state = State()
+        words = list(sys.argv[1:] if args is None else args)
+        state = State(log_json=asks_for_json(words))
+        if state.log_json:
+            show_warnings_in_one_line(state)
+            show_crashes_in_one_line(state)
         extra |= {"standalone_mode": False, "obj": state}
         interruptions.report = lambda: errors.report_interrupt(state)
         try:
@@ -122,5 +127,5 @@ def main() -> None:
     # A compilation makes many small objects and few that are garbage: look for it less often.
     gc.set_threshold(50_000, 20, 100)
     tolerate_any_encoding()
-    errors.show_warnings_in_one_line()
+    show_warnings_in_one_line(State())
     cli(prog_name="omopcloudetl")

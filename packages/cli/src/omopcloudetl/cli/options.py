@@ -23,6 +23,10 @@ class State:
     project: Path = field(default_factory=Path)
     interrupted: Callable[[], str] = lambda: "interrupted"
     """What Ctrl-C says; a run says how far it came."""
+    log_json: bool = False
+    """Whether every line on stderr is a JSON object."""
+    run_id: str | None = None
+    """The run that has begun."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,9 @@ class ProjectOptions:
 class RunOptions:
     """How a run is watched."""
 
-    quiet: bool
-    verbose: int
+    quiet: bool = False
+    verbose: int = 0
+    log_format: str = "text"
 
 
 def _remember_format(context: click.Context, _: click.Parameter, value: str) -> bool:
@@ -105,6 +110,13 @@ variables_option = click.option(
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Only the result, no progress.")
 verbose_option = click.option("-v", "--verbose", count=True, help="A log in place of the progress; -vv logs more.")
+log_format_option = click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="What stderr has: lines for people, or one JSON object a line and no progress.",
+)
 
 
 def bundle(name: str, kind: type[Any], *options: Callable[[Any], Any]) -> Decorator[Any]:
@@ -124,4 +136,4 @@ def bundle(name: str, kind: type[Any], *options: Callable[[Any], Any]) -> Decora
 
 
 project_options = bundle("options", ProjectOptions, project_option, target_option, variables_option)
-run_options = bundle("watch", RunOptions, quiet_option, verbose_option)
+run_options = bundle("watch", RunOptions, quiet_option, verbose_option, log_format_option)

@@ -44,8 +44,10 @@ def emit(as_json: bool, document: Callable[[], object], text: Callable[[], None]
 
 def warn(messages: Iterable[str]) -> None:
     """Warnings to stderr, one line each."""
+    from omopcloudetl.cli.messages import tell
+
     for message in messages:
-        click.echo(f"warning: {one_line(message)}", err=True)
+        tell(f"warning: {one_line(message)}", "warning", level="warning", message=one_line(message))
 
 
 def shown(path: Path) -> str:

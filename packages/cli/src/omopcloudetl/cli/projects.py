@@ -30,12 +30,13 @@ def open_session(options: ProjectOptions) -> Session:
 def compile_and_warn(
     session: Session, options: ProjectOptions, *, as_json: bool
 ) -> tuple[CompiledWorkflowPlan, list[object]]:
-    """The project's plan and its warnings for programs; people see them on stderr, unless it is all JSON."""
+    """The project's plan and its warnings for programs; people see them on stderr, unless stdout has them."""
     from omopcloudetl.cli.errors import show_diagnostics
+    from omopcloudetl.cli.messages import state_of_command
 
     checked = session.check()
     plan = checked.required()
-    if not as_json:
+    if not as_json or state_of_command().log_json:
         show_diagnostics(checked.warnings, options.project)
     return plan, [warning.to_json() for warning in checked.warnings]
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from omopcloudetl.cli.output import one_line, plural, printable
 from omopcloudetl.core.errors import abbreviated
 from omopcloudetl.core.ledger import LedgerRow, earlier_rows, pivot_ledger, quarantine_reasons
+from omopcloudetl.core.text import in_time
 
 if TYPE_CHECKING:
     from omopcloudetl.core.plan import CompiledWorkflowPlan
@@ -50,6 +51,11 @@ def show_table(
         console.print(table)
     lines = (line.rstrip() for line in captured.get().splitlines())  # cells are padded
     click.echo("\n".join(lines), color=True)  # the console knows where colours may be
+
+
+def terminal_width() -> int | None:
+    """The columns of the terminal; None where stdout is none."""
+    return _console().width if sys.stdout.isatty() else None
 
 
 def _console() -> Console:
@@ -192,9 +198,20 @@ def show_notes(record: RunRecord) -> None:
 
 
 def show_steps(steps: Sequence[StepRecord]) -> None:
-    """What happened to each step."""
-    rows = [(step.name, step.state, step.rows, step.seconds, one_line(step.error or "")) for step in steps]
-    show_table("Steps", ("step", "state", "rows", "seconds", "error"), rows)
+    """What happened to each step; the number of tries only where one was not enough."""
+    tried = any(len(step.attempts) > 1 for step in steps)
+    rows: list[tuple[Cell, ...]] = [
+        (
+            step.name,
+            step.outcome,
+            step.rows,
+            step.seconds,
+            *((len(step.attempts) or None,) if tried else ()),
+            one_line(step.error or ""),
+        )
+        for step in steps
+    ]
+    show_table("Steps", ("step", "state", "rows", "seconds", *(("tries",) if tried else ()), "error"), rows)
 
 
 def show_runs(records: Sequence[RunRecord]) -> None:
@@ -248,8 +265,10 @@ def summary(record: RunRecord) -> str:
     if record.state == "dry_run":
         return f"dry run: {plural(len(record.steps), 'step')}, nothing was touched"
     counts = [f"{count_done(record)} steps"]
-    for state in ("failed", "skipped"):
-        count = sum(step.state == state for step in record.steps)
-        counts += [f"{count} {state}"] if count else []
-    counts += [f"{record.seconds:.1f} s"] if record.seconds is not None else []
+    for outcome in ("failed", "skipped", "unchanged"):
+        count = sum(step.outcome == outcome for step in record.steps)
+        counts += [f"{count} {outcome}"] if count else []
+    repeated = sum(len(step.attempts) > 1 for step in record.steps)
+    counts += [f"{repeated} tried again"] if repeated else []
+    counts += [in_time(record.seconds)] if record.seconds is not None else []
     return f"run {record.run_id} {record.state}: {', '.join(counts)}"

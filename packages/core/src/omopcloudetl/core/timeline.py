@@ -10,8 +10,8 @@ from datetime import datetime
 
 from omopcloudetl.core.runs import RunRecord, StepRecord
 
-LONG_STEPS = (60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0)
-"""Between the ticks of an axis of minutes or hours."""
+LONG_STEPS = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0)
+"""Between the ticks of an axis of minutes or hours, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,18 @@ def ticks(seconds: float, most: int) -> list[float]:
     """Round moments of an axis, from 0: as many as there is room for, at least the first."""
     wanted = max(seconds, 1e-6) / max(most - 1, 1)
     power = 10.0 ** math.floor(math.log10(wanted))
-    steps = [power * factor for factor in (1, 2, 5, 10)] if wanted <= 30 else []
+    steps = [power * factor for factor in (1, 2, 5, 10)] if wanted <= 10 else []
     step = next((step for step in (*steps, *LONG_STEPS) if step >= wanted * 0.999), None)
     if step is None:
         step = math.ceil(wanted / LONG_STEPS[-1]) * LONG_STEPS[-1]
     return [step * number for number in range(math.floor(seconds / step * 1.000001) + 1)]
+
+
+def moment(seconds: float) -> str:
+    """A tick's text: `0.5 s`, `10 min`, `2 h`."""
+    if seconds < 60 or seconds % 60:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 3600:g} h" if seconds % 3600 == 0 else f"{seconds / 60:g} min"
 
 
 def _latest(run: RunRecord) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from omopcloudetl.cli.errors import FAILED
+from omopcloudetl.cli.messages import tell
 from omopcloudetl.cli.options import (
     ProjectOptions,
     RunOptions,
@@ -46,7 +47,8 @@ def demo(context: click.Context, directory: Path, watch: RunOptions, as_json: bo
     new = prepare(directory)
     if not watch.quiet:
         made = "made from" if new else "was there already:"
-        click.echo(f"project {shown(directory)} {made} template {TEMPLATE}", err=True)
+        text = f"project {shown(directory)} {made} template {TEMPLATE}"
+        tell(text, "project_made" if new else "project_found", project=shown(directory), template=TEMPLATE)
     options = ProjectOptions(directory, target=None, variables={})
     session = open_session(options)
     plan, warnings = compile_and_warn(session, options, as_json=as_json)

@@ -20,7 +20,7 @@ from omopcloudetl.cli.options import (
 from omopcloudetl.cli.output import emit, shown, this_command, warn
 
 if TYPE_CHECKING:
-    from omopcloudetl.cli.progress import RunWatch
+    from omopcloudetl.cli.run_watch import RunWatch
     from omopcloudetl.core.plan import CompiledWorkflowPlan
     from omopcloudetl.core.runs import RunRecord
     from omopcloudetl.core.session import Session
@@ -72,10 +72,12 @@ def run_plan(
     resume: bool = False,
 ) -> RunRecord:
     """Run a plan while it is typed."""
-    from omopcloudetl.cli.progress import RunWatch, watching
+    from omopcloudetl.cli.progress import watching
+    from omopcloudetl.cli.run_watch import RunWatch
 
-    seen = RunWatch()
-    click.get_current_context().ensure_object(State).interrupted = lambda: _interrupted(seen, options)
+    state = click.get_current_context().ensure_object(State)
+    seen = RunWatch(lambda run_id: setattr(state, "run_id", run_id))
+    state.interrupted = lambda: _interrupted(seen, options)
     with watching(watch) as listeners:
         return session.run(plan, dry_run=dry_run, resume=resume, listeners=[seen, *listeners])
 

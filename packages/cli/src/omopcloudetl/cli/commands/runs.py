@@ -48,7 +48,7 @@ def runs(context: click.Context, project: Path, limit: int, as_json: bool) -> No
 @project_option
 @format_option
 def show(run_id: str | None, project: Path, as_json: bool) -> None:
-    """Show one run: its steps, the rows of the CDM tables and the ledger.
+    """Show one run: its steps and when they ran, the rows of the CDM tables and the ledger.
 
     The beginning of an ID is enough; without one it is the newest run.
     """
@@ -93,10 +93,12 @@ def _head(record: RunRecord) -> dict[str, object]:
 
 def _show(record: RunRecord) -> None:
     from omopcloudetl.cli.tables import show_notes, show_result, show_steps, summary
+    from omopcloudetl.cli.timelines import show_timeline
 
     click.echo(f"{record.name} on {record.target} ({record.provider}), CDM {record.cdm_version}")
     click.echo(f"started {record.started_at:%Y-%m-%d %H:%M:%S %Z}, plan {record.plan_hash[:12]}")
     show_steps(record.steps)
+    show_timeline(record)
     show_result(record)
     click.echo(f"\n{summary(record)}")
     show_notes(record)

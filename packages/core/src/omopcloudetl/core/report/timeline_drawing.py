@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from omopcloudetl.core.report.steps import Group, group_of
 from omopcloudetl.core.runs import StepRecord
-from omopcloudetl.core.timeline import Span, Timeline, ticks
+from omopcloudetl.core.timeline import Span, Timeline, moment, ticks
 
 LANE_HEIGHT = 30
 SMALLEST = 0.12
@@ -64,13 +64,6 @@ def draw_timeline(timeline: Timeline) -> DrawnTimeline:
     )
     marks = tuple((round(100 * at / whole, 3), moment(at)) for at in ticks(timeline.seconds, MOST_TICKS))
     return DrawnTimeline(bars, marks, timeline.lanes)
-
-
-def moment(seconds: float) -> str:
-    """A tick's text: `0.5 s`, `10 min`, `2 h`."""
-    if seconds < 60 or seconds % 60:
-        return f"{seconds:.3g} s"
-    return f"{seconds / 3600:g} h" if seconds % 3600 == 0 else f"{seconds / 60:g} min"
 
 
 def _stretch(span: Span, whole: float) -> Stretch:

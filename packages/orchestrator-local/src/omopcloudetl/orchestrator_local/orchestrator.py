@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from omopcloudetl.core.connection import BaseConnection
-from omopcloudetl.core.errors import DatabaseError, OmopCloudEtlError
+from omopcloudetl.core.errors import DatabaseConnectionError, DatabaseError, OmopCloudEtlError
 from omopcloudetl.core.orchestrator import BaseOrchestrator, ExecutionContext
 from omopcloudetl.core.plan import CompiledWorkflowPlan, Retry
 from omopcloudetl.core.runs import RunRecord, StepRecord, StepState
@@ -249,17 +249,22 @@ class _Execution:
 
     def _conclude(self, connection: BaseConnection) -> None:
         """Read what the run left, unless it is told to stop before the end of that."""
-        read_outcome(self._plan, self._run, connection, self._log, self._stopped.done)
-        if not self._stopped.done():
-            self._maintain(connection)
+        try:
+            read_outcome(self._plan, self._run, connection, self._log, self._stopped.done)
+            if not self._stopped.done():
+                self._maintain(connection)
+        except DatabaseConnectionError as error:
+            self._run.error = str(error)
         if self._stopped.done():
             self._run.state, self._run.error = "interrupted", INTERRUPTED
         else:
-            self._run.state = "failed" if self._run.failed else "done"
+            self._run.state = "failed" if self._run.failed or self._run.error else "done"
 
     def _maintain(self, connection: BaseConnection) -> None:
         try:
             connection.post_load_maintenance()
+        except DatabaseConnectionError:
+            raise  # the database is not there any more, and what the steps did neither
         except DatabaseError as error:
             self._log.warning("maintenance_failed", error=str(error))
 

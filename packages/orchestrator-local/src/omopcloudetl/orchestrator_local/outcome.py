@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from omopcloudetl.core.connection import BaseConnection
-from omopcloudetl.core.errors import DatabaseError
+from omopcloudetl.core.errors import DatabaseConnectionError, DatabaseError
 from omopcloudetl.core.plan import CompiledWorkflowPlan
 from omopcloudetl.core.runs import LedgerEntry, RunRecord
 from omopcloudetl.orchestrator_local.logs import RunLogger
@@ -26,7 +26,8 @@ def read_outcome(
 ) -> None:
     """Fill in ledger and table counts, as far as the steps that make them are completed, or until the run is stopped.
 
-    Tables of a step that failed hold what an earlier run left there, so they are not read.
+    Tables of a step that failed hold what an earlier run left there, so they are not read. Raises
+    `DatabaseConnectionError` if the database is not there any more.
     """
     completed = {step.name for step in run.steps if is_completed(step)}
     stale = {table for step in plan.steps if step.name not in completed for table in step.writes}
@@ -49,6 +50,8 @@ def _ledger(query: str, connection: BaseConnection, log: RunLogger) -> list[Ledg
         rows = connection.fetch(query, limit=LEDGER_LIMIT)
         names = ("mapping", "entry", "target_table", "reason", "row_count")
         return [LedgerEntry.model_validate(dict(zip(names, row, strict=True))) for row in rows]
+    except DatabaseConnectionError:
+        raise
     except (DatabaseError, ValidationError, ValueError) as error:
         log.warning("ledger_not_read", error=str(error))
         return []
@@ -61,6 +64,8 @@ def _count(
         if not connection.table_exists(physical_name(table, plan)):
             return None
         return int(str(connection.fetch(query, limit=1)[0][0]))
+    except DatabaseConnectionError:
+        raise
     except (DatabaseError, IndexError, ValueError) as error:
         log.warning("table_not_counted", table=table, error=str(error))
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -72,6 +73,31 @@ class DuckDBConfig(BaseModel):
             if getattr(self, key) is not None and getattr(self, other) is None:
                 raise PydanticCustomError("pair", f"needs {other}", {"key": key})
         return self
+
+
+EngineSettings = dict[str, str | bool | int | float | list[str]]
+"""Settings by the engine's names."""
+
+
+def engine_settings(config: DuckDBConfig, base: Path) -> EngineSettings:
+    """What the engine is told when it opens."""
+    settings: EngineSettings = {
+        # Nothing is downloaded behind the user's back, and no table name means a Python object.
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        # Credentials are those of the target, not those that somebody once stored for the engine.
+        "allow_persistent_secrets": "false",
+        "python_enable_replacements": "false",
+        "preserve_insertion_order": str(config.preserve_insertion_order).lower(),
+        "storage_compatibility_version": config.storage_version,
+    }
+    if config.threads is not None:
+        settings["threads"] = str(config.threads)
+    if config.memory_limit is not None:
+        settings["memory_limit"] = config.memory_limit
+    if config.temp_directory is not None:
+        settings["temp_directory"] = str(base / config.temp_directory)
+    return settings
 
 
 def read_settings(settings: Settings) -> DuckDBConfig:

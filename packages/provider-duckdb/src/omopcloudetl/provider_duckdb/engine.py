@@ -18,10 +18,12 @@ from omopcloudetl.core.errors import DatabaseConnectionError, DatabaseError, Loa
 from omopcloudetl.core.findings import Diagnosis, Finding
 from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.provider_duckdb import remote
-from omopcloudetl.provider_duckdb.config import MEMORY, DuckDBConfig
+from omopcloudetl.provider_duckdb.config import MEMORY, DuckDBConfig, EngineSettings, engine_settings
+from omopcloudetl.provider_duckdb.file_guard import FileGuard, refuse_cut_off
 from omopcloudetl.provider_duckdb.health import diagnose_file
 from omopcloudetl.provider_duckdb.load import load_files
 from omopcloudetl.provider_duckdb.sql import TableColumn, literal
+from omopcloudetl.provider_duckdb.ways_out import with_way_out
 
 LOCKED = re.compile(r"Could not set lock on file")
 LOCK_HOLDER = re.compile(r"\(PID (\d+)\)")
@@ -37,7 +39,8 @@ COUNTING = {
     duckdb.StatementType.COPY,
     duckdb.StatementType.CREATE,
 }
-DATABASE = '"omop cloud etl"'  # a space, so that no schema is named like it by accident
+NAME = "omop cloud etl"  # a space, so that no schema is named like it by accident
+DATABASE = f'"{NAME}"'
 OPENING = threading.Lock()
 # Tables have patient data: a new database file is for its owner only.
 OWNER_ONLY = 0o600
@@ -50,6 +53,7 @@ class DuckDBConnection(BaseConnection):
         self._config = config
         self._base = base
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._guard: FileGuard | None = None
         self._reads_remote = False
         self._cancelled = threading.Event()
         self._ending = threading.Lock()
@@ -79,7 +83,7 @@ class DuckDBConnection(BaseConnection):
         With two sessions on two processors a run took 35 s in place of 37, and 52 s of processor time in place of 61:
         threads that are more than the processors wait for each other.
         """
-        with _own_errors("SET external_threads"):
+        with self._errors("SET external_threads"):
             ((threads,),) = self._session.execute("SELECT current_setting('threads')").fetchall()
             self._session.execute(f"SET external_threads = {min(sessions, int(threads))}")
 
@@ -87,13 +91,13 @@ class DuckDBConnection(BaseConnection):
         """End the session; what was not committed is lost."""
         if self._connection is not None:
             self._connection.close()
-            self._connection = None
+            self._connection = self._guard = None
             self._reads_remote = False
 
     def execute(self, sql: str) -> ExecutionMetrics:
         """Run one statement; the rows it changed are counted by the engine."""
         start = time.perf_counter()
-        with _own_errors(sql):
+        with self._errors(sql):
             statements = self._session.extract_statements(sql)
             if len(statements) != 1:
                 words = f"one statement was expected, {len(statements)} were found"
@@ -145,6 +149,7 @@ class DuckDBConnection(BaseConnection):
         try:
             yield
             self._end("COMMIT")
+            self._refuse_change()
         except BaseException:
             # An engine that could not commit has rolled back already.
             with suppress(DatabaseError):
@@ -157,8 +162,8 @@ class DuckDBConnection(BaseConnection):
         DuckDB commits to the end when it is interrupted, but then says that it was interrupted; and a rollback that is
         interrupted leaves the transaction open.
         """
-        with self._ending:
-            self.execute(sql)
+        with self._ending, self._errors(sql):
+            self._opened.execute(sql)
 
     def table_exists(self, table: Sequence[str]) -> bool:
         """Whether a table or view of this name exists; case does not matter, as in DuckDB."""
@@ -196,6 +201,7 @@ class DuckDBConnection(BaseConnection):
         except StatementError as error:
             if not isinstance(error.__cause__, duckdb.TransactionException):
                 raise
+        self._refuse_change()
 
     def is_transient(self, error: BaseException) -> bool:
         """A file lock that another process holds, a conflict with another transaction, or a server out of breath."""
@@ -232,36 +238,39 @@ class DuckDBConnection(BaseConnection):
 
     @property
     def _session(self) -> duckdb.DuckDBPyConnection:
+        self._refuse_change()
+        return self._opened
+
+    @property
+    def _opened(self) -> duckdb.DuckDBPyConnection:
         if self._connection is None:
             raise DatabaseConnectionError("the connection is not open")
         return self._connection
 
+    def _refuse_change(self) -> None:
+        if self._guard is not None:
+            self._guard.refuse_change()
+
+    @contextmanager
+    def _errors(self, sql: str) -> Iterator[None]:
+        """Turn the driver's errors into ours, in the engine's words and with a way out."""
+        try:
+            yield
+        except duckdb.Error as error:
+            words = with_way_out(str(error), str(self._file))
+            raise StatementError(f"{words}\n  in: {_first_line(sql)}") from error
+
     def _fetch(self, sql: str, values: Sequence[str], limit: int) -> list[Row]:
-        with _own_errors(sql):
+        with self._errors(sql):
             return self._session.execute(sql, list(values)).fetchmany(limit)
 
     def _open(self) -> duckdb.DuckDBPyConnection:
-        settings: dict[str, str | bool | int | float | list[str]] = {
-            # Nothing is downloaded behind the user's back, and no table name means a Python object.
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            # Credentials are those of the target, not those that somebody once stored for the engine.
-            "allow_persistent_secrets": "false",
-            "python_enable_replacements": "false",
-            "preserve_insertion_order": str(self._config.preserve_insertion_order).lower(),
-        }
-        settings["storage_compatibility_version"] = self._config.storage_version
-        if self._config.threads is not None:
-            settings["threads"] = str(self._config.threads)
-        if self._config.memory_limit is not None:
-            settings["memory_limit"] = self._config.memory_limit
-        if self._config.temp_directory is not None:
-            settings["temp_directory"] = str(self._base / self._config.temp_directory)
+        settings = engine_settings(self._config, self._base)
         if self._config.path == MEMORY:
             return duckdb.connect(_instance_name(self._base.resolve()), config=settings)
         return self._open_file(settings)
 
-    def _open_file(self, settings: dict[str, str | bool | int | float | list[str]]) -> duckdb.DuckDBPyConnection:
+    def _open_file(self, settings: EngineSettings) -> duckdb.DuckDBPyConnection:
         path = self._file
         if not path.parent.is_dir():
             raise DatabaseConnectionError(f"cannot make {path}: the folder {path.parent} does not exist")
@@ -272,13 +281,17 @@ class DuckDBConnection(BaseConnection):
             is_new = not path.exists()
             connection = duckdb.connect(_instance_name(path), config=settings)
             try:
-                connection.execute(f"ATTACH IF NOT EXISTS {literal(str(path))} AS {DATABASE}")
+                is_first = not _size(connection)
+                connection.execute(f"ATTACH IF NOT EXISTS {literal(str(path))} AS {DATABASE} (TYPE duckdb)")
                 connection.execute(f"USE {DATABASE}")
+                self._guard = FileGuard(path)
+                if is_first:
+                    refuse_cut_off(path, *_size(connection)[0])
+                if is_new:
+                    path.chmod(OWNER_ONLY)
             except BaseException:
                 connection.close()
                 raise
-            if is_new:
-                path.chmod(OWNER_ONLY)
         return connection
 
     @property
@@ -288,7 +301,7 @@ class DuckDBConnection(BaseConnection):
     def _connection_error(self, error: duckdb.Error) -> DatabaseConnectionError:
         words = str(error)
         if not LOCKED.search(words):
-            return DatabaseConnectionError(f"cannot open {self._config.path}: {words}")
+            return DatabaseConnectionError(f"cannot open {self._config.path}: {with_way_out(words, str(self._file))}")
         holder = LOCK_HOLDER.search(words)
         who = f"another process (PID {holder[1]})" if holder else "another process"
         return DatabaseConnectionError(
@@ -299,6 +312,12 @@ class DuckDBConnection(BaseConnection):
 def _instance_name(path: Path) -> str:
     """One engine for all sessions on one file, or on one project's database in memory."""
     return f"{MEMORY}{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+
+
+def _size(connection: duckdb.DuckDBPyConnection) -> list[tuple[int, int]]:
+    """How many blocks the database has and of how many bytes; nothing if it is not attached."""
+    query = "SELECT total_blocks, block_size FROM pragma_database_size() WHERE database_name = ?"
+    return connection.execute(query, [NAME]).fetchall()
 
 
 def _named(table: Sequence[str]) -> tuple[str, list[str]]:
@@ -314,16 +333,3 @@ def _named(table: Sequence[str]) -> tuple[str, list[str]]:
 
 def _first_line(sql: str) -> str:
     return sql.strip().split("\n", 1)[0][:200]
-
-
-@contextmanager
-def _own_errors(sql: str) -> Iterator[None]:
-    """Turn the driver's errors into ours, in the engine's words."""
-    try:
-        yield
-    except duckdb.Error as error:
-        raise StatementError(f"{error}\n  in: {_first_line(sql)}") from error
-    except RuntimeError as error:
-        if isinstance(error.__cause__, KeyboardInterrupt):
-            raise error.__cause__ from None  # DuckDB noticed it in the main thread, and has words of its own for it
-        raise

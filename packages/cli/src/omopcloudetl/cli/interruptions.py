@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     import socket
 
 # Together less than the two seconds in which a command promises to end.
-SECONDS_TO_END = 1.6
+SECONDS_TO_END = 1.5
 SECONDS_TO_TELL = 0.2
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -33,8 +34,7 @@ class Interruptions:
 
     def __init__(self) -> None:
         self.number: int | None = None
-        self.report: Callable[[], None] = lambda: None
-        """Tells the user that the command was interrupted."""
+        self._report: Callable[[], None] = lambda: None
         self._telling = threading.Lock()
         self._told = False
         self._sockets: tuple[socket.socket, socket.socket] | None = None
@@ -46,7 +46,7 @@ class Interruptions:
         """
         import socket
 
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._raise)
         ours, pythons = self._sockets = socket.socketpair()
@@ -59,12 +59,22 @@ class Interruptions:
         """What shells report of a program that the signal ended: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + (self.number or signal.SIGINT)
 
+    def tell_by(self, report: Callable[[], None]) -> None:
+        """What tells the user that the command was interrupted."""
+        self._report, self._told = report, False
+
     def tell(self) -> None:
         """Tell the user, once."""
         with self._telling:
             if not self._told:
                 self._told = True
-                self.report()
+                self._report()
+
+    def leave(self) -> NoReturn:
+        """End the process now that all is in order; freeing the memory of a large plan may take Python a second."""
+        with suppress(Exception):
+            sys.stderr.flush()
+        os._exit(self.exit_code)
 
     def _raise(self, number: int, _: FrameType | None) -> None:
         self.number = self.number or number
@@ -73,7 +83,9 @@ class Interruptions:
     def _wait(self, signals: socket.socket) -> None:
         import select
 
-        self.number = signals.recv(1)[0]
+        while (number := signals.recv(1)[0]) not in SIGNALS:  # one that a plugin has a handler for
+            pass
+        self.number = number
         select.select([signals], [], [], SECONDS_TO_END)
         self._end()
 

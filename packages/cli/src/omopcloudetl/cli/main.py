@@ -96,16 +96,20 @@ class CommandLine(click.Group):
             show_warnings_in_one_line(state)
             show_crashes_in_one_line(state)
         extra |= {"standalone_mode": False, "obj": state}
-        interruptions.report = lambda: errors.report_interrupt(state)
+        interruptions.tell_by(lambda: errors.report_interrupt(state))
         try:
             code = super().main(args, **extra)
-        except click.Abort:
+        except (click.Abort, KeyboardInterrupt):  # outside of the command itself
+            interruptions.tell()
             code = interruptions.exit_code
         except click.ClickException as error:
             code = errors.report_usage_error(error, state)
         except OmopCloudEtlError as error:
             code = errors.report_error(error, state)
-        sys.exit(errors.flush_stdout(code))
+        code = errors.flush_stdout(code)
+        if interruptions.number is not None:
+            interruptions.leave()
+        sys.exit(code)
 
 
 @click.group(

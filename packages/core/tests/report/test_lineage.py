@@ -34,7 +34,8 @@ STEPS: tuple[PlanStep, ...] = (
     load("source.patients"),
     load("vocab.concept"),
     sql("stage_person", "source.patients", "work.stage_person"),
-    sql("write_person", "work.stage_person", "cdm.person work.key_person work.registry_person"),
+    sql("keys_person", "work.stage_person", "work.key_person work.registry_person"),
+    sql("write_person", "work.stage_person work.key_person", "cdm.person"),
     sql(
         "stage_death",
         "source.patients work.key_person vocab.concept cdm.note",

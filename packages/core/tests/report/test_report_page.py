@@ -112,6 +112,15 @@ def test_a_page_without_a_plan_says_so() -> None:
     assert 'class="lineage"' not in page
 
 
+@pytest.mark.parametrize("state", ["failed", "died", "interrupted"])
+def test_a_run_that_did_not_reach_its_end_says_how_to_go_on(state: RunState) -> None:
+    """Also one that left no error, because its process died."""
+    error = "it broke" if state == "failed" else None
+    page = make_page(run_of(step("a"), state=state, error=error), None, go_on="omopcloudetl run --resume")
+    assert "<code>omopcloudetl run --resume</code>" in page
+    assert "<code>omopcloudetl" not in make_page(run_of(step("a")), None, go_on="omopcloudetl run --resume")
+
+
 @pytest.mark.parametrize(
     ("state", "steps", "words"),
     [

@@ -1,7 +1,7 @@
 """Which tables come from which, over which mappings: the plan's reads and writes as a graph, with the run's rows.
 
 Intermediate tables are not nodes of their own. What a mapping makes for itself (its stage, its codes) belongs to the
-mapping; what is written together with a CDM table (its keys, its registry) belongs to that table.
+mapping; the keys and the registry of a CDM table, written together with it or by a step before, belong to that table.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ EdgeKind = Literal["data", "keys", "vocabulary", "unused"]
 """`keys` and `vocabulary`: only looked up; `unused`: it could carry rows, and in this run there were none."""
 
 STAGE = "stage_"
+KEYS = "keys_"
+"""Begins the name of a step that makes the ids of a CDM table before it is written."""
 VOCABULARY = "vocab"
 LEDGER = "work.ledger"
 WORST_FIRST: tuple[StepState, ...] = ("failed", "skipped", "running", "pending")
@@ -106,9 +108,16 @@ def _add_outputs(graph: _Graph, step: PlanStep, run: RunRecord) -> None:
     for table in tables:
         _add_table(graph, table, run, step)
     # Keys and registries belong to the table they are written with.
-    owner = tables[0] if tables else _own_node(graph, step)
+    owner = tables[0] if tables else _table_of_keys(graph, step) or _own_node(graph, step)
     for table in step.writes:
         graph.home[table] = _node_of(table) if table in tables else owner
+
+
+def _table_of_keys(graph: _Graph, step: PlanStep) -> str | None:
+    if not step.name.startswith(KEYS):
+        return None
+    table = f"cdm.{step.name.removeprefix(KEYS)}"
+    return table if any(table in other.writes and _moves_rows(other) for other in graph.plan.steps) else None
 
 
 def _node_of(table: str) -> str:

@@ -51,7 +51,7 @@ def group_of(record: StepRecord) -> Group:
     """What a step is for, by its kind and its name."""
     if record.kind == "bulk_load":
         return "load"
-    prefixes: dict[str, Group] = {"stage_": "mapping", "write_": "write"}
+    prefixes: dict[str, Group] = {"stage_": "mapping", "keys_": "write", "write_": "write"}
     return next((group for prefix, group in prefixes.items() if record.name.startswith(prefix)), "other")
 
 

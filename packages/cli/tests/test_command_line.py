@@ -20,6 +20,7 @@ COMMANDS = [
     "run",
     "runs",
     "ledger",
+    "report",
     "doctor",
     "targets",
     "plugins",
@@ -95,7 +96,7 @@ def test_help_lists_every_command(call) -> None:
 def test_every_command_has_a_format(call, command: str) -> None:
     """All commands that show something show it as text or as JSON."""
     text = call(*command.split(), "--help").output
-    assert "--format [text|json" in text or command in {"spec", "vocab", "schema"}  # a schema is JSON
+    assert "--format [text|json" in text or command in {"spec", "vocab", "schema", "report"}  # JSON, and HTML
 
 
 def test_the_version_is_that_of_the_distribution(call) -> None:

@@ -32,6 +32,7 @@ def told_to_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
     transport = {"type": "file", "log_file_path": str(tmp_path / "events.ndjson"), "append": True}
     (tmp_path / "openlineage.yml").write_text(json.dumps({"transport": transport}), encoding="utf-8")
     monkeypatch.setenv("OPENLINEAGE_CONFIG", str(tmp_path / "openlineage.yml"))
+    monkeypatch.setenv("OMOPCLOUDETL_CACHE_DIR", str(tmp_path / "cache"))
     yield
     for name in [name for name in os.environ if "OPENLINEAGE" in name]:
         del os.environ[name]

@@ -61,8 +61,11 @@ class Made:
 
 def combined(found: Iterable[Inputs]) -> Inputs:
     """All inputs together."""
-    result: Inputs = {}
-    for inputs in found:
+    some = [inputs for inputs in found if inputs]
+    if len(some) < 2:  # nobody changes inputs that are made
+        return some[0] if some else {}
+    result = dict(some[0])
+    for inputs in some[1:]:
         for source, uses in inputs.items():
             result[source] = result[source] | uses if source in result else uses
     return result
@@ -177,6 +180,7 @@ class _Select:
         self._sources: dict[str, _From] = {}
         self._lookups: dict[str, Inputs] = {}
         self._aliases: dict[str, Inputs | None] = {}
+        self._found: dict[tuple[str, str], Inputs] = {}
 
     def made(self) -> Made:
         """What the SELECT returns."""
@@ -286,6 +290,11 @@ class _Select:
 
     def column(self, name: str, alias: str) -> Inputs:
         """What a column of one of the sources, or of a query around this one, is made of."""
+        if (name, alias) not in self._found:
+            self._found[name, alias] = self._looked_for(name, alias)
+        return self._found[name, alias]
+
+    def _looked_for(self, name: str, alias: str) -> Inputs:
         for source_alias in [alias] if alias else self._having(name):
             source = self._sources.get(source_alias)
             if source is not None:

@@ -13,6 +13,7 @@ from omopcloudetl.core.text import plural
 from omopcloudetl.openlineage import facets
 from omopcloudetl.openlineage.datasets import Names
 from omopcloudetl.openlineage.facets import INTEGRATION, PRODUCER, Step
+from omopcloudetl.openlineage.lineage_cache import LineageCache
 from omopcloudetl.openlineage.step_lineage import PlanLineage
 from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
 from openlineage.client.facet_v2 import JobFacet, RunFacet, parent_run, tags_run
@@ -31,7 +32,8 @@ class RunEvents:
         self._plan = plan
         self._run = run
         self._names = Names.of(plan, run.target, environment)
-        self._lineage = PlanLineage(plan)
+        self._cache = LineageCache(plan.content_hash)
+        self._lineage = PlanLineage(plan, found=self._cache.read())
         self._id = str(generate_static_uuid(run.started_at, run.run_id.encode()))
         self._parent = _parent_of(environment.get(PARENT_VARIABLE))
 
@@ -40,7 +42,10 @@ class RunEvents:
         return self._of_run(RunState.START, at, {"tags": self._tags()})
 
     def run_finished(self, run: RunRecord, at: datetime) -> RunEvent:
-        """The run is over."""
+        """The run is over; what its SQL told is kept for the next one."""
+        news = self._lineage.news()
+        if news is not None:
+            self._cache.write(news)
         told: dict[str, RunFacet] = {"tags": self._tags()}
         failed = [step for step in run.steps if step.state == "failed"]
         error = run.error or (f"{plural(len(failed), 'step')} failed" if failed else None)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from omopcloudetl.core.memory import collections_paused
 from omopcloudetl.core.text import one_line
 from omopcloudetl.openlineage.configuration import ConfigurationError
 
@@ -96,7 +97,8 @@ class Sender:
 
     def _opened(self) -> Client | None:
         try:
-            return self._open()
+            with collections_paused():
+                return self._open()
         except ConfigurationError as error:
             self._problem = str(error)
         except Exception as error:  # noqa: BLE001  # a transport may raise anything; the run must not notice
@@ -106,7 +108,8 @@ class Sender:
     def _send_all(self, client: Client) -> None:
         while not self._abandoned.is_set() and (build := self._queue.get()) is not None:
             try:
-                event = build()
+                with collections_paused():  # a third of the time else: syntax trees and facets are many objects
+                    event = build()
                 self._busy_since = time.monotonic()
                 client.emit(event)
                 self._sent += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sqlglot import exp, parse_one
@@ -49,11 +49,14 @@ class PlanLineage:
     Tables have their logical names (`cdm.person`), names and columns are in lower case.
     """
 
-    def __init__(self, plan: CompiledWorkflowPlan, seconds: float = 5.0) -> None:
+    def __init__(
+        self, plan: CompiledWorkflowPlan, seconds: float = 5.0, found: Mapping[str, StepLineage] | None = None
+    ) -> None:
         self._plan = plan
+        self._found: dict[str, StepLineage] = dict(found or {})
+        self._known = len(self._found)
         self._left = seconds
         self._limit = seconds
-        self._found: dict[str, StepLineage] = {}
         self._logical: dict[str, str] = {}
         self._writers: dict[str, list[Step]] = {}
         for step in plan.steps:
@@ -78,6 +81,10 @@ class PlanLineage:
             _StepReader(self, self._plan.dialect, step, found).read()
         self._left -= time.perf_counter() - start
         return found
+
+    def news(self) -> dict[str, StepLineage] | None:
+        """The lineage of all steps that were asked for, if some of it is new and all was read within the limit."""
+        return self._found if self._left > 0 and len(self._found) > self._known else None
 
     def columns(self, table: str) -> dict[str, str | None] | None:
         """Column → type of a table, as the steps that write it tell; None where they do not."""

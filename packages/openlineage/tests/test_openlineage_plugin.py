@@ -170,12 +170,18 @@ def test_a_failed_run_is_told_with_its_errors(configured: None, plan: CompiledWo
 
 
 def test_a_stopped_run_is_an_abort(configured: None, plan: CompiledWorkflowPlan, run: RunRecord) -> None:
-    """A run that somebody stopped is ABORT, with the reason."""
+    """A run that somebody stopped is ABORT, with the reason, and so is the step that it was at."""
+    load = run.steps[0]
     plugin.omopcloudetl_run_started(plan, run)
+    plugin.omopcloudetl_step_started(plan.steps[0], load)
     run.state, run.error = "interrupted", "the run was interrupted"
+    load.state, load.error = "failed", run.error
+    plugin.omopcloudetl_step_finished(plan.steps[0], load)
     plugin.omopcloudetl_run_finished(run)
-    end = read_events(EVENTS)[-1]
-    assert (end["eventType"], end["run"]["facets"]["errorMessage"]["message"]) == ("ABORT", "the run was interrupted")
+    ends = read_events(EVENTS)[2:]
+    errors = [end["run"]["facets"]["errorMessage"]["message"] for end in ends]
+    assert [end["eventType"] for end in ends] == ["ABORT", "ABORT"]
+    assert errors == [run.error, run.error]
 
 
 def test_a_step_of_an_earlier_run_is_not_told(configured: None, plan: CompiledWorkflowPlan, run: RunRecord) -> None:

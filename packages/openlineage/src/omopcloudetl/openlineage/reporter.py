@@ -30,6 +30,7 @@ class Reporter:
 
     def __init__(self, plan: CompiledWorkflowPlan, run: RunRecord, open_: Callable[[], Client] = make_client) -> None:
         self._plan = plan
+        self._live = run
         self._run = run.model_copy(update={"steps": []})
         self._records = {id(record): record for record in run.steps}
         self._events: RunEvents | None = None
@@ -49,11 +50,12 @@ class Reporter:
     def step_finished(self, step: SqlStep | BulkLoadStep, record: StepRecord) -> None:
         """A step ended. One that an earlier run completed did nothing, so that there is nothing to tell."""
         at, ended = datetime.now(UTC), record.model_copy()
+        stopped = self._live.state == "interrupted"  # said of the run before its steps are stopped
         if ended.state == "skipped":
             if ended.error is None:
                 return
             self.step_started(step)
-        self._sender.put(lambda: self._made().step_finished(step, ended, at))
+        self._sender.put(lambda: self._made().step_finished(step, ended, at, stopped=stopped))
 
     def run_finished(self, run: RunRecord) -> None:
         """The run is over: tell it, wait for what is not sent yet, and warn of what was not sent."""

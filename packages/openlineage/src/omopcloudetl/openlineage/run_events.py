@@ -21,8 +21,6 @@ from openlineage.client.uuid import generate_static_uuid
 
 PROJECT_FILE = "project.yaml"
 PARENT_VARIABLE = "OPENLINEAGE_PARENT_ID"
-ENDS = {"done": RunState.COMPLETE, "failed": RunState.FAIL}
-"""How a run or a step ends, by its state; in every other state it was stopped."""
 
 
 class RunEvents:
@@ -51,7 +49,7 @@ class RunEvents:
         error = run.error or (f"{plural(len(failed), 'step')} failed" if failed else None)
         if error is not None:
             told["errorMessage"] = facets.error_message(error)
-        return self._of_run(ENDS.get(run.state, RunState.ABORT), at, told)
+        return self._of_run(_end(run.state), at, told)
 
     def step_started(self, step: Step, at: datetime) -> RunEvent:
         """A step begins."""
@@ -65,8 +63,8 @@ class RunEvents:
             producer=PRODUCER,
         )
 
-    def step_finished(self, step: Step, record: StepRecord, at: datetime) -> RunEvent:
-        """A step is done, failed, or will not run; what it made is told of one that is done."""
+    def step_finished(self, step: Step, record: StepRecord, at: datetime, *, stopped: bool = False) -> RunEvent:
+        """A step is done, failed, was stopped or will not run; what it made is told of one that is done."""
         told: dict[str, RunFacet] = {}
         outputs = facets.outputs_of(step, self._names)
         if record.state == "done":
@@ -79,7 +77,7 @@ class RunEvents:
         if record.error is not None:
             told["errorMessage"] = facets.error_message(record.error)
         return RunEvent(
-            eventType=ENDS.get(record.state, RunState.ABORT),
+            eventType=RunState.ABORT if stopped and record.state == "failed" else _end(record.state),
             eventTime=at.isoformat(),
             run=self._step_run(step, told),
             job=self._job(step.name, facets.job_facets(step, self._plan.dialect, sql=False)),
@@ -134,6 +132,11 @@ class RunEvents:
         }
         fields = [tags_run.TagsRunFacetFields(key, value, INTEGRATION) for key, value in told.items()]
         return tags_run.TagsRunFacet(fields, producer=PRODUCER)
+
+
+def _end(state: str) -> RunState:
+    """How a run or a step ends, by its state; what neither went well nor failed was stopped."""
+    return {"done": RunState.COMPLETE, "failed": RunState.FAIL}.get(state, RunState.ABORT)
 
 
 def _parent_of(value: str | None) -> parent_run.ParentRunFacet | None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
-from openlineage_lab import Event, a_plan, a_run, load_step, read_events, tell_whole_run
+from openlineage_lab import Event, a_plan, a_run, load_step, read_events, sql_step, tell_whole_run
 
-from omopcloudetl.core.plan import CompiledWorkflowPlan
+from omopcloudetl.core.plan import CompiledWorkflowPlan, Statement
 from omopcloudetl.core.runs import RunRecord
 from omopcloudetl.openlineage import plugin
 
@@ -147,6 +147,8 @@ def test_the_address_of_a_repository_is_not_told(configured: None, plan: Compile
     Path(".git/HEAD").write_text("ref: refs/heads/main\n", encoding="utf-8")
     remote = '[remote "origin"]\n\turl = https://somebody:planted-word@git.example/etl.git\n'
     Path(".git/config").write_text(remote, encoding="utf-8")
+    with Path("openlineage.yml").open("a", encoding="utf-8") as file:
+        file.write("facets: {source_code_location: {disabled: false}}\n")
     tell_whole_run(plan, run, plugin)
     assert "planted-word" not in EVENTS.read_text(encoding="utf-8")
 
@@ -227,3 +229,17 @@ def test_what_started_the_run_is_its_parent(
     )
     step = only(told, "clinic.write", "COMPLETE")["run"]["facets"]["parent"]
     assert (step["job"]["name"], step["root"]["run"]["runId"]) == ("clinic", id_)
+
+
+def test_rows_belong_to_the_table_that_they_are_counted_of(configured: None) -> None:
+    """Of the tables of a step only the one of its result has the step's rows, not those it makes on its way."""
+    keys = Statement(sql="CREATE OR REPLACE TABLE scratch.keys AS SELECT 1 AS k", purpose="keys", counted=False)
+    rows = Statement(sql="INSERT INTO omop.person (person_id) SELECT k FROM scratch.keys", purpose="rows")
+    step = sql_step("write", writes=("work.keys", "cdm.person")).model_copy(update={"statements": (keys, rows)})
+    plan = a_plan(step)
+    tell_whole_run(plan, a_run(plan), plugin)
+    outputs = only(read_events(EVENTS), "clinic.write", "COMPLETE")["outputs"]
+    assert {one["name"]: "outputStatistics" in one["outputFacets"] for one in outputs} == {
+        "scratch.keys": False,
+        "omop.person": True,
+    }

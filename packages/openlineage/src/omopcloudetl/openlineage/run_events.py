@@ -94,7 +94,7 @@ class RunEvents:
         about = {
             "jobType": facets.job_type("WORKFLOW"),
             "documentation": facets.documentation(text),
-            # Without it the client tells the address of a git repository around it, with the password in it.
+            # Without it the client, if it may, tells the address of the git repository around it, password and all.
             "sourceCodeLocation": facets.source_code_location(PROJECT_FILE),
         }
         job = Job(self._names.jobs, self._plan.name, about)

@@ -67,8 +67,8 @@ class Project:
     root: Path
     variables: dict[str, str] = field(default_factory=dict)
     """Of the environment, for all commands."""
-    user: int | None = None
-    """Who sends the commands, where it is not who runs the tests."""
+    through: tuple[str, ...] = ()
+    """A program that sends the commands."""
 
     @classmethod
     def write(cls, root: Path, project: str = TARGETS) -> "Project":
@@ -93,12 +93,9 @@ class Project:
         """A command in a process of its own."""
         environment = {**os.environ, **self.variables, **variables, "COLUMNS": "2000"}
         return subprocess.Popen(
-            [COMMAND, *words],
+            [*self.through, COMMAND, *words],
             cwd=self.root,
             env=environment,
-            user=self.user,
-            group=self.user,
-            extra_groups=None if self.user is None else (),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -124,6 +121,10 @@ class Project:
                 assert process.poll() is None, f"it never came to {step}:\n{process.communicate()[0]}"
                 time.sleep(0.02)
             yield process
+        except BaseException:
+            process.kill()
+            process.communicate()
+            raise
         finally:
             (gate / "open").touch()
 

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from omopcloudetl.core.errors import RunError
-from omopcloudetl.orchestrator_local.store_file import FILE_MODE, make_private_folder
+from omopcloudetl.orchestrator_local.store_file import FILE_MODE, make_private_folder, way_out_of_disk
 
 FOLDER = "locks"
 # Who only looks whether a run is alive holds the lock for a moment.
@@ -70,14 +70,20 @@ def hold(path: Path, target: str, holder: Holder) -> Iterator[Holder | None]:
         lock.acquire()
     except Timeout:
         raise TargetInUseError(_refusal(target, read_holder(path))) from None
-    except (OSError, NotImplementedError) as error:
+    except NotImplementedError as error:
         raise RunError(f"the lock {path} of the target {target} cannot be taken: {error}") from error
+    except OSError as error:
+        raise RunError(
+            f"the lock {path} of the target {target} cannot be taken: {error}{way_out_of_disk(error, path.parent)}"
+        ) from error
     try:
         dead = read_holder(path)
         try:
             _write(_holder_file(path), holder)
         except OSError as error:
-            raise RunError(f"{_holder_file(path)} cannot be written: {error}") from error
+            raise RunError(
+                f"{_holder_file(path)} cannot be written: {error}{way_out_of_disk(error, path.parent)}"
+            ) from error
         try:
             yield dead
         finally:

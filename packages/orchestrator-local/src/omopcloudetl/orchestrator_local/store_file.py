@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -17,8 +19,13 @@ FILE = "runs.sqlite3"
 # Errors and ledgers may quote values of patients.
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
+LEAST_ROOM = 64 * 1024
 BUSY_SECONDS = 10.0
-DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+FREE_SPACE = "; the disk is full: free space on it"
+# What is asked never changes, so a table or a column that is not there is damage, too.
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
 
 @contextmanager
@@ -28,13 +35,14 @@ def errors_of(path: Path, doing: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         if _code(error) in DAMAGED:
-            raise RunError(
-                f"the run store {path} is damaged ({error}); it holds the history of runs, nothing of the database: "
-                f"move {path.name}, {path.name}-wal and {path.name}-shm away, and the next run begins a new one"
-            ) from error
-        raise RunError(f"the run store {path} cannot be {doing}: {error}") from error
+            raise _damaged(path, error) from error
+        raise RunError(f"the run store {path} cannot be {doing}: {error}{_way_out(error, path.parent)}") from error
+    except UnicodeDecodeError as error:
+        raise _damaged(path, error) from error
     except OSError as error:
-        raise RunError(f"the run store {path} cannot be {doing}: {error}") from error
+        raise RunError(
+            f"the run store {path} cannot be {doing}: {error}{way_out_of_disk(error, path.parent)}"
+        ) from error
 
 
 def open_for_writing(state: Path) -> sqlite3.Connection:
@@ -113,6 +121,40 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             time.sleep(0.01)
         else:
             return
+
+
+def _damaged(path: Path, error: Exception) -> RunError:
+    return RunError(
+        f"the run store {path} is damaged ({error}); it holds the history of runs, nothing of the database: "
+        f"move {path.name}, {path.name}-wal and {path.name}-shm away, and the next run begins a new one"
+    )
+
+
+def way_out_of_disk(error: OSError, folder: Path) -> str:
+    """What to do about an error of the operating system, as the end of a sentence; empty where nobody knows."""
+    if error.errno in FULL:
+        return FREE_SPACE
+    return _may_write(folder) if error.errno in FORBIDDEN else ""
+
+
+def _way_out(error: sqlite3.Error, folder: Path) -> str:
+    code = _code(error)
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and not _has_room(folder)):
+        return FREE_SPACE
+    forbidden = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+    return _may_write(folder) if code in forbidden else ""
+
+
+def _has_room(folder: Path) -> bool:
+    """Whether a disk has room for what SQLite adds at least; it calls a full one an I/O error here and there."""
+    try:
+        return shutil.disk_usage(folder).free >= LEAST_ROOM
+    except OSError:
+        return True
+
+
+def _may_write(folder: Path) -> str:
+    return f"; who runs must be able to write the folder {folder} and the files in it"
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -22,8 +22,9 @@ from omopcloudetl.provider_duckdb.config import MEMORY, DuckDBConfig, EngineSett
 from omopcloudetl.provider_duckdb.file_guard import FileGuard, refuse_cut_off
 from omopcloudetl.provider_duckdb.health import diagnose_file
 from omopcloudetl.provider_duckdb.load import load_files
+from omopcloudetl.provider_duckdb.new_file import make_file
 from omopcloudetl.provider_duckdb.sql import TableColumn, literal
-from omopcloudetl.provider_duckdb.ways_out import with_way_out
+from omopcloudetl.provider_duckdb.ways_out import SurroundingsError, told_with_way_out
 
 LOCKED = re.compile(r"Could not set lock on file")
 LOCK_HOLDER = re.compile(r"\(PID (\d+)\)")
@@ -42,8 +43,6 @@ COUNTING = {
 NAME = "omop cloud etl"  # a space, so that no schema is named like it by accident
 DATABASE = f'"{NAME}"'
 OPENING = threading.Lock()
-# Tables have patient data: a new database file is for its owner only.
-OWNER_ONLY = 0o600
 
 
 class DuckDBConnection(BaseConnection):
@@ -257,8 +256,10 @@ class DuckDBConnection(BaseConnection):
         try:
             yield
         except duckdb.Error as error:
-            words = with_way_out(str(error), str(self._file))
-            raise StatementError(f"{words}\n  in: {_first_line(sql)}") from error
+            told = told_with_way_out(str(error), str(self._file))
+            if told is not None:
+                raise SurroundingsError(told, _first_line(sql)) from error
+            raise StatementError(f"{error}\n  in: {_first_line(sql)}") from error
 
     def _fetch(self, sql: str, values: Sequence[str], limit: int) -> list[Row]:
         with self._errors(sql):
@@ -278,17 +279,16 @@ class DuckDBConnection(BaseConnection):
         # Under a name of its own: DuckDB would name the database after the file, and a file `cdm.duckdb`
         # makes every `cdm.person` ambiguous.
         with OPENING:
-            is_new = not path.exists()
             connection = duckdb.connect(_instance_name(path), config=settings)
             try:
+                if not path.exists():
+                    make_file(connection.execute, path)
                 is_first = not _size(connection)
                 connection.execute(f"ATTACH IF NOT EXISTS {literal(str(path))} AS {DATABASE} (TYPE duckdb)")
                 connection.execute(f"USE {DATABASE}")
                 self._guard = FileGuard(path)
                 if is_first:
                     refuse_cut_off(path, *_size(connection)[0])
-                if is_new:
-                    path.chmod(OWNER_ONLY)
             except BaseException:
                 connection.close()
                 raise
@@ -301,7 +301,9 @@ class DuckDBConnection(BaseConnection):
     def _connection_error(self, error: duckdb.Error) -> DatabaseConnectionError:
         words = str(error)
         if not LOCKED.search(words):
-            return DatabaseConnectionError(f"cannot open {self._config.path}: {with_way_out(words, str(self._file))}")
+            return DatabaseConnectionError(
+                f"cannot open {self._config.path}: {told_with_way_out(words, str(self._file)) or words}"
+            )
         holder = LOCK_HOLDER.search(words)
         who = f"another process (PID {holder[1]})" if holder else "another process"
         return DatabaseConnectionError(

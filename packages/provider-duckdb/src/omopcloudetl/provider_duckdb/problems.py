@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from omopcloudetl.core.errors import StatementError
 from omopcloudetl.provider_duckdb.readers import MAX_RECORD
 from omopcloudetl.provider_duckdb.remote import explained_remote, without_credentials
-from omopcloudetl.provider_duckdb.ways_out import is_about_disk, with_way_out
+from omopcloudetl.provider_duckdb.ways_out import SurroundingsError
 
 CSV_ERROR = re.compile(r"CSV Error on Line: (\d+)")
 CSV_FILE = re.compile(r"^\s*file = (.*)$", re.MULTILINE)
@@ -50,9 +50,9 @@ def engine_words(error: StatementError) -> str:
 
 def explained(error: StatementError, labels: Mapping[str, str], *, has_header: bool = True) -> str:
     """File, line and reason; `labels` gives the user's name of each path."""
+    if isinstance(error, SurroundingsError):  # the files are as good as any
+        return error.told
     words = engine_words(error)
-    if is_about_disk(words):  # it says nothing of the files
-        return with_way_out(words)
     about_remote = explained_remote(words, labels)
     if about_remote:
         return about_remote

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from omopcloudetl.core.errors import StatementError
+
 FULL = re.compile(r"No space left on device|Disk quota exceeded")
 NO_ROOM = re.compile(r"max_temp_directory_size")
 MEMORY = re.compile(r"^Out of Memory Error")
@@ -29,8 +31,20 @@ ABOUT_FILES = (
 )
 
 
-def with_way_out(words: str, file: str | None = None) -> str:
-    """The engine's words, and what to do if they are about a disk, or about its own file.
+class SurroundingsError(StatementError):
+    """A statement failed for what the engine stands on: its disks, its memory, its own file."""
+
+    def __init__(self, told: str, sql: str = "") -> None:
+        self.told = told
+        """What happened, and what to do."""
+        super().__init__(told, sql)
+
+    def __str__(self) -> str:
+        return "\n  in: ".join(filter(None, self.args))
+
+
+def told_with_way_out(words: str, file: str) -> str | None:
+    """The engine's words and what to do, if they are about a disk, memory, or its own file; else None.
 
     Args:
         words: What it said.
@@ -38,19 +52,14 @@ def with_way_out(words: str, file: str | None = None) -> str:
     """
     told = ADVICE.split(words)[0]
     way_out = _way_out(told, words, file)
-    return words if way_out is None else f"{told}\n  {way_out}"
+    return None if way_out is None else f"{told}\n  {way_out}"
 
 
-def is_about_disk(words: str) -> bool:
-    """Whether the engine could not write, whatever it was reading."""
-    return any(pattern.search(words) for pattern in (FULL, NO_ROOM, GAVE_UP))
-
-
-def _way_out(told: str, words: str, file: str | None) -> str | None:
+def _way_out(told: str, words: str, file: str) -> str | None:
     for pattern, way_out in ABOUT_STATEMENTS:
         if pattern.search(words):
             return way_out
-    if file is None or file not in told:
+    if file not in told:
         return None
     for pattern, way_out in ABOUT_FILES:
         if pattern.search(told):

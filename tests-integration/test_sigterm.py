@@ -1,0 +1,70 @@
+"""Promises of runs that SIGTERM ends: in each step of the Synthea project, within two seconds, and whole.
+
+A few steps by default; OMOPCLOUDETL_SIGTERM_STEPS is how many, or `all`.
+"""
+
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+from runs_apart import Content, Project, content_of, disturbance, ended
+
+from omopcloudetl.core.plugins import load_plugins
+from omopcloudetl.core.projects import list_runs
+from omopcloudetl.core.templates import copy_demo_data, create_project
+
+STEPS = os.environ.get("OMOPCLOUDETL_SIGTERM_STEPS", "3")
+ALLOWED = 2.0
+LATE = float(os.environ.get("OMOPCLOUDETL_SIGTERM_GRACE", "1.0"))
+"""Seconds more that a busy machine may need to start a thread or to let go of a process."""
+
+pytestmark = pytest.mark.xdist_group("sigterm")
+
+
+@pytest.fixture(scope="module")
+def synthea(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The Synthea project with the demo's data, run once."""
+    root = tmp_path_factory.mktemp("synthea") / "project"
+    resources = load_plugins().resources()
+    create_project(resources, "synthea", root, {"source_uri": "data/source", "vocabulary_uri": "data/vocabulary"})
+    copy_demo_data(resources, root)
+    project = Project(root)
+    project.run().expect(0)
+    return project
+
+
+def test_each_step_ends_in_order(synthea: Project, tmp_path: Path) -> None:
+    """A run that gets SIGTERM in a step ends in two seconds with 143, says how to go on, and `--resume` finishes."""
+    expected = synthea.content()
+    steps = [(step.name, step.seconds or 0.0) for step in list_runs(synthea.root)[0].steps]
+    synthea.database.unlink()
+    chance = random.Random(1)
+    chosen = steps if STEPS == "all" else sorted(chance.sample(steps, int(STEPS)), key=steps.index)
+    for name, seconds in chosen:
+        _terminate(synthea, name, chance.uniform(0, seconds), tmp_path / "sent")
+    synthea.run("--resume").expect(0)
+
+    assert synthea.content() == expected
+    assert synthea.states() == ["done", *(["interrupted"] * len(chosen)), "done"]
+
+
+def _terminate(project: Project, step: str, after: float, sent: Path) -> None:
+    sent.unlink(missing_ok=True)
+    variables = {"DISTURB_SIGNAL": "SIGTERM", "DISTURB_SECONDS": f"{after}", "DISTURB_SENT": str(sent)}
+    found = ended(project.start("run", "--quiet", "--resume", **disturbance(step, **variables)))
+    seconds = time.monotonic() - float(sent.read_text(encoding="utf-8"))
+    found.expect(143, r"interrupted: \d+ of \d+ steps were done", "run --resume")
+    assert seconds < ALLOWED + LATE, f"{step}: {seconds:.1f} s after SIGTERM"
+
+
+@pytest.mark.parametrize("step", ["source_events", "pairs", "ledger"])
+def test_a_small_run_that_is_terminated_is_finished(
+    project: Project, undisturbed: Content, tmp_path: Path, step: str
+) -> None:
+    """The same in the small project: nothing is half done in a load, in a step of SQL or in the last one."""
+    _terminate(project, step, 0.0, tmp_path / "sent")
+    assert project.states() == ["interrupted"]
+    assert not content_of(project.database).keys() - undisturbed.keys()
+    project.resume(undisturbed)

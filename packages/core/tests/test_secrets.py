@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from omopcloudetl.core import secret_keyring
 from omopcloudetl.core.errors import SecretError
 from omopcloudetl.core.registrations import SecretsProvider
 from omopcloudetl.core.secrets import (
     BUILT_IN,
-    SecretWarning,
     from_environment,
     from_file,
     misspelling,
@@ -23,6 +23,12 @@ from omopcloudetl.core.secrets import (
 def vault(name: str, priority: int, **secrets: str) -> SecretsProvider:
     """A place with some secrets."""
     return SecretsProvider(name, priority, secrets.get)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Make a file that only its owner can read."""
+    path.touch(0o600)
+    path.write_bytes(content)
 
 
 def test_every_reference_is_replaced() -> None:
@@ -81,8 +87,8 @@ def test_the_environment_is_asked_before_the_files(monkeypatch: pytest.MonkeyPat
     """The two built-in places: a variable of the secret's name, then a file of that name."""
     monkeypatch.setenv("OMOPCLOUDETL_SECRETS_DIR", str(tmp_path))
     monkeypatch.setenv("both", "from the environment")
-    (tmp_path / "both").write_text("from the file")
-    (tmp_path / "file_only").write_text("two\nlines\n\n")
+    write(tmp_path / "both", b"from the file")
+    write(tmp_path / "file_only", b"two\r\nlines\n\n")
     found = resolve_settings({"a": "${secret:both}", "b": "${secret:file_only}"}, BUILT_IN)
     assert found == {"a": "from the environment", "b": "two\nlines\n"}
 
@@ -101,7 +107,7 @@ def test_without_a_folder_there_are_no_files(monkeypatch: pytest.MonkeyPatch, tm
 def test_a_file_that_is_no_text_does_not_show_its_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An unreadable file is an error that names the secret only."""
     monkeypatch.setenv("OMOPCLOUDETL_SECRETS_DIR", str(tmp_path))
-    (tmp_path / "x").write_bytes(b"hunter2\xff")
+    write(tmp_path / "x", b"hunter2\xff")
     with pytest.raises(SecretError, match=r"^the file of the secret 'x' cannot be read: UnicodeDecodeError$"):
         from_file("x")
 
@@ -133,38 +139,14 @@ def test_a_misspelling_is_found_with_what_was_meant(text: str, found: str, near:
     assert (wrong.found, wrong.suggestion) == (found, near)
 
 
-@pytest.mark.parametrize(
-    ("folder", "file", "warns"),
-    [
-        pytest.param(0o755, 0o644, "anybody may read the secret in .*/x: chmod o= ", id="file-for-all"),
-        pytest.param(0o700, 0o644, None, id="folder-for-the-owner"),
-        pytest.param(0o755, 0o640, None, id="file-for-a-group"),
-        pytest.param(0o777, 0o600, "anybody may replace the secrets in ", id="folder-for-all"),
-    ],
-)
-def test_a_secret_that_anybody_may_read_is_a_warning(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: int, file: int, warns: str | None
-) -> None:
-    """A file is used all the same; the warning says what to do."""
-    secrets = tmp_path / "secrets"
-    secrets.mkdir()
-    (secrets / "x").write_text("1")
-    (secrets / "x").chmod(file)
-    secrets.chmod(folder)
-    monkeypatch.setenv("OMOPCLOUDETL_SECRETS_DIR", str(secrets))
-    if warns is None:
-        assert from_file("x") == "1"
-    else:
-        with pytest.warns(SecretWarning, match=warns):
-            assert from_file("x") == "1"
-
-
 def test_an_error_says_where_a_secret_was_looked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Each place is named: the variable and the path, or the folder that nobody set."""
     monkeypatch.setenv("OMOPCLOUDETL_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setattr(secret_keyring, "LIBRARY", "no_such_library")
     with pytest.raises(SecretError) as caught:
         resolve_settings({"p": "${secret:nope}"}, BUILT_IN)
-    places = f"environment (variable nope), file ({tmp_path / 'nope'})"
+    keyring = "keyring (not installed: pip install 'omopcloudetl-core[keyring]')"
+    places = f"environment (variable nope), file ({tmp_path / 'nope'}), {keyring}"
     assert str(caught.value) == f"the secret 'nope' is in none of: {places}; the setting 'p' needs it"
     monkeypatch.delenv("OMOPCLOUDETL_SECRETS_DIR")
     with pytest.raises(SecretError, match=r"file \(OMOPCLOUDETL_SECRETS_DIR is not set\)"):

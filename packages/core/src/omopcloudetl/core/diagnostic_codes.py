@@ -27,6 +27,10 @@ CODES: Mapping[str, Code] = {
         "A YAML file is larger, deeper or, by its aliases, has more values than any real one.",
         "split it into several files; write out what aliases repeat",
     ),
+    "file-too-large": Code(
+        "A file of the project is larger than any that is written by hand.",
+        "load data by a bulk_load step; name them by a variable",
+    ),
     "duplicate-key": Code("A key is given twice in one mapping.", "leave one of them out"),
     # What a file may hold
     "not-a-mapping": Code("A file does not hold keys and values.", "write `key: value`, one in each line"),

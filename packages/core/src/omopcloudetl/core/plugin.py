@@ -10,7 +10,7 @@ from omopcloudetl.core.registrations import SecretsProvider
 
 @hookimpl
 def omopcloudetl_register_secrets_providers() -> Sequence[SecretsProvider]:
-    """Environment variables first, then files."""
+    """Environment variables first, then files, then the keyring."""
     from omopcloudetl.core.secrets import BUILT_IN
 
     return BUILT_IN

@@ -1,27 +1,23 @@
-"""Resolves `${secret:NAME}` when a connection opens; environment and file are built in."""
+"""Resolves `${secret:NAME}` when a connection opens; environment, file and keyring are built in."""
 
 from __future__ import annotations
 
 import os
 import re
-import stat
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from omopcloudetl.core.errors import SecretError
 from omopcloudetl.core.registrations import SecretsProvider, Settings
+from omopcloudetl.core.secret_files import read_secret
+from omopcloudetl.core.secret_keyring import from_keyring, keyring_place
 
 NAME = r"[A-Za-z_][A-Za-z0-9_.-]*"
 SECRETS_DIRECTORY = "OMOPCLOUDETL_SECRETS_DIR"
 # A doubled dollar is the way to write `${` itself; what is left of the three is a mistake.
 _TOKEN = re.compile(r"(?P<literal>\$\$\{)|\$\{secret:(?P<secret>" + NAME + r")\}|(?P<wrong>\$\{[^{}]{0,60}\}|\$\{)")
 _LAST_NAME = re.compile(rf"({NAME})[^A-Za-z0-9_]*$")
-
-
-class SecretWarning(UserWarning):
-    """A secret can be read by people it is not for."""
 
 
 @dataclass(frozen=True)
@@ -68,33 +64,10 @@ def from_environment(name: str) -> str | None:
 def from_file(name: str) -> str | None:
     """The content of the file NAME in the folder `OMOPCLOUDETL_SECRETS_DIR`, without a final newline.
 
-    A file that anybody on the machine may read is a `SecretWarning`.
+    A file that others may read or replace is refused.
     """
     folder = os.environ.get(SECRETS_DIRECTORY)
-    path = Path(folder) / name if folder else None
-    if path is None or not path.is_file():
-        return None
-    if exposed := exposure(path):
-        warnings.warn(exposed, SecretWarning, stacklevel=2)
-    try:
-        return path.read_text(encoding="utf-8").removesuffix("\n")
-    except (OSError, UnicodeDecodeError) as error:  # their texts may hold a part of the secret
-        raise SecretError(f"the file of the secret '{name}' cannot be read: {type(error).__name__}") from None
-
-
-def exposure(path: Path) -> str | None:
-    """Who else may read or replace a secret's file, and what to do about it; None where nobody may."""
-    if os.name != "posix":
-        return None  # access lists of Windows are not looked at
-    try:
-        file, folder = path.stat().st_mode, path.parent.stat().st_mode
-    except OSError:
-        return None
-    if folder & stat.S_IWOTH and not folder & stat.S_ISVTX:
-        return f"anybody may replace the secrets in {path.parent}: chmod o= {path.parent}"
-    if file & stat.S_IROTH and folder & stat.S_IXOTH:
-        return f"anybody may read the secret in {path}: chmod o= {path}"
-    return None
+    return read_secret(Path(folder) / name, name) if folder else None
 
 
 def _variable(name: str) -> str:
@@ -109,6 +82,7 @@ def _file(name: str) -> str:
 BUILT_IN: Sequence[SecretsProvider] = (
     SecretsProvider("environment", 10, from_environment, _variable),
     SecretsProvider("file", 20, from_file, _file),
+    SecretsProvider("keyring", 30, from_keyring, keyring_place),
 )
 
 

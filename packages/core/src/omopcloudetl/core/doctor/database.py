@@ -11,7 +11,7 @@ from omopcloudetl.core.capabilities import Capability
 from omopcloudetl.core.errors import DatabaseError, OmopCloudEtlError
 from omopcloudetl.core.findings import Diagnosis, Finding
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
-from omopcloudetl.core.secrets import SecretWarning
+from omopcloudetl.core.secret_files import SecretWarning
 from omopcloudetl.core.text import one_line
 
 if TYPE_CHECKING:

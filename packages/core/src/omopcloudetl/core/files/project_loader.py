@@ -22,8 +22,10 @@ from omopcloudetl.core.models.mapping import DMLDefinition
 from omopcloudetl.core.models.mapping import Mapping as MappingModel
 from omopcloudetl.core.models.project import ProjectConfig, ResolvedTarget
 from omopcloudetl.core.models.workflow import ConceptsStep, DmlStep, SqlStep, WorkflowConfig
+from omopcloudetl.core.text import in_bytes
 
 PROJECT_FILE = "project.yaml"
+MAX_FILE_BYTES = 32_000_000
 
 T = TypeVar("T")
 K = TypeVar("K", bound=str)
@@ -306,6 +308,7 @@ def _text(root: Path, file: str, named_at: Position) -> str:
     try:
         if not path.is_file():
             raise _missing(root, file, named_at)
+        _refuse_huge(file, path.stat().st_size)
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         before = error.object[: error.start]
@@ -321,6 +324,14 @@ def _text(root: Path, file: str, named_at: Position) -> str:
         message = "the file is no text: it holds the character U+0000"
         raise ProjectError([Diagnostic("encoding", message, where, help="save it as UTF-8")])
     return text
+
+
+def _refuse_huge(file: str, size: int) -> None:
+    """A file that nobody wrote by hand is not even read: most often it is data under a wrong name."""
+    if size > MAX_FILE_BYTES:
+        message = f"the file has {in_bytes(size)}; a project's files have at most {in_bytes(MAX_FILE_BYTES)}"
+        help_ = "data are loaded by a bulk_load step, from a folder that a variable names"
+        raise ProjectError([Diagnostic("file-too-large", message, Position(file), help=help_)])
 
 
 def _resolved(path: Path) -> Path:

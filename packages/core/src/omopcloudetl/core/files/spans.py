@@ -12,7 +12,8 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
 from omopcloudetl.core.errors import Diagnostic, Position
-from omopcloudetl.core.files.yaml_document import compose, may_be_deep
+from omopcloudetl.core.files.yaml_document import compose
+from omopcloudetl.core.files.yaml_limits import excess_of
 
 _TOKEN = re.compile(r"\w+|'[^'\n]*'?|\"[^\"\n]*\"?|\S")
 _YAML = (".yaml", ".yml")
@@ -115,7 +116,7 @@ class _Text:
     def _values(self) -> dict[tuple[int, int], _Extent]:
         """The extents of keys, plain values and collections in brackets, by line and column."""
         found: dict[tuple[int, int], _Extent] = {}
-        if len(self.text) > MAX_CHARACTERS or may_be_deep(self.text):
+        if len(self.text) > MAX_CHARACTERS or excess_of(self.text) is not None:
             return found
         try:
             root = compose(self.text)

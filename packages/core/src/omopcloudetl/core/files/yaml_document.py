@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from io import StringIO
+from itertools import islice
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -14,13 +16,11 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from omopcloudetl.core.errors import Diagnostic, Position, ProjectError
+from omopcloudetl.core.files.yaml_limits import LARGE, MAX_DEPTH, MAX_NODES, TOO_MUCH, excess_of
 
 Path = tuple[str | int, ...]
-MAX_BYTES = 4_000_000
-MAX_NODES = 200_000  # a document of aliases that expands without end stops here
-MAX_DEPTH = 60
-MAX_OPENINGS = 1_000
-_DEEP_BLOCKS = re.compile(r"^[ ?:-]{200}", re.MULTILINE)
+MAX_PROBLEMS = 100
+LONGEST_NUMBER = 100
 _PLAIN_TAGS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 
 _ABOUT_TABS = "indent with spaces; YAML does not allow tabs"
@@ -105,8 +105,8 @@ class YamlDocument:
 
 def parse_yaml(file: str, text: str) -> YamlDocument:
     """Parse the text of `file`; syntax errors, duplicate keys and bombs become a `ProjectError`."""
-    if len(text) > MAX_BYTES:
-        raise _problem(file, "yaml-too-large", f"the file is larger than {MAX_BYTES:,} characters")
+    if (excess := excess_of(text)) is not None:
+        raise _too_large(excess.message, Position(file, excess.line, excess.column))
     try:
         root = compose(text)
     except MarkedYAMLError as error:
@@ -114,9 +114,10 @@ def parse_yaml(file: str, text: str) -> YamlDocument:
     except ReaderError as error:
         raise _character_error(file, text, error) from None
     except RecursionError:
-        raise _problem(file, "yaml-too-large", f"the document is deeper than {MAX_DEPTH} levels") from None
+        raise _too_large(f"the document is deeper than {MAX_DEPTH} levels", Position(file)) from None
     except (YAMLError, ValueError) as error:
-        raise _problem(file, "yaml-syntax", str(error).partition("\n")[0] or "this is not YAML") from None
+        message = str(error).partition("\n")[0] or "this is not YAML"
+        raise ProjectError([Diagnostic("yaml-syntax", message, Position(file), help=_OTHERWISE)]) from None
     reader = _Reader(file)
     data = reader.value(root, (), 0) if root is not None else None
     if reader.problems:
@@ -125,20 +126,23 @@ def parse_yaml(file: str, text: str) -> YamlDocument:
 
 
 def compose(text: str) -> Node | None:
-    """The document's nodes, by the parser in C where it is there; that in Python has the better errors."""
+    """The nodes of a document within the limits, by the parser in C where it is there.
+
+    That in Python has the better errors, and takes a hundred times as long.
+    """
     text = text.translate(_NO_BREAKS)
     root: Node | None
-    if not may_be_deep(text):
-        with suppress(YAMLError, ValueError):
+    if is_fast(text):
+        with nullcontext() if len(text) > LARGE else suppress(YAMLError, ValueError):
             root = YAML(typ="safe").compose(text)
             return root
     root = YAML(typ="safe", pure=True).compose(text)
     return root
 
 
-def may_be_deep(text: str) -> bool:
-    """Whether a document could be nested so deeply that the parser in C would overflow the stack."""
-    return text.count("[") + text.count("{") > MAX_OPENINGS or _DEEP_BLOCKS.search(text) is not None
+def is_fast(text: str) -> bool:
+    """Whether the parser in C may read a text first."""
+    return excess_of(text) is None
 
 
 def _syntax_error(file: str, text: str, error: MarkedYAMLError) -> ProjectError:
@@ -151,8 +155,7 @@ def _syntax_error(file: str, text: str, error: MarkedYAMLError) -> ProjectError:
         mark = error.context_mark  # the key; the place of the error is where the next one begins
     where = Position(file, mark.line + 1, mark.column + 1) if mark else Position(file)
     message = message.replace("'<stream end>'", "the end of the file")
-    lines = text.splitlines()
-    line = lines[where.line - 1] if 0 < where.line <= len(lines) else ""
+    line = next(islice(StringIO(text, newline=None), where.line - 1, where.line), "").rstrip("\n")
     problems = (problem for problem in _SYNTAX_PROBLEMS if problem[0] in message)
     _, own_message, help_ = next(problems, (None, None, None))
     message = own_message or message
@@ -172,9 +175,8 @@ def _character_error(file: str, text: str, error: ReaderError) -> ProjectError:
     return ProjectError([Diagnostic("yaml-syntax", message, where, help="remove the control character")])
 
 
-def _problem(file: str, code: str, message: str) -> ProjectError:
-    help_ = _ABOUT_SIZE if code == "yaml-too-large" else _OTHERWISE
-    return ProjectError([Diagnostic(code, message, Position(file), help=help_)])
+def _too_large(message: str, where: Position) -> ProjectError:
+    return ProjectError([Diagnostic("yaml-too-large", message, where, help=_ABOUT_SIZE)])
 
 
 class _Reader:
@@ -194,8 +196,7 @@ class _Reader:
             position = self.keys.get(path, position)  # an empty value is marked where the next token is
         self.positions[path] = position
         if self.nodes > MAX_NODES or depth > MAX_DEPTH:
-            message = f"the document is deeper than {MAX_DEPTH} levels or has over {MAX_NODES:,} values"
-            raise ProjectError([Diagnostic("yaml-too-large", message, position, help=_ABOUT_SIZE)])
+            raise _too_large(TOO_MUCH, position)
         if not isinstance(node, ScalarNode) and str(node.tag) not in _PLAIN_TAGS:
             raise self._tag_problem(node, position)
         if isinstance(node, MappingNode):
@@ -220,7 +221,7 @@ class _Reader:
                 first = self.keys[(*path, key)].line
                 message = f"the key '{key}' is given twice, first in line {first}"
                 help_ = "leave one of them out"
-                self.problems.append(Diagnostic("duplicate-key", message, where, found=key, help=help_))
+                self._note(Diagnostic("duplicate-key", message, where, found=key, help=help_))
                 continue
             self.keys[(*path, key)] = where
             result[key] = self.value(value_node, (*path, key), depth + 1)
@@ -231,8 +232,14 @@ class _Reader:
         unfit = _UNFIT.search(text)
         if unfit:
             message = f"the character U+{ord(unfit[0]):04X} is not allowed, also not as an escape"
-            self.problems.append(Diagnostic("yaml-syntax", message, where, help="remove it from the text"))
+            self._note(Diagnostic("yaml-syntax", message, where, help="remove it from the text"))
         return text
+
+    def _note(self, problem: Diagnostic) -> None:
+        """Keep a mistake that does not end the reading; of a hundred nobody reads the next."""
+        self.problems.append(problem)
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise ProjectError(self.problems)
 
     def _place(self, node: Node) -> Position:
         return Position(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
@@ -253,6 +260,9 @@ class _Reader:
                     # A file that says %YAML 1.1 would have `no` and `on` as well; they stay text.
                     return {"true": True, "false": False}.get(text.lower(), text)
                 case "int":
+                    # Python refuses to write out a number of thousands of digits, wherever an error quotes it.
+                    if len(text) > LONGEST_NUMBER:
+                        return text
                     return int(text.replace("_", ""), 0) if text[:2] in {"0x", "0o"} else int(text)
                 case "float":
                     return float(text.replace("_", ""))

@@ -10,7 +10,8 @@ import pytest
 
 from omopcloudetl.core.connection import BaseConnection
 from omopcloudetl.core.errors import DatabaseConnectionError, DatabaseError, OmopCloudEtlError, StatementError
-from omopcloudetl.core.redaction import HIDDEN, RedactedConnection, redacted
+from omopcloudetl.core.known_secrets import HIDDEN
+from omopcloudetl.core.redaction import RedactedConnection, redacted
 
 AWKWARD = "p'a\"s[s]\\.*+/ w:ö@1\nsecond line $&"
 

@@ -39,8 +39,11 @@ def report_error(error: OmopCloudEtlError, state: State) -> int:
     if isinstance(error, ProjectError):
         _report_diagnostics(error.diagnostics, state)
         return WRONG_FILES
-    _write_error(type(error).__name__, str(error), state)
-    text = one_line(str(error))
+    from omopcloudetl.core.known_secrets import without_secrets
+
+    message = without_secrets(str(error))
+    _write_error(type(error).__name__, message, state)
+    text = one_line(message)
     tell(f"error: {text}", "error", level="error", state=state, kind=type(error).__name__, message=text)
     return FAILED
 

@@ -12,6 +12,7 @@ import structlog
 
 from omopcloudetl.cli.messages import json_line
 from omopcloudetl.core.hookspecs import hookimpl
+from omopcloudetl.core.known_secrets import without_secrets
 
 if TYPE_CHECKING:
     from omopcloudetl.cli.options import RunOptions
@@ -25,10 +26,10 @@ Event = MutableMapping[str, Any]
 
 
 class _Stderr:
-    """The stderr of the moment: a live display may stand in for it."""
+    """The stderr of the moment, without secrets, whoever logs: a live display may stand in for it."""
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        return sys.stderr.write(without_secrets(text))
 
     def flush(self) -> None:
         sys.stderr.flush()

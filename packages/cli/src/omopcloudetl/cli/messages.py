@@ -34,15 +34,17 @@ def asks_for_json(words: Sequence[str]) -> bool:
 
 
 def tell(text: str, event: str, *, level: str = "info", state: State | None = None, **details: object) -> None:
-    """Say something on stderr: the text to people, the event with its details to programs."""
+    """Say something on stderr, without secrets: the text to people, the event with its details to programs."""
+    from omopcloudetl.core.known_secrets import without_secrets
+
     state = state or state_of_command()
     if not state.log_json:
-        click.echo(text, err=True)
+        click.echo(without_secrets(text), err=True)
         return
     line: dict[str, object] = {"time": now(), "level": level, "event": event}
     if state.run_id is not None:
         line["run_id"] = state.run_id
-    click.echo(json_line(line | details), err=True)
+    click.echo(without_secrets(json_line(line | details)), err=True)
 
 
 def json_line(values: Mapping[str, object]) -> str:
@@ -67,7 +69,9 @@ def show_warnings_in_one_line(state: State) -> None:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        text = one_line(str(message))
+        from omopcloudetl.core.known_secrets import without_secrets
+
+        text = one_line(without_secrets(str(message)))
         with suppress(OSError):
             if state.log_json:
                 tell("", "warning", level="warning", state=state, message=text)

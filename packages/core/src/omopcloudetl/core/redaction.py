@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import quote, quote_plus
 
 from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadMetrics, Row
 from omopcloudetl.core.errors import DatabaseError
 from omopcloudetl.core.findings import Diagnosis
+from omopcloudetl.core.known_secrets import hidden, spellings
 from omopcloudetl.core.plan import BulkLoadStep
-
-HIDDEN = "***"
-SHORTEST_LINE = 8
-_ESCAPED = re.compile(r"%[0-9A-F]{2}")
 
 
 @contextmanager
@@ -32,26 +26,6 @@ def redacted(secrets: Iterable[str]) -> Iterator[None]:
         if (text := hidden(str(error), spelt)) != str(error):  # its text is not made of its arguments
             raise DatabaseError(f"{type(error).__name__}: {text}") from None
         raise
-
-
-def spellings(secrets: Iterable[str]) -> list[str]:
-    """Every way in which an error may quote a secret, the longest first."""
-    found: set[str] = set()
-    for secret in secrets:
-        # A key of several lines is quoted line by line, or only its first one.
-        for part in (secret, *(line for line in secret.splitlines() if len(line) >= SHORTEST_LINE)):
-            in_urls = quote(part), quote(part, safe=""), quote_plus(part)
-            found.update((part, part.strip(), *in_urls, *(_ESCAPED.sub(lambda m: m[0].lower(), u) for u in in_urls)))
-            found.update((json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1], repr(part)[1:-1]))
-            found.update(part.replace(mark, mark * 2) for mark in ("'", '"', "\\"))
-    return sorted(filter(None, found), key=len, reverse=True)
-
-
-def hidden(text: str, spelt: Iterable[str]) -> str:
-    """The text with every spelling replaced."""
-    for secret in spelt:
-        text = text.replace(secret, HIDDEN)
-    return text
 
 
 def _hide_in_chain(error: BaseException, spelt: Sequence[str]) -> None:

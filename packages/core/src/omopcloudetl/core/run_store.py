@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from omopcloudetl.core.errors import RunError
+from omopcloudetl.core.known_secrets import Told
 from omopcloudetl.core.plan import CompiledWorkflowPlan
 from omopcloudetl.core.runs import RecordModel, RunRecord
 
@@ -26,7 +27,7 @@ class LogEntry(RecordModel):
     """What happened, as a name: `run_started`, `step_finished`, …"""
     step: str | None = None
     """Which step it happened to; None if to the run."""
-    details: dict[str, str | int | float | bool | None] = {}
+    details: dict[str, Told | int | float | bool | None] = {}
 
 
 class BaseRunStore(ABC):

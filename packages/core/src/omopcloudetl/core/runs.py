@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from omopcloudetl.core.errors import UnknownNameError
+from omopcloudetl.core.known_secrets import Told
 from omopcloudetl.core.ledger import LedgerEntry as LedgerEntry
 from omopcloudetl.core.ledger import LedgerRow, ledger_warnings, pivot_ledger, quarantine_reasons
 from omopcloudetl.core.text import one_line, plural
@@ -32,7 +33,7 @@ class Attempt(RecordModel):
     started_at: datetime
     seconds: float | None = None
     """None while it goes on, or if the run died in it."""
-    error: str | None = None
+    error: Told | None = None
     """Why it failed; the last one of a step that is done has none."""
 
 
@@ -60,11 +61,11 @@ class StepRecord(RecordModel):
     files: int | None = None
     files_digest: str | None = None
     """Of a load, the same as long as its files' names, sizes and times are."""
-    notes: list[str] = []
+    notes: list[Told] = []
     """What the step found that is good to know."""
-    warnings: list[str] = []
+    warnings: list[Told] = []
     """What it found that deserves a look, although it went well."""
-    error: str | None = None
+    error: Told | None = None
     """Why it failed, or which failed step it was waiting for; a step that `resume` passed over has none."""
 
     @property
@@ -101,7 +102,7 @@ class RunRecord(RecordModel):
     ledger: list[LedgerEntry] = []
     table_rows: dict[str, int] = {}
     """CDM table → rows after the run."""
-    error: str | None = None
+    error: Told | None = None
 
     def ledger_rows(self, *mappings: str) -> list[LedgerRow]:
         """What became of the rows of each mapping, or of some: one row a mapping, in the ledger's order.

@@ -283,6 +283,7 @@ class Session:
 
     def connection(self) -> BaseConnection:
         """A connection to the target, not open yet; its secrets are resolved here and kept nowhere else."""
+        from omopcloudetl.core.known_secrets import remember
         from omopcloudetl.core.redaction import RedactedConnection, redacted
         from omopcloudetl.core.secrets import resolve_with_values
 
@@ -293,6 +294,7 @@ class Session:
             providers,
             lambda key: f"connection.{key} of the target {target.name} ({target.at('connection', key)})",
         )
+        remember(secrets)
         with redacted(secrets):
             connection = self.provider.connection(settings, self.root)
         return RedactedConnection(connection, secrets) if secrets else connection

@@ -47,9 +47,11 @@ def compile_command(options: ProjectOptions, output: str | None, sql: bool, as_j
 
 
 def write_plan(plan: CompiledWorkflowPlan, file: Path) -> None:
-    """Write a plan as JSON; what the file system refuses is a message."""
+    """Write a plan as JSON, for the owner only; what the file system refuses is a message."""
+    from omopcloudetl.core.private_files import write_private
+
     try:
-        file.write_text(plan.to_json(), encoding="utf-8", newline="\n")
+        write_private(file, plan.to_json().encode())
     except OSError as error:
         raise click.FileError(str(file), error.strerror) from None
 

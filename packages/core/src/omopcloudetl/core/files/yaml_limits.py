@@ -61,18 +61,16 @@ def _counted(text: str) -> Excess | None:
     opened: list[tuple[str | None, int]] = []
     sizes: dict[str | None, int] = {}
     for event in YAML(typ="safe").parse(text):
-        match event:
-            case AliasEvent():
-                nodes += sizes.get(event.anchor, 1)
-            case NodeEvent():
-                if isinstance(event, CollectionStartEvent):
-                    opened.append((event.anchor, nodes))
-                nodes += 1
-            case CollectionEndEvent():
-                anchor, before = opened.pop()
-                sizes[anchor] = nodes - before
-            case DocumentStartEvent():
-                documents += 1
+        if isinstance(event, AliasEvent):
+            nodes += sizes.get(event.anchor, 1)
+        elif isinstance(event, NodeEvent):
+            if isinstance(event, CollectionStartEvent):
+                opened.append((event.anchor, nodes))
+            nodes += 1
+        elif isinstance(event, CollectionEndEvent):
+            anchor, before = opened.pop()
+            sizes[anchor] = nodes - before
+        documents += isinstance(event, DocumentStartEvent)
         # A key is a node as well as its value.
         if len(opened) > MAX_DEPTH + 1 or nodes > 2 * MAX_NODES:
             return Excess(TOO_MUCH, event.start_mark.line + 1, event.start_mark.column + 1)

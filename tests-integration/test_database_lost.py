@@ -49,6 +49,14 @@ def test_a_file_that_is_lost_in_a_run_is_told(project: Project, undisturbed: Con
     project.resume(undisturbed)
 
 
+def test_a_log_that_is_removed_in_a_run_is_not_needed(project: Project, undisturbed: Content) -> None:
+    """What the engine's log held is in the file when the run ends."""
+    with project.paused("stage_person") as process:
+        Path(f"{project.database}.wal").unlink()
+    ended(process).expect(0)
+    project.expect(undisturbed)
+
+
 @pytest.mark.parametrize("removed", [("",), ("", ".wal"), (".wal",)], ids=["file", "both", "log"])
 def test_what_is_removed_between_runs_is_done_again(
     project: Project, undisturbed: Content, removed: tuple[str, ...]

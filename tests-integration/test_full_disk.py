@@ -28,7 +28,7 @@ def test_a_full_disk_of_the_database_is_told(tmp_path: Path, undisturbed: Conten
     assert project.states()[0] == "done"
 
 
-@pytest.mark.parametrize("kilobytes", [0, 16, 64, 120])
+@pytest.mark.parametrize("kilobytes", [0, 16, 64])
 def test_a_full_disk_of_the_state_folder_is_told(project: Project, undisturbed: Content, kilobytes: int) -> None:
     """The run is refused, or ends with the error; what its steps did is in the database, and `--resume` goes on."""
     with disk(project.state, f"{max(kilobytes, 4)}k") as place:
@@ -44,12 +44,22 @@ def test_a_disk_that_is_full_for_a_moment_stops_nothing(project: Project, undist
     """What cannot be kept of a run while it goes on is a warning, and is kept as soon as there is room."""
     with disk(project.state, "100m") as place:
         with project.paused("source_events") as process:
-            (place / "full").write_bytes(b"")
             resize(place, f"{_used(place)}k")
             time.sleep(1.2)  # in which the store would be written
             resize(place, "100m")
         ended(process).expect(0)
         project.expect(undisturbed)
+
+
+def test_a_disk_that_is_full_to_the_end_is_told(project: Project, undisturbed: Content) -> None:
+    """A run whose record cannot be kept at its end is an error; what it did is in the database nevertheless."""
+    with disk(project.state, "100m") as place:
+        with project.paused("source_events") as process:
+            resize(place, f"{_used(place)}k")
+        ended(process).expect(1, "run store .* cannot be kept", "free space on it")
+        resize(place, "100m")
+        project.resume(undisturbed)
+        assert project.states() == ["done", "died"]
 
 
 DIGITS = " UNION ALL ".join(f"SELECT {digit} AS d" for digit in range(10))

@@ -1,10 +1,14 @@
 """Options of every test run; they must stand here, because pytest reads them before it finds the tests."""
 
 import os
+import signal
 
 import pytest
 
 os.environ.pop("UV_RUN_RECURSION_DEPTH", None)  # `uv run pytest` sets it, and hints would say `uv run` then
+# A shell that starts the tests in the background lets them ignore Ctrl-C, and those that press it would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

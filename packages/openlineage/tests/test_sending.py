@@ -1,6 +1,7 @@
 """Sending to a real server that takes, is slow, refuses, or is down."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_a_server_that_is_slow_is_not_waited_for(
     monkeypatch.setattr(reporter, "WAIT_FOR_ONE", 0.3)
     server.delay = 2.0
     configure(server.url)
-    assert tell() < 4.0  # the client is imported in it, on a machine that may be busy
+    assert tell() < 8.0  # all would take 12 s; the client is imported in it, on a machine that may be busy
     assert "of 6 events were not sent: the server did not answer in time" in caplog.messages[0]
 
 
@@ -116,20 +117,20 @@ def test_a_wrong_configuration_is_told_once(tell: Tell, caplog: pytest.LogCaptur
 
 def test_events_beyond_the_capacity_are_dropped_and_counted() -> None:
     """A queue that is full takes no more, does not wait, and says so at the end."""
+    all_put = threading.Event()
 
     def never() -> Client:
-        time.sleep(0.5)
+        assert all_put.wait(20), "putting waits for sending"
         raise ConnectionError("nobody is there")
 
     def build() -> RunEvent:
         raise AssertionError("without a client no event is built")
 
     sender = Sender(never, capacity=2)
-    start = time.perf_counter()
     for _ in range(50):
         sender.put(build)
-    assert time.perf_counter() - start < 0.4
-    told = sender.finish(5.0, 5.0)
+    all_put.set()
+    told = sender.finish(20.0, 20.0)
     assert told is not None
     assert told.startswith("50 of 50 events were not sent: ")
 

@@ -36,9 +36,10 @@ def locked(lab: Lab) -> Iterator[Any]:
         yield other
 
 
-def interrupt_soon(seconds: float = 0.2) -> None:
-    """Press Ctrl-C in a moment."""
-    threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+def interrupt() -> int:
+    """Press Ctrl-C."""
+    os.kill(os.getpid(), signal.SIGINT)
+    return 1
 
 
 # -- tries
@@ -135,7 +136,7 @@ def test_a_step_is_stopped_when_its_time_is_over(lab: Lab, step: Make, transacti
     error = run.failed[0].error or ""
     assert error.startswith("it was stopped after 0.3 s, the `timeout` of workflow.yaml:7, and what it had not")
     assert _states(run) == {"make": "done", "slow": "failed", "behind": "skipped", "beside": "done"}
-    assert (len(run.failed[0].attempts), time.monotonic() - start < 5) == (1, True)
+    assert (len(run.failed[0].attempts), time.monotonic() - start < 20) == (1, True)
     assert lab.query("SELECT * FROM t") == [(7,)]
 
 
@@ -145,7 +146,7 @@ def test_the_time_of_a_step_is_that_of_all_its_tries(lab: Lab, step: Make) -> No
     with locked(lab):
         run = lab.run([step("a", "CREATE TABLE t (i)", timeout=0.3)], retry=Retry(first_wait=30, max_wait=60))
     assert "stopped after 0.3 s" in (run.steps[0].error or "")
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
 
 
 def test_one_thread_watches_over_all_steps(lab: Lab, step: Make) -> None:
@@ -211,19 +212,27 @@ def test_what_was_completed_before_a_stop_stays_completed(lab: Lab, step: Make) 
 def test_an_interrupt_ends_the_wait_for_the_next_try(lab: Lab, step: Make) -> None:
     """Ctrl-C does not wait with the step."""
     start = time.monotonic()
-    interrupt_soon(0.5)
+
+    class Listener:
+        @hookspecs.hookimpl
+        def omopcloudetl_step_retried(self) -> None:
+            interrupt()
+
+    lab.manager.register(Listener())
     with locked(lab), pytest.raises(KeyboardInterrupt):
         lab.run([step("a", "CREATE TABLE t (i)")], retry=Retry(first_wait=30, max_wait=60))
     run = lab.runs()[0]
     assert (run.state, run.steps[0].error) == ("interrupted", "the run was interrupted")
     assert len(run.steps[0].attempts) == 1
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
 
 
 def test_an_interrupt_reaches_what_reads_the_outcome(lab: Lab, step: Make) -> None:
     """When all steps are done, the ledger and the counts are still statements, and they are interrupted, too."""
-    endless = "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r) SELECT max(i), 2, 3, 4, 5 FROM r"
-    interrupt_soon(0.5)
+    lab.functions["interrupt"] = interrupt
+    endless = (
+        "WITH RECURSIVE r(i) AS (SELECT interrupt() UNION ALL SELECT i + 1 FROM r) SELECT max(i), 2, 3, 4, 5 FROM r"
+    )
     with pytest.raises(KeyboardInterrupt):
         lab.run([step("a", "CREATE TABLE t (i)", writes=["cdm.t"])], ledger=endless, counted={"cdm.t": "SELECT 1"})
     run = lab.runs()[0]
@@ -235,7 +244,7 @@ def test_an_interrupt_is_kept_before_the_engine_has_stopped(lab: Lab, step: Make
     seen: list[str] = []
 
     def stubborn() -> int:
-        interrupt_soon(0)
+        interrupt()
         limit = time.monotonic() + 20
         while time.monotonic() < limit and lab.runs()[0].state == "running":
             time.sleep(0.02)

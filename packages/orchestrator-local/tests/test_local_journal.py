@@ -5,13 +5,14 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from omopcloudetl.core import hookspecs
 from omopcloudetl.core.errors import RunError
 from omopcloudetl.core.plan import CompiledWorkflowPlan, SqlStep
 from omopcloudetl.core.runs import RunRecord, StepRecord
@@ -127,7 +128,7 @@ def test_threads_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @contextmanager
 def _busy(state: Path) -> Iterator[None]:
     """Another program keeps the store for itself."""
-    with closing(sqlite3.connect(state / store_file.FILE, isolation_level=None)) as other:
+    with closing(sqlite3.connect(state / store_file.FILE, isolation_level=None, check_same_thread=False)) as other:
         other.execute("BEGIN EXCLUSIVE")
         yield
 
@@ -177,6 +178,26 @@ def test_a_store_that_is_removed_is_made_again(tmp_path: Path) -> None:
         assert len(store.log_of("r1")) == 6
 
 
+def test_a_new_store_that_is_busy_keeps_its_own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a run cannot be written into the new file at once, it writes over no run that began there."""
+    monkeypatch.setattr(journal, "SECONDS_BETWEEN_COMMITS", 0)
+    monkeypatch.setattr(store_file, "BUSY_SECONDS", 0.01)
+    run, other = _run(3, "a"), _run(3, "b").model_copy(update={"target": "prod"})
+    writing, writing_other = RunJournal(tmp_path, run, PLAN), RunJournal(tmp_path, other, PLAN)
+    writing.open()
+    for path in tmp_path.iterdir():
+        path.unlink()
+    writing_other.open()
+    with closing(sqlite3.connect(tmp_path / store_file.FILE)) as busy:
+        busy.execute("BEGIN IMMEDIATE")
+        _pass(writing, run)
+    run.state = other.state = "done"
+    writing.close()
+    writing_other.close()
+    with LocalRunStore(tmp_path) as store:
+        assert (store.read_run("a"), store.read_run("b")) == (run, other)
+
+
 def test_runs_of_several_targets_write_into_one_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two commits of one the other can commit."""
     monkeypatch.setattr(journal, "SECONDS_BETWEEN_COMMITS", 0)
@@ -211,3 +232,25 @@ def test_the_log_of_a_run_tells_its_steps(lab: Lab, step: Make) -> None:
     assert ("step_finished", "behind", "info", "skipped") in told
     assert ("ledger_not_read", None, "warning", None) in told
     assert [entry.at for entry in entries] == sorted(entry.at for entry in entries)
+
+
+def test_the_end_of_a_run_is_told_though_it_cannot_be_kept(
+    lab: Lab, step: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who heard that a run began hears that it is over, when its record cannot be written any more."""
+    monkeypatch.setattr(store_file, "BUSY_SECONDS", 0.01)
+    heard: list[str] = []
+
+    class Listener:
+        @hookspecs.hookimpl
+        def omopcloudetl_step_finished(self) -> None:
+            busy.enter_context(_busy(lab.state))
+
+        @hookspecs.hookimpl
+        def omopcloudetl_run_finished(self, run: RunRecord) -> None:
+            heard.append(run.state)
+
+    lab.manager.register(Listener())
+    with ExitStack() as busy, pytest.raises(RunError, match="cannot be kept"):
+        lab.run([step("a", "SELECT 1")])
+    assert heard == ["done"]

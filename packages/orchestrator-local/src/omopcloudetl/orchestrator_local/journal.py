@@ -67,6 +67,7 @@ class RunJournal:
             with self._transaction():
                 died = self._bury()
                 self._insert()
+            self._opened = _identity(self._path)
         except BaseException:
             self._file.close()
             raise
@@ -198,11 +199,12 @@ class RunJournal:
         self._file = open_for_writing(self._state)
         with self._transaction():
             self._insert()
+        # Not before: as long as the new file does not have this run, another run may have its number there.
+        self._opened = _identity(self._path)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with errors_of(self._path, "kept"):
-            self._opened = _identity(self._path)
             self._file.execute("BEGIN IMMEDIATE")
             try:
                 yield

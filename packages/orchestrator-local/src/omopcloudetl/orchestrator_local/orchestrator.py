@@ -123,8 +123,10 @@ class _Execution:
         finally:
             self._run.seconds = time.perf_counter() - self._start
             self._log.info("run_finished", state=self._run.state, seconds=self._run.seconds)
-            self._journal.close()
-            self._context.events.run_finished(self._plan, self._run)
+            try:
+                self._journal.close()
+            finally:  # who was told of the beginning waits for the end
+                self._context.events.run_finished(self._plan, self._run)
         return self._run
 
     def _tell_who_died(self, runs: list[str], holder: Holder | None) -> None:

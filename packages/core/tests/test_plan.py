@@ -16,6 +16,7 @@ from omopcloudetl.core.plan import (
     Origin,
     RejectOptions,
     Retry,
+    RunTables,
     SqlStep,
     Statement,
     Timeout,
@@ -43,6 +44,8 @@ PLAN = CompiledWorkflowPlan(
             ),
             rejects=RejectOptions(max_rejected=3, table=("work", "rejected_rows")),
             writes=("source.a",),
+            creates=("source.a",),
+            amends=True,
             origin=HERE,
         ),
         SqlStep(
@@ -63,6 +66,16 @@ PLAN = CompiledWorkflowPlan(
     on_failure="stop",
     ledger="SELECT 1",
     counted_tables={"cdm.person": "SELECT 2"},
+    run_tables=RunTables(
+        workflow="nightly",
+        runs=("work", "etl_run"),
+        steps=("work", "etl_step"),
+        statements=(Statement(sql="CREATE", purpose="p"),),
+        last_number="SELECT 3",
+        newest_run="SELECT 4",
+        steps_since="SELECT 5",
+        unfinished_runs="SELECT 6",
+    ),
 ).sealed()
 
 
@@ -140,7 +153,7 @@ def test_the_layout_of_the_json_does_not_matter() -> None:
 
 def test_a_plan_of_another_version_says_so() -> None:
     """A plan of a later program is refused with both versions, not with a list of keys."""
-    with pytest.raises(PlanError, match="the plan is of version 2, this program reads version 1; compile it"):
+    with pytest.raises(PlanError, match="the plan is of version 3, this program reads version 2; compile it"):
         CompiledWorkflowPlan.from_json(changed(("plan_version",), other))
 
 

@@ -13,19 +13,32 @@ from pathlib import Path
 
 import pluggy
 import pytest
+from sqlglot import exp
 
 from omopcloudetl.core import hookspecs
-from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadMetrics, Row
+from omopcloudetl.core.compiler.run_tables import compile_run_tables
+from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadMetrics, RecordValue, Row
 from omopcloudetl.core.errors import DatabaseConnectionError, LoadError, StatementError
 from omopcloudetl.core.events import RunEvents
+from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.models.faults import OnFailure
 from omopcloudetl.core.orchestrator import ExecutionContext
-from omopcloudetl.core.plan import BulkLoadStep, CompiledWorkflowPlan, Origin, Retry, SqlStep, Statement, Timeout
+from omopcloudetl.core.plan import (
+    BulkLoadStep,
+    CompiledWorkflowPlan,
+    Origin,
+    Retry,
+    RunTables,
+    SqlStep,
+    Statement,
+    Timeout,
+)
 from omopcloudetl.core.runs import RunRecord, StepRecord
 from omopcloudetl.orchestrator_local.orchestrator import LocalOrchestrator
 from omopcloudetl.orchestrator_local.store import LocalRunStore
 
 Function = Callable[..., int]
+SCHEMAS = {"cdm": "main", "work": "main"}
 
 
 class SqliteConnection(BaseConnection):
@@ -62,12 +75,28 @@ class SqliteConnection(BaseConnection):
         """Run a query."""
         return self._run(sql).fetchmany(limit)
 
-    def _run(self, sql: str, *values: str) -> sqlite3.Cursor:
+    def _run(self, sql: str, *values: str | None) -> sqlite3.Cursor:
         assert self.session is not None
         try:
             return self.session.execute(sql, values)
         except sqlite3.Error as error:
             raise StatementError(f"{error}\n  in: {sql}") from error
+
+    def record(
+        self,
+        table: Sequence[str],
+        columns: Sequence[str],
+        rows: Sequence[Sequence[RecordValue]],
+        *,
+        replacing: Sequence[str] = (),
+    ) -> None:
+        """Insert rows of metadata."""
+        keys = " AND ".join(f'"{name}" = ?' for name in replacing)
+        for row in rows:
+            values = [str(value) if value is not None else None for value in row]
+            if replacing:
+                self._run(f'DELETE FROM "{table[-1]}" WHERE {keys}', *(values[columns.index(n)] for n in replacing))
+            self._run(f'INSERT INTO "{table[-1]}" ({", ".join(columns)}) VALUES ({",".join("?" * len(row))})', *values)
 
     def bulk_load(self, load: BulkLoadStep, *, base: Path) -> LoadMetrics:
         """Load a small file; only the tests may let rows pass through Python."""
@@ -114,6 +143,23 @@ class SqliteConnection(BaseConnection):
         """Interrupt the running statement."""
         if self.session is not None:
             self.session.interrupt()
+
+
+class SqliteGenerator(BaseSQLGenerator):
+    """SQLite's SQL, as far as the tables of runs need it."""
+
+    dialect = "sqlite"
+    types = {"text": "TEXT", "bigint": "INTEGER", "datetime": "TEXT"}
+    capabilities = {}
+
+    def create_schema(self, schema: str) -> exp.Expr:
+        """There is one schema, and it is there."""
+        return exp.select(exp.Literal.string(schema))
+
+
+def run_tables(workflow: str) -> RunTables:
+    """The tables in which runs of a workflow note what is done."""
+    return compile_run_tables(SqliteGenerator(), SCHEMAS, project="test", workflow=workflow)
 
 
 class Listener:
@@ -182,6 +228,7 @@ class Lab:
         resume: bool = False,
         retry: Retry | None = None,
         on_failure: OnFailure = "continue",
+        workflow: str | None = "nightly",
     ) -> RunRecord:
         """Run a plan of these steps."""
         context = ExecutionContext(
@@ -199,10 +246,11 @@ class Lab:
             concurrency=concurrency,
             retry=retry,
             on_failure=on_failure,
-            schemas={"cdm": "main", "work": "main"},
+            schemas=SCHEMAS,
             steps=tuple(steps),
             ledger=ledger,
             counted_tables=counted or {},
+            run_tables=None if workflow is None else run_tables(workflow),
         ).sealed()
         return LocalOrchestrator(context).execute_plan(plan, dry_run=dry_run, resume=resume)
 
@@ -245,6 +293,7 @@ def step() -> Callable[..., SqlStep]:
         transaction: str = "step",
         fingerprint: str | None = None,
         timeout: float | None = None,
+        **more: object,
     ) -> SqlStep:
         return SqlStep.model_validate(
             {
@@ -255,6 +304,7 @@ def step() -> Callable[..., SqlStep]:
                 "writes": writes,
                 "transaction": transaction,
                 "timeout": timeout and Timeout(seconds=timeout, origin=Origin(file="workflow.yaml", line=7)),
+                **more,
                 "fingerprint": name if fingerprint is None else fingerprint,
                 "statements": [
                     Statement(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from omopcloudetl.core import hookspecs
+from omopcloudetl.core.connection import BaseConnection
 from omopcloudetl.core.errors import DatabaseConnectionError, RunError
 from omopcloudetl.core.plan import BulkLoadStep, Origin, SqlStep, Statement
 from omopcloudetl.core.plugins import load_plugins
@@ -297,12 +298,24 @@ def test_transient_error_is_tried_again(lab: Lab, step: Make) -> None:
     assert lab.query("SELECT * FROM t") == [(1,)]
 
 
+class _Locks:
+    """Takes a lock when a step begins."""
+
+    def __init__(self, other: BaseConnection) -> None:
+        self.other = other
+
+    @hookspecs.hookimpl
+    def omopcloudetl_step_started(self) -> None:
+        """Begin a transaction that stays open."""
+        self.other.execute("BEGIN IMMEDIATE")
+
+
 def test_lasting_error_is_given_up(lab: Lab, step: Make) -> None:
     """A lock that stays fails the step after three attempts."""
     lab.wait = 0.01
     other = lab.connect()
     other.connect()
-    other.execute("BEGIN IMMEDIATE")
+    lab.manager.register(_Locks(other))
 
     run = lab.run([step("a", "CREATE TABLE t (i)")])
 

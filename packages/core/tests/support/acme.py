@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from omopcloudetl.core.capabilities import FULL, Capability
-from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadMetrics, Row
+from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadMetrics, RecordValue, Row
 from omopcloudetl.core.errors import RunError
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.hookspecs import hookimpl
@@ -66,6 +66,17 @@ class AcmeConnection(BaseConnection):
         """Nothing is stored, so there is nothing to fetch."""
         self.log.append(sql)
         return []
+
+    def record(
+        self,
+        table: Sequence[str],
+        columns: Sequence[str],
+        rows: Sequence[Sequence[RecordValue]],
+        *,
+        replacing: Sequence[str] = (),
+    ) -> None:
+        """Write the rows down."""
+        self.log += [f"{'.'.join(table)} {row}" for row in rows]
 
     def bulk_load(self, load: BulkLoadStep, *, base: Path) -> LoadMetrics:
         """Write the URI down."""

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -38,6 +39,8 @@ class LoadMetrics:
 
 
 Row = tuple[object, ...]
+RecordValue = str | int | datetime | None
+"""A value that `record` writes; a time is in UTC and without a zone."""
 
 
 class BaseConnection(ABC):
@@ -69,6 +72,22 @@ class BaseConnection(ABC):
     @abstractmethod
     def fetch(self, sql: str, *, limit: int = 10_000) -> list[Row]:
         """Run a query and return its first `limit` rows."""
+
+    @abstractmethod
+    def record(
+        self,
+        table: Sequence[str],
+        columns: Sequence[str],
+        rows: Sequence[Sequence[RecordValue]],
+        *,
+        replacing: Sequence[str] = (),
+    ) -> None:
+        """Insert rows of metadata, their values as parameters of the driver and never as text of a statement.
+
+        It is part of the transaction that is open, if one is. With `replacing`, rows of the table that equal one of
+        these in those columns, which are of text, are deleted first; call it in a transaction then. For a few rows, or
+        some thousands; sessions that insert into one table at the same time must not disturb each other.
+        """
 
     @abstractmethod
     def bulk_load(self, load: BulkLoadStep, *, base: Path) -> LoadMetrics:

@@ -69,6 +69,7 @@ CODES: Mapping[str, Code] = {
     "variable-type": Code("The value of a variable is not of its type.", "write a value of the declared type"),
     "cycle": Code("Steps wait for each other.", "a step waits for the steps that write what it reads"),
     "two-writers": Code("Two steps write one table, in no order.", "say depends_on in one of them"),
+    "reserved-table": Code("A step writes or reads a table in which runs note what is done.", "take another name"),
     "unsupported": Code("The target's database cannot do this.", "write it another way, or choose another target"),
     "missing-columns": Code(
         "A load without a header or of fixed form does not say its columns.", "name the columns in their order"

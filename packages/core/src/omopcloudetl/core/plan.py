@@ -22,7 +22,7 @@ from omopcloudetl.core.models.faults import OnFailure
 from omopcloudetl.core.models.loads import Encoding, FileFormat, LogicalType
 from omopcloudetl.core.text import one_line, plural
 
-PLAN_VERSION: Literal[1] = 1
+PLAN_VERSION: Literal[2] = 2
 
 Transaction = Literal["step", "none"]
 Reports = Literal["note", "warning"]
@@ -121,7 +121,11 @@ class StepBase(PlanModel):
     reads: tuple[str, ...] = ()
     """Logical tables (`source.patients`) that must be there."""
     writes: tuple[str, ...] = ()
-    """Logical tables whose content this step makes."""
+    """Logical tables whose content this step makes, and those of `creates`."""
+    creates: tuple[str, ...] = ()
+    """Those of `writes` that it makes where they are not there, empty, and else leaves as they are."""
+    amends: bool = False
+    """Whether what it leaves may depend on what its tables held: it is run again only after what else fills them."""
     depends_on: tuple[str, ...] = ()
     transaction: Transaction = "step"
     """`step`: all statements or none; `none`: each for itself, safe to repeat."""
@@ -133,7 +137,7 @@ class StepBase(PlanModel):
     @model_serializer(mode="wrap")
     def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Plans of before stay what they were."""
-        return _said(self, handler(self), "timeout")
+        return _said(self, handler(self), "creates", "amends", "timeout")
 
 
 class SqlStep(StepBase):
@@ -197,10 +201,31 @@ class BulkLoadStep(StepBase):
 PlanStep = Annotated[SqlStep | BulkLoadStep, Field(discriminator="kind")]
 
 
+class RunTables(PlanModel):
+    """The tables in the target that say which steps are complete; `core.run_tables` has their columns."""
+
+    workflow: str
+    """Of the project; runs of one workflow go on with each other's work."""
+    runs: tuple[str, ...]
+    """Physical name of the table with a row for each run."""
+    steps: tuple[str, ...]
+    """Physical name of the table with a row for each step of each run."""
+    statements: tuple[Statement, ...]
+    """What makes both where they are not there."""
+    last_number: str
+    """A query for the greatest run_number."""
+    newest_run: str
+    """A query for run_id and run_number of this workflow's runs, the newest first."""
+    steps_since: str
+    """A query for run_id, step, fingerprint, state and tables_written of its newest run and of all runs after that."""
+    unfinished_runs: str
+    """A query for the rows of its runs that have not ended, with all columns."""
+
+
 class CompiledWorkflowPlan(PlanModel):
     """A compiled workflow: the same project gives the same bytes, on any machine and at any time."""
 
-    plan_version: Literal[1] = PLAN_VERSION
+    plan_version: Literal[2] = PLAN_VERSION
     name: str
     cdm_version: str
     provider: str
@@ -217,6 +242,8 @@ class CompiledWorkflowPlan(PlanModel):
     """A query for the run's ledger: mapping, entry, target_table, reason, row_count."""
     counted_tables: dict[str, str] = {}
     """Logical CDM table → a query that counts its rows."""
+    run_tables: RunTables | None = None
+    """None where nothing is to be written into the target beside the data; such a plan cannot be resumed."""
     content_hash: str = ""
 
     @model_serializer(mode="wrap")

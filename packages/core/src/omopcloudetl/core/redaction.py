@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadMetrics, Row
+from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadMetrics, RecordValue, Row
 from omopcloudetl.core.errors import DatabaseError
 from omopcloudetl.core.findings import Diagnosis
 from omopcloudetl.core.known_secrets import hidden, spellings
@@ -92,6 +92,18 @@ class RedactedConnection(BaseConnection):
         """Run a query."""
         with redacted(self._secrets):
             return self.inner.fetch(sql, limit=limit)
+
+    def record(
+        self,
+        table: Sequence[str],
+        columns: Sequence[str],
+        rows: Sequence[Sequence[RecordValue]],
+        *,
+        replacing: Sequence[str] = (),
+    ) -> None:
+        """Insert rows of metadata."""
+        with redacted(self._secrets):
+            self.inner.record(table, columns, rows, replacing=replacing)
 
     def bulk_load(self, load: BulkLoadStep, *, base: Path) -> LoadMetrics:
         """Load files."""

@@ -19,12 +19,12 @@ from omopcloudetl.core.orchestrator import BaseOrchestrator, ExecutionContext
 from omopcloudetl.core.plan import CompiledWorkflowPlan, Retry
 from omopcloudetl.core.runs import RunRecord, StepRecord, StepState
 from omopcloudetl.core.text import one_line
+from omopcloudetl.orchestrator_local.completion import Completion
 from omopcloudetl.orchestrator_local.interruptions import run_interruptibly
 from omopcloudetl.orchestrator_local.journal import SECONDS_BETWEEN_COMMITS, RunJournal
 from omopcloudetl.orchestrator_local.lock import Holder, hold, lock_file
 from omopcloudetl.orchestrator_local.logs import RunLogger, get_logger
 from omopcloudetl.orchestrator_local.outcome import read_outcome
-from omopcloudetl.orchestrator_local.resume import completed_steps
 from omopcloudetl.orchestrator_local.retries import open_patiently
 from omopcloudetl.orchestrator_local.schedule import Schedule, Step
 from omopcloudetl.orchestrator_local.worker import INTERRUPTED, Outcome, Worker
@@ -77,7 +77,8 @@ class _Execution:
         self._schedule = schedule
         self._records = {record.name: record for record in run.steps}
         self._passed_over: set[str] = set()
-        self._worker = Worker(context.connect, context.base, plan.retry)
+        self._completion = Completion(plan, run)
+        self._worker = Worker(context.connect, context.base, self._completion.step_done, plan.retry)
         self._connection: BaseConnection | None = None
         self._running: dict[Future[Outcome], Step] = {}
         self._stopped: Future[None] = Future()
@@ -91,8 +92,8 @@ class _Execution:
     def stop(self) -> None:
         """Interrupt what runs and begin nothing more; any thread may call it, again and again until the end."""
         self._worker.stop()
-        if self._connection is not None:
-            self._connection.cancel()
+        if (connection := self._connection) is not None:
+            connection.cancel()
         with suppress(InvalidStateError):  # it was told before
             self._stopped.set_result(None)
 
@@ -106,13 +107,13 @@ class _Execution:
 
     def execute(self, connection: BaseConnection, *, resume: bool, dead: Holder | None) -> RunRecord:
         """Run all steps, then read the outcome; the record is kept whatever happens."""
-        if resume:
-            self._passed_over = completed_steps(self._plan, self._context.state, self._context.target, connection)
         died = self._journal.open()
         try:
+            self._context.events.run_started(self._plan, self._run)
+            pause, tell = self._worker.pause, self._tell_waiting
+            self._passed_over = self._completion.begin(connection, resume=resume, pause=pause, on_retry=tell)
             self._log.info("run_started", steps=len(self._plan.steps), passed_over=len(self._passed_over))
             self._tell_who_died(died, dead)
-            self._context.events.run_started(self._plan, self._run)
             workers = max(1, self._plan.concurrency)
             connection.share(workers)
             self._run_steps(workers)
@@ -122,6 +123,9 @@ class _Execution:
             raise
         finally:
             self._run.seconds = time.perf_counter() - self._start
+            self._connection = None  # what is noted last is not interrupted
+            self._completion.end(connection)
+            self._completion.end(connection)
             self._log.info("run_finished", state=self._run.state, seconds=self._run.seconds)
             try:
                 self._journal.close()

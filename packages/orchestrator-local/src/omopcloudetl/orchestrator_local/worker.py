@@ -41,6 +41,10 @@ class Outcome:
     warnings: tuple[str, ...] = ()
 
 
+Done = Callable[[SqlStep | BulkLoadStep, BaseConnection, Outcome], None]
+"""Called with a step that is complete, its connection and what it did: in its transaction, or after it has none."""
+
+
 class InterruptedStepError(DatabaseError):
     """The run was told to stop; the step's transaction is rolled back."""
 
@@ -48,9 +52,12 @@ class InterruptedStepError(DatabaseError):
 class Worker:
     """Runs steps, each on the connection of the thread that asks for it."""
 
-    def __init__(self, connect: Callable[[], BaseConnection], base: Path, retry: Retry | None = None) -> None:
+    def __init__(
+        self, connect: Callable[[], BaseConnection], base: Path, done: Done, retry: Retry | None = None
+    ) -> None:
         self._connections = Connections(connect)
         self._base = base
+        self._done = done
         self._retry = retry or Retry()
         self._limits = TimeLimits()
         self._stop = threading.Event()
@@ -138,7 +145,7 @@ class Worker:
             case BulkLoadStep():
                 self._refuse(limit)
                 loaded = connection.bulk_load(step, base=self._base)
-                return Outcome(
+                outcome = Outcome(
                     rows_affected=loaded.rows_loaded,
                     rows_loaded=loaded.rows_loaded,
                     rows_rejected=loaded.rows_rejected,
@@ -146,6 +153,8 @@ class Worker:
                     files=loaded.files,
                     files_digest=loaded.files_digest,
                 )
+                self._done(step, connection, outcome)
+                return outcome
             case _:
                 assert_never(step)
 
@@ -166,7 +175,11 @@ class Worker:
                     rows = connection.execute(statement.sql).rows_affected
                     if rows is not None and statement.counted:
                         counts.append((statement.sql, rows))
-        return Outcome(rows_affected=rows_written(counts), notes=tuple(told["note"]), warnings=tuple(told["warning"]))
+            outcome = Outcome(
+                rows_affected=rows_written(counts), notes=tuple(told["note"]), warnings=tuple(told["warning"])
+            )
+            self._done(step, connection, outcome)  # in the step's own transaction, where it has one
+        return outcome
 
 
 def rows_written(counts: Iterable[tuple[str, int]]) -> int | None:

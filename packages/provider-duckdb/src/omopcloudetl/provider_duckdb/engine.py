@@ -13,11 +13,11 @@ from pathlib import Path
 import duckdb
 import tenacity
 
-from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadMetrics, Row
+from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadMetrics, RecordValue, Row
 from omopcloudetl.core.errors import DatabaseConnectionError, DatabaseError, LoadError, StatementError
 from omopcloudetl.core.findings import Diagnosis, Finding
 from omopcloudetl.core.plan import BulkLoadStep
-from omopcloudetl.provider_duckdb import remote
+from omopcloudetl.provider_duckdb import recording, remote
 from omopcloudetl.provider_duckdb.config import MEMORY, DuckDBConfig, EngineSettings, engine_settings
 from omopcloudetl.provider_duckdb.file_guard import FileGuard, refuse_cut_off
 from omopcloudetl.provider_duckdb.health import diagnose_file
@@ -110,6 +110,23 @@ class DuckDBConnection(BaseConnection):
     def fetch(self, sql: str, *, limit: int = 10_000) -> list[Row]:
         """Run a query and return its first `limit` rows."""
         return self._fetch(sql, [], limit)
+
+    def record(
+        self,
+        table: Sequence[str],
+        columns: Sequence[str],
+        rows: Sequence[Sequence[RecordValue]],
+        *,
+        replacing: Sequence[str] = (),
+    ) -> None:
+        """Insert rows of metadata, all of them as one parameter."""
+        if replacing:
+            self._send(*recording.delete_statement(table, columns, rows, replacing))
+        self._send(*recording.insert_statement(table, columns, rows))
+
+    def _send(self, sql: str, values: str) -> None:
+        with _own_errors(sql):
+            self._session.execute(sql, [values])
 
     def bulk_load(self, load: BulkLoadStep, *, base: Path) -> LoadMetrics:
         """Load files with `read_csv` or `read_parquet`; no row passes through Python."""

@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from contextlib import contextmanager
+from datetime import datetime
 
 from sqlglot import exp
 
@@ -71,6 +72,19 @@ class SQLiteConnection(BaseConnection):
     def fetch(self, sql, *, limit=10_000):
         """Run a query."""
         return self._session.execute(sql).fetchmany(limit)
+
+    def record(self, table, columns, rows, *, replacing=()):
+        """Insert rows; SQLite keeps times as text."""
+        name = exp.table_(*reversed(table), quoted=True).sql("sqlite")
+        names = [exp.to_identifier(column, quoted=True).sql("sqlite") for column in columns]
+        same = " AND ".join(f"{names[columns.index(column)]} = ?" for column in replacing)
+        for row in rows:
+            values = [str(value) if isinstance(value, datetime) else value for value in row]
+            if replacing:
+                keys = [values[columns.index(column)] for column in replacing]
+                self._session.execute(f"DELETE FROM {name} WHERE {same}", keys)
+            marks = ", ".join("?" * len(values))
+            self._session.execute(f"INSERT INTO {name} ({', '.join(names)}) VALUES ({marks})", values)
 
     def bulk_load(self, load, *, base):
         """SQLite cannot read files."""

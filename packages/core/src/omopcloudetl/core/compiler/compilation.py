@@ -62,6 +62,8 @@ class DraftStep:
     writes: set[str] = field(default_factory=set)
     creates: set[str] = field(default_factory=set)
     """Tables this step makes, empty, for others to fill."""
+    amends: bool = False
+    """Whether what it leaves may depend on what its tables held."""
     after: set[str] = field(default_factory=set)
     """Steps to wait for beyond those that its tables tell."""
     guards: set[str] = field(default_factory=set)

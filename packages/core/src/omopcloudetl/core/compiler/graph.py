@@ -107,7 +107,7 @@ def _check_names(compilation: Compilation) -> bool:
             compilation.problem(
                 "duplicate-name",
                 f"two steps of the plan are named '{step.name}', the other is from {first.file}:{first.line}",
-                _place(compilation, step.origin),
+                origin_position(compilation, step.origin),
                 found=step.name,
                 help="give the workflow's step another name",
             )
@@ -141,10 +141,10 @@ def _waits(step: str, other: str, depends: Mapping[str, set[str]]) -> bool:
 
 
 def _position(compilation: Compilation, name: str) -> Position:
-    return _place(compilation, next(step.origin for step in compilation.steps if step.name == name))
+    return origin_position(compilation, next(step.origin for step in compilation.steps if step.name == name))
 
 
-def _place(compilation: Compilation, origin: Origin) -> Position:
+def origin_position(compilation: Compilation, origin: Origin) -> Position:
     """The first value in a step's line."""
     document = compilation.project.workflow_document
     in_line = [place for place in document.positions.values() if place.line == origin.line]

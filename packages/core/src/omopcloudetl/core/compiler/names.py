@@ -11,6 +11,7 @@ from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.models.loads import Column
 from omopcloudetl.core.models.workflow import BulkLoadStep
+from omopcloudetl.core.run_tables import RUN_TABLES
 
 _MADE = ("stage", "delivered", "known", "inputs", "codes", "event", "key", "group", "registry")
 _GENERATED = (*(f"work.{kind}_" for kind in _MADE), "work.ledger", "work.quarantine")
@@ -20,8 +21,11 @@ def check_tables(compilation: Compilation, made: Set[str]) -> None:
     """Every table that a step reads is made by one, is declared to be there, or is the vocabulary's."""
     declared = {f"source.{name}" for name in compilation.project.workflow.sources}
     declared |= {step.creates for step in compilation.unread_sql if step.creates}
+    declared |= {*RUN_TABLES}  # that they may not be read is told elsewhere
     is_whole = compilation.is_whole
-    for table in sorted({table for step in compilation.steps for table in step.reads} - made - declared):
+    for table in sorted(
+        {table for step in compilation.steps for table in step.reads} - made - declared - {*RUN_TABLES}
+    ):
         schema = table.partition(".")[0]
         if not is_whole and table.startswith(_GENERATED):
             continue  # by a mapping that is wrong
@@ -34,7 +38,8 @@ def check_tables(compilation: Compilation, made: Set[str]) -> None:
 
 def _no_maker(compilation: Compilation, table: str, known: Set[str], *, help_: str) -> None:
     schema = f"{table.partition('.')[0]}."
-    allowed = sorted(name for name in known if name.startswith(schema) and not name.startswith(_GENERATED))
+    names = known - {*RUN_TABLES}
+    allowed = sorted(name for name in names if name.startswith(schema) and not name.startswith(_GENERATED))
     verb = "loads" if schema == "source." else "makes"
     message = f"no step {verb} the table {table}"
     compilation.problem(

@@ -38,6 +38,7 @@ def sql_step(compilation: Compilation, step: SqlStep, index: int) -> None:
         summary=step.description or f"run {file}",
         origin=origin(compilation.project.workflow_document.at("steps", index)),
         workflow_steps=(step.name,),
+        amends=not step.creates,
     )
     for tree in statements:
         _bind(compilation, tree, file, draft)

@@ -32,6 +32,7 @@ from omopcloudetl.core.compiler.load_options import is_in_place, reject_options,
 from omopcloudetl.core.compiler.loads import bulk_load_steps, load_columns, load_uri
 from omopcloudetl.core.compiler.names import check_columns
 from omopcloudetl.core.compiler.rule_tests import check_expected_tables, check_rule_tests
+from omopcloudetl.core.compiler.run_tables import check_run_tables, compile_run_tables
 from omopcloudetl.core.compiler.sql_files import sql_step
 from omopcloudetl.core.compiler.staged import CompiledMapping, StagedMapping
 from omopcloudetl.core.compiler.table_mapping import entity_of, table_mapping
@@ -52,6 +53,7 @@ from omopcloudetl.core.plan import (
     content_hash,
 )
 from omopcloudetl.core.plan import SqlStep as PlannedSql
+from omopcloudetl.core.run_tables import RUN_TABLES
 from omopcloudetl.core.specification.concepts import KnownConcepts
 from omopcloudetl.core.specification.models import CdmSpecification
 
@@ -107,6 +109,7 @@ class WorkflowCompiler:
             compile_pass(compilation)
         depends, ordered = step_order(compilation)
         check_physical_names(compilation, compilation.schemas)
+        check_run_tables(compilation)
         plan = None if compilation.has_errors else self._plan(compilation, ordered, depends)
         if compilation.has_errors:
             plan = None  # a statement could not be rendered
@@ -140,6 +143,9 @@ class WorkflowCompiler:
             schemas=schemas,
             steps=tuple(steps),
             ledger=self.generator.render(parse_one(LEDGER_QUERY), schemas) if _has_mappings(compilation) else None,
+            run_tables=compile_run_tables(
+                self.generator, schemas, project=project.config.name, workflow=project.workflow.name
+            ),
             counted_tables={t: self.generator.render(parse_one(count + t), schemas) for t in written},
         ).sealed()
 
@@ -151,6 +157,8 @@ NOT_WHAT_IT_DOES: dict[str, Any] = {
     "statements": {"__all__": {"purpose", "check", "counted", "reports"}},
     "columns": {"__all__": {"needed_by"}},
     "beside": True,
+    "creates": True,
+    "amends": True,
 }
 """What a fingerprint leaves out: a comment above a rule moves lines, but changes nothing that is done."""
 
@@ -272,7 +280,8 @@ PASSES: tuple[Callable[[Compilation], None], ...] = (
 
 def check_physical_names(compilation: Compilation, schemas: dict[str, str]) -> None:
     """Two logical tables must not be one physical table, or one step would destroy what another made."""
-    names = sorted({table for step in compilation.steps for table in step.reads | step.writes | step.creates})
+    named = {table for step in compilation.steps for table in step.reads | step.writes | step.creates}
+    names = sorted(named | set(RUN_TABLES))
     owners: dict[str, str] = {}
     for logical in names:
         schema, _, table = logical.partition(".")
@@ -301,6 +310,8 @@ def _planned(compilation: Compilation, draft: DraftStep, depends_on: list[str]) 
         summary=draft.summary,
         reads=tuple(sorted(draft.reads | draft.looks_at)),
         writes=tuple(sorted(draft.writes | draft.creates)),
+        creates=tuple(sorted(draft.creates - draft.writes)),
+        amends=draft.amends,
         depends_on=tuple(depends_on),
         transaction=draft.transaction,
         origin=draft.origin,

@@ -81,6 +81,7 @@ def _written(plan: CompiledWorkflowPlan | None) -> list[str]:
     if plan is None:
         return list(LOGICAL_SCHEMAS)
     written = {table.partition(".")[0] for step in plan.steps for table in step.writes}
+    written |= {"work"} if plan.run_tables is not None else set()
     return [name for name in LOGICAL_SCHEMAS if name in written]
 
 

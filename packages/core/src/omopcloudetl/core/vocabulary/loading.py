@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from omopcloudetl.core.specification.models import CdmSpecification
 
 STEP = "athena"
+WORKFLOW = "vocab_load"
+"""Another workflow than the project's own: `run --resume` must not go on with it, and must see what it changed."""
 VARIABLE = "vocabulary_uri"
 STATE_FOLDER = "vocabulary"
 """Below the project's state: these runs are none of its workflow, and `run --resume` must not go on with one."""
@@ -97,7 +99,7 @@ def vocabulary_project(
         "required": sorted(read - {name for one in own for name in one.optional}),
     }
     workflow = {
-        "name": project.workflow.name,
+        "name": WORKFLOW,
         "variables": {VARIABLE: {"type": "uri"}},
         "concurrency": project.workflow.concurrency,
         **({"retry": project.workflow.retry.model_dump()} if project.workflow.retry is not None else {}),

@@ -1,0 +1,210 @@
+"""Writes into the target which steps of a run are complete: a step's row in the step's own transaction."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from omopcloudetl.core.connection import BaseConnection, RecordValue
+from omopcloudetl.core.errors import DatabaseError, RunError
+from omopcloudetl.core.plan import BulkLoadStep, CompiledWorkflowPlan, Retry, RunTables, SqlStep
+from omopcloudetl.core.run_tables import (
+    BETWEEN_TABLES,
+    RUN_COLUMNS,
+    RUN_KEY,
+    RUN_TABLES,
+    STEP_COLUMNS,
+    STEP_KEY,
+    RecordedState,
+)
+from omopcloudetl.core.runs import RunRecord, RunState, StepState
+from omopcloudetl.orchestrator_local.logs import get_logger
+from omopcloudetl.orchestrator_local.resume import completed_steps, filled_tables, read_earlier
+from omopcloudetl.orchestrator_local.retries import OnRetry, Pause, retrying
+from omopcloudetl.orchestrator_local.worker import Outcome
+
+Step = SqlStep | BulkLoadStep
+MANY_RUNS = 100_000
+DIED: RunState = "died"
+
+log = get_logger(__name__)
+
+
+class Completion:
+    """The rows of one run in the target's `work.etl_run` and `work.etl_step`; none where the plan names no tables."""
+
+    def __init__(self, plan: CompiledWorkflowPlan, run: RunRecord) -> None:
+        self._plan = plan
+        self._run = run
+        self._records = {record.name: record for record in run.steps}
+        self._number = 0
+        self._has_begun = False
+        self._passed_over: set[str] = set()
+        self._planned: set[str] = set()
+
+    def begin(self, connection: BaseConnection, *, resume: bool, pause: Pause, on_retry: OnRetry) -> set[str]:
+        """Note that the run begins, and return the names of the steps that it need not run.
+
+        What is transient is tried again as the workflow says; `pause` waits, `on_retry` is told.
+
+        Raises:
+            RunError: The tables cannot be made, read or written.
+        """
+        tables = self._plan.run_tables
+        if tables is None:
+            if resume:
+                raise RunError("this plan names no tables in which runs note what is done; compile it again")
+            return set()
+
+        def may_pass(error: BaseException) -> bool:
+            return isinstance(error, DatabaseError) and connection.is_transient(error)
+
+        patiently = retrying(self._plan.retry or Retry(), may_pass, pause, on_retry)
+        try:
+            patiently(self._begin, tables, connection, resume=resume)
+        except DatabaseError as error:
+            raise RunError(
+                f"what is done cannot be noted in {_named(tables)}: {error}\n"
+                "  the target's user must be able to make, read and write tables in the schema for work"
+            ) from error
+        return self._passed_over
+
+    def _begin(self, tables: RunTables, connection: BaseConnection, *, resume: bool) -> None:
+        _make(tables, connection)
+        if resume:
+            self._passed_over = completed_steps(self._plan, read_earlier(tables, connection), connection)
+        with connection.transaction():
+            self._note_beginning(tables, connection)
+        self._has_begun = True
+
+    def step_done(self, step: Step, connection: BaseConnection, outcome: Outcome) -> None:
+        """Note that a step is complete; called in its own transaction, or right after it where it is none."""
+        tables = self._plan.run_tables
+        if tables is None:
+            return
+        row = self._step_row(step, "done", outcome)
+        if step.name in self._planned:
+            with connection.transaction():
+                connection.record(tables.steps, list(STEP_COLUMNS), [row], replacing=STEP_KEY)
+        else:
+            # A commit whose answer was lost may have left the row of the attempt before.
+            again = STEP_KEY if len(self._records[step.name].attempts) > 1 else ()
+            connection.record(tables.steps, list(STEP_COLUMNS), [row], replacing=again)
+
+    def end(self, connection: BaseConnection) -> None:
+        """Note how the run ended, and the steps that are not done; the database may be out of reach by now."""
+        tables = self._plan.run_tables
+        if tables is None or not self._has_begun:
+            return
+        rows = [
+            self._step_row(step, record.state)
+            for step in self._plan.steps
+            if (record := self._records[step.name]).state != "done" and step.name not in self._passed_over
+        ]
+        try:
+            with connection.transaction():
+                if rows:
+                    connection.record(tables.steps, list(STEP_COLUMNS), rows, replacing=STEP_KEY)
+                row = self._run_row(_plain(datetime.now(UTC)))
+                connection.record(tables.runs, list(RUN_COLUMNS), [row], replacing=RUN_KEY)
+        except DatabaseError as error:
+            log.warning("end_not_noted", run_id=self._run.run_id, error=str(error))
+
+    def _note_beginning(self, tables: RunTables, connection: BaseConnection) -> None:
+        last = connection.fetch(tables.last_number, limit=1)[0][0]
+        self._number = 1 if last is None else int(str(last)) + 1
+        died = [row for row in connection.fetch(tables.unfinished_runs, limit=MANY_RUNS) if self._is_of_target(row)]
+        if died:
+            rows = [_with_state(row, DIED) for row in died]
+            connection.record(tables.runs, list(RUN_COLUMNS), rows, replacing=RUN_KEY)
+        connection.record(tables.runs, list(RUN_COLUMNS), [self._run_row(None)])
+        rows = []
+        for step in self._plan.steps:
+            if step.name in self._passed_over:
+                rows.append(self._step_row(step, "passed_over"))
+            elif isinstance(step, BulkLoadStep) or step.transaction == "none":
+                self._planned.add(step.name)
+                rows.append(self._step_row(step, "planned"))
+        if rows:
+            connection.record(tables.steps, list(STEP_COLUMNS), rows)
+
+    def _is_of_target(self, row: Sequence[object]) -> bool:
+        """Whether a run that did not end is of this target: no other run of it can be going on."""
+        return dict(zip(RUN_COLUMNS, row, strict=True))["target"] == self._run.target
+
+    def _run_row(self, finished_at: datetime | None) -> list[RecordValue]:
+        run = self._run
+        states = Counter(
+            "passed_over" if step.name in self._passed_over else step.state for step in self._records.values()
+        )
+        row: dict[str, RecordValue] = {
+            "run_id": run.run_id,
+            "run_number": self._number,
+            "project": self._plan.name,
+            "workflow": self._plan.run_tables.workflow if self._plan.run_tables else None,
+            "target": run.target,
+            "plan_hash": run.plan_hash,
+            "provider": run.provider,
+            "cdm_version": run.cdm_version,
+            "state": run.state,
+            "started_at": _plain(run.started_at),
+            "finished_at": finished_at,
+            "steps": len(run.steps),
+            "steps_done": states["done"],
+            "steps_passed_over": states["passed_over"],
+            "steps_failed": states["failed"],
+            "steps_skipped": states["skipped"],
+        }
+        return [row[name] for name in RUN_COLUMNS]
+
+    def _step_row(
+        self, step: Step, state: RecordedState | StepState, outcome: Outcome | None = None
+    ) -> list[RecordValue]:
+        record = self._records[step.name]
+        row: dict[str, RecordValue] = {
+            "run_id": self._run.run_id,
+            "run_number": self._number,
+            "step": step.name,
+            "kind": step.kind,
+            "fingerprint": step.fingerprint,
+            "state": state,
+            "attempts": len(record.attempts) or None,
+            "started_at": _plain(record.started_at) if record.started_at else None,
+            "finished_at": _plain(record.finished_at or datetime.now(UTC)) if record.started_at else None,
+            "rows_written": outcome.rows_affected if outcome else None,
+            "rows_loaded": outcome.rows_loaded if outcome else None,
+            "rows_rejected": outcome.rows_rejected if outcome else None,
+            "tables_written": BETWEEN_TABLES.join(sorted(filled_tables(step, self._plan))),
+        }
+        return [row[name] for name in STEP_COLUMNS]
+
+
+def _make(tables: RunTables, connection: BaseConnection) -> None:
+    """Make what is not there, and refuse tables of these names that are none of ours."""
+    asked = ((tables.runs, RUN_COLUMNS), (tables.steps, STEP_COLUMNS))
+    if not all(connection.columns(table) for table, _ in asked):
+        for statement in tables.statements:
+            connection.execute(statement.sql)
+    for logical, (table, columns) in zip(RUN_TABLES, asked, strict=True):
+        found = {name.lower() for name, _ in connection.columns(table)}
+        missing = [name for name in columns if name not in found]
+        if missing:
+            raise RunError(
+                f"{'.'.join(table)} is not the table in which runs note what is done: it has no column"
+                f" {', '.join(missing)}; rename or drop it, and the next run makes {logical} anew"
+            )
+
+
+def _named(tables: RunTables) -> str:
+    return f"{'.'.join(tables.runs)} and {'.'.join(tables.steps)}"
+
+
+def _with_state(row: Sequence[object], state: str) -> list[RecordValue]:
+    found = dict(zip(RUN_COLUMNS, row, strict=True)) | {"state": state}
+    return [value if isinstance(value, int | datetime) or value is None else str(value) for value in found.values()]
+
+
+def _plain(time: datetime) -> datetime:
+    """In UTC and without its zone, as the columns are."""
+    return time.astimezone(UTC).replace(tzinfo=None)

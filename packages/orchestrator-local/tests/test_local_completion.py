@@ -1,0 +1,195 @@
+"""Promises of what a run notes in its target: it is there with the data, or neither is."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from omopcloudetl.core.errors import RunError
+from omopcloudetl.core.plan import BulkLoadStep, Origin, SqlStep
+from omopcloudetl.core.run_tables import STEP_COLUMNS
+
+Make = Callable[..., SqlStep]
+# The helpers live in conftest.py, which can't be imported.
+Lab = Any
+
+STEPS = "SELECT step, state, attempts, rows_written, tables_written FROM etl_step ORDER BY rowid"
+
+
+class KilledError(BaseException):
+    """Stands for the end of the process: nothing that a run does afterwards reaches the database."""
+
+
+def _load(lab: Lab) -> BulkLoadStep:
+    (lab.base / "people.csv").write_text("id,name\n1,a\n2,b\n")
+    return BulkLoadStep(
+        name="load",
+        summary="load",
+        origin=Origin(file="workflow.yaml", line=1),
+        uri="people.csv",
+        format="csv",
+        table=("main", "people"),
+        mode="create",
+        writes=("work.people",),
+        fingerprint="load",
+    )
+
+
+def test_a_run_notes_its_steps_and_its_end(lab: Lab, step: Make) -> None:
+    """One row for the run, one for each step, with what became of it; tables that were only made are not written."""
+    steps = [
+        step("made", "CREATE TABLE t (i)", writes=["cdm.t"], creates=["cdm.t"]),
+        step("filled", "INSERT INTO t VALUES (1), (2)", after=["made"], writes=["cdm.t", "work.x"]),
+        _load(lab),
+        step("bad", "SELECT nothing"),
+        step("behind", "SELECT 1", after=["bad"]),
+    ]
+    run = lab.run(steps)
+
+    assert lab.query(STEPS + ", step") == [
+        ("made", "done", 1, None, ""),
+        ("filled", "done", 1, 2, "main.t, main.x"),
+        ("load", "done", 1, 2, "main.people"),
+        ("bad", "failed", None, None, ""),
+        ("behind", "skipped", None, None, ""),
+    ]
+    names = "run_id, run_number, project, workflow, state, steps, steps_done, steps_failed, steps_skipped"
+    assert lab.query(f"SELECT {names} FROM etl_run") == [(run.run_id, 1, "test", "nightly", "failed", 5, 3, 1, 1)]
+    assert lab.query("SELECT COUNT(*) FROM etl_run WHERE finished_at >= started_at") == [(1,)]
+
+
+def test_resume_notes_what_it_passes_over(lab: Lab, step: Make) -> None:
+    """The rows of a run are enough for the next one to go on with it."""
+    steps = [step("a", "CREATE TABLE a AS SELECT 1", writes=["cdm.a"]), step("check", "CHECK:SELECT 1 WHERE false")]
+    lab.run(steps)
+    lab.run(steps, resume=True)
+
+    found = "SELECT run_number, step, state FROM etl_step WHERE run_number = 2 ORDER BY step"
+    assert lab.query(found) == [(2, "a", "passed_over"), (2, "check", "done")]
+    assert lab.query("SELECT steps_done, steps_passed_over FROM etl_run WHERE run_number = 2") == [(1, 1)]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_kill_around_the_commit_leaves_data_and_proof_or_neither(lab: Lab, step: Make, when: str) -> None:
+    """There is no moment at which a step's data are there and its row is not."""
+    steps = [step("a", "CREATE TABLE a AS SELECT 1 AS i", writes=["cdm.a"])]
+    lab.run([step("first", "SELECT 1")])  # the tables of runs are there
+    with pytest.raises(KilledError), _killed(lab, when):
+        lab.run(steps)
+
+    there = lab.query("SELECT name FROM sqlite_schema WHERE name = 'a'") == [("a",)]
+    proven = lab.query("SELECT state FROM etl_step WHERE step = 'a'") == [("done",)]
+    assert there == proven == (when == "after")
+    assert lab.query("SELECT state FROM etl_run ORDER BY run_number") == [("done",), ("running",)]
+    run = lab.run(steps, resume=True)
+    assert run.steps[0].state == ("skipped" if there else "done")
+    assert lab.query("SELECT state FROM etl_run ORDER BY run_number") == [("done",), ("died",), ("done",)]
+
+
+def test_a_kill_between_a_load_and_its_row_repeats_the_load(lab: Lab) -> None:
+    """A load commits by itself, so that its row says beforehand that it may have been done."""
+    with pytest.raises(KilledError), _killed(lab, "record"):
+        lab.run([_load(lab)])
+
+    assert lab.query("SELECT COUNT(*) FROM people") == [(2,)]
+    assert lab.query("SELECT step, state, tables_written FROM etl_step") == [("load", "planned", "main.people")]
+    lab.query("DROP TABLE people")  # this database's load makes it, and would not twice
+    assert lab.run([_load(lab)], resume=True).steps[0].state == "done"
+
+
+@contextmanager
+def _killed(lab: Lab, when: str) -> Iterator[None]:
+    """End the run around the commit of its first step, or as that is noted; its connections are dead from then on."""
+    connect = lab.connect
+    dead = []
+
+    def connect_and_watch() -> Any:
+        connection = connect()
+        run, record = connection._run, connection.record
+
+        def watched(sql: str, *values: str | None) -> Any:
+            if dead:
+                raise KilledError
+            is_last = when != "record" and sql == "COMMIT" and connection is not lab.opened[0]
+            if is_last and when == "after":
+                run(sql)
+            if is_last:
+                dead.append(sql)
+                run("ROLLBACK") if when == "before" else None
+                raise KilledError
+            return run(sql, *values)
+
+        def noted(*arguments: Any, **more: Any) -> None:
+            if when == "record" and connection is not lab.opened[0]:
+                dead.append("record")
+                raise KilledError
+            record(*arguments, **more)
+
+        connection._run, connection.record = watched, noted
+        return connection
+
+    lab.opened.clear()
+    lab.connect = connect_and_watch
+    try:
+        yield
+    finally:
+        lab.connect = connect
+
+
+def test_a_database_that_cannot_be_written_says_so(lab: Lab, step: Make) -> None:
+    """The run does not begin; the message names the tables and what the engine said."""
+    connect = lab.connect
+
+    def read_only() -> Any:
+        connection = connect()
+        open_, connection.connect = connection.connect, lambda: (open_(), connection._run("PRAGMA query_only = 1"))
+        return connection
+
+    lab.connect = read_only
+    with pytest.raises(RunError) as caught:
+        lab.run([step("a", "CREATE TABLE a (i)")])
+    words = str(caught.value)
+    assert words.startswith(
+        "what is done cannot be noted in main.etl_run and main.etl_step: attempt to write a readonly"
+    )
+    assert words.endswith("must be able to make, read and write tables in the schema for work")
+    assert [run.state for run in lab.runs()] == ["failed"]
+
+
+def test_a_table_of_this_name_that_is_none_of_ours_is_refused(lab: Lab, step: Make) -> None:
+    """What it lacks is told, and what to do; nothing is written into it."""
+    lab.query("CREATE TABLE etl_step (run_id, step, state)")
+    with pytest.raises(RunError, match=r"main\.etl_step is not the table .* no column run_number, kind, .* rename or"):
+        lab.run([step("a", "CREATE TABLE a (i)")])
+    assert lab.query("SELECT name FROM sqlite_schema WHERE name = 'a'") == []
+
+
+def test_tables_of_runs_that_were_dropped_are_made_again(lab: Lab, step: Make) -> None:
+    """Then nothing is proven, and everything runs."""
+    steps = [step("a", "DROP TABLE IF EXISTS a", "CREATE TABLE a AS SELECT 1", writes=["cdm.a"])]
+    lab.run(steps)
+    lab.query("DROP TABLE etl_run")
+    lab.query("DROP TABLE etl_step")
+
+    assert [record.state for record in lab.run(steps, resume=True).steps] == ["done"]
+    assert lab.query("SELECT run_number FROM etl_run") == [(1,)]
+
+
+def test_a_run_of_another_target_is_not_taken_for_dead(lab: Lab, step: Make) -> None:
+    """It may be going on beside this one; the same target's cannot."""
+    for target in ("dev", "other"):
+        lab.run([step("a", "SELECT 1")], target=target)
+    lab.query("UPDATE etl_run SET state = 'running'")
+    lab.run([step("a", "SELECT 1")])
+
+    found = lab.query("SELECT target, state FROM etl_run ORDER BY run_number")
+    assert found == [("dev", "died"), ("other", "running"), ("dev", "done")]
+
+
+def test_no_row_has_a_text_of_an_error(lab: Lab, step: Make) -> None:
+    """Errors may quote values of patients, so there is no place for them."""
+    lab.run([step("bad", "SELECT * FROM hunter2")])
+    rows = lab.query("SELECT * FROM etl_step")
+    assert "hunter2" not in str(rows)
+    assert len(rows[0]) == len(STEP_COLUMNS)

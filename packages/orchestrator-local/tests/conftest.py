@@ -230,7 +230,7 @@ class Lab:
         on_failure: OnFailure = "continue",
         workflow: str | None = "nightly",
     ) -> RunRecord:
-        """Run a plan of these steps."""
+        """Run a plan of these steps; without a workflow, nothing of it is noted in the database."""
         context = ExecutionContext(
             target=target,
             connect=self.connect,

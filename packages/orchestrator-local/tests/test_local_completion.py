@@ -51,7 +51,7 @@ def test_a_run_notes_its_steps_and_its_end(lab: Lab, step: Make) -> None:
         ("made", "done", 1, None, ""),
         ("filled", "done", 1, 2, "main.t, main.x"),
         ("load", "done", 1, 2, "main.people"),
-        ("bad", "failed", None, None, ""),
+        ("bad", "failed", 1, None, ""),
         ("behind", "skipped", None, None, ""),
     ]
     names = "run_id, run_number, project, workflow, state, steps, steps_done, steps_failed, steps_skipped"

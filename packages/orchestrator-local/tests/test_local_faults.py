@@ -56,7 +56,7 @@ def test_each_try_is_recorded_and_told(lab: Lab, step: Make, caplog: pytest.LogC
 
     lab.manager.register(Listener())
     with locked(lab):
-        run = lab.run([step("a", "CREATE TABLE t (i)")], retry=QUICKLY)
+        run = lab.run([step("a", "CREATE TABLE t (i)")], workflow=None, retry=QUICKLY)
 
     tries = run.steps[0].attempts
     assert [t.number for t in tries] == [1, 2, 3]
@@ -75,7 +75,7 @@ def test_a_step_that_goes_well_is_tried_once(lab: Lab, step: Make) -> None:
 
     lab.manager.register(Holder())
     with locked(lab) as other:
-        run = lab.run([step("a", "CREATE TABLE t (i)")], retry=QUICKLY)
+        run = lab.run([step("a", "CREATE TABLE t (i)")], workflow=None, retry=QUICKLY)
     first, last = run.steps[0].attempts
     assert (run.state, run.steps[0].error, last.error) == ("done", None, None)
     assert "locked" in (first.error or "")
@@ -144,7 +144,9 @@ def test_the_time_of_a_step_is_that_of_all_its_tries(lab: Lab, step: Make) -> No
     """A wait for the next try ends when the step's time is over."""
     start = time.monotonic()
     with locked(lab):
-        run = lab.run([step("a", "CREATE TABLE t (i)", timeout=0.3)], retry=Retry(first_wait=30, max_wait=60))
+        run = lab.run(
+            [step("a", "CREATE TABLE t (i)", timeout=0.3)], workflow=None, retry=Retry(first_wait=30, max_wait=60)
+        )
     assert "stopped after 0.3 s" in (run.steps[0].error or "")
     assert time.monotonic() - start < 20
 
@@ -220,7 +222,7 @@ def test_an_interrupt_ends_the_wait_for_the_next_try(lab: Lab, step: Make) -> No
 
     lab.manager.register(Listener())
     with locked(lab), pytest.raises(KeyboardInterrupt):
-        lab.run([step("a", "CREATE TABLE t (i)")], retry=Retry(first_wait=30, max_wait=60))
+        lab.run([step("a", "CREATE TABLE t (i)")], workflow=None, retry=Retry(first_wait=30, max_wait=60))
     run = lab.runs()[0]
     assert (run.state, run.steps[0].error) == ("interrupted", "the run was interrupted")
     assert len(run.steps[0].attempts) == 1

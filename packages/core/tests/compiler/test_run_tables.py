@@ -49,12 +49,7 @@ def test_no_mapping_may_read_them(problem: Problem) -> None:
     """Nor may a mapping's `from`."""
     person = "name: person\nkind: table\ntarget: cdm.person\nfrom: {p: work.etl_step}\nkey: [p.step]\n"
     person += "columns: {person_id: {id: [p.step]}, gender_concept_id: 0, year_of_birth: 1970}"
-    found = problem(
-        {
-            "mappings/person.yaml": person
-            + "columns: {person_id: {id: [p.step]}, gender_concept_id: 0, year_of_birth: 1970}"
-        }
-    )
+    found = problem({"mappings/person.yaml": person})
     assert (found.code, found.found) == ("reserved-table", "work.etl_step")
 
 

@@ -119,7 +119,9 @@ class _Execution:
             self._run_steps(workers)
             self._conclude(connection)
         except BaseException as error:
-            self._run.state, self._run.error = "failed", repr(error)
+            interrupted = self._stopped.done()
+            self._run.state = "interrupted" if interrupted else "failed"
+            self._run.error = INTERRUPTED if interrupted else repr(error)
             raise
         finally:
             self._run.seconds = time.perf_counter() - self._start

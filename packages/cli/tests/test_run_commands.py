@@ -69,6 +69,22 @@ SELECT max(n) AS n FROM numbers
 """
 
 
+def test_only_what_changed_is_run(call, project: Path) -> None:
+    """After a run that completed, `--changed` runs the changed mapping and what depends on it."""
+    call("run", "--project", project)
+    mapping = next(path for path in (project / "mappings").glob("*.yaml") if "cdm.person" in path.read_text("utf-8"))
+    mapping.write_text(mapping.read_text("utf-8").replace("race_concept_id: 0", "race_concept_id: 8527"), "utf-8")
+    steps = json.loads(call("run", "--project", project, "--changed", "--format", "json").stdout)["steps"]
+    states = {step["name"]: step["state"] for step in steps}
+    assert [states[name] for name in ("source_patients", "stage_person", "write_person")] == ["skipped", "done", "done"]
+
+
+@pytest.mark.parametrize("flags", [("--resume", "--changed"), ("--changed", "--resume")])
+def test_resume_and_changed_exclude_each_other(call, project: Path, flags: tuple[str, str]) -> None:
+    """One goes on with a run, the other begins one that has less to do: who says both means something else."""
+    assert "not both" in call("run", "--project", project, *flags, code=2).output
+
+
 @pytest.fixture
 def failing(project: Path) -> Path:
     """A project whose source file lacks a column that a mapping reads."""

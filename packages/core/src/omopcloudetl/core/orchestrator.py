@@ -44,9 +44,9 @@ class BaseOrchestrator(ABC):
         Args:
             plan: What must happen.
             dry_run: Walk the plan in order and touch nothing: no connection is opened, no record is kept.
-            resume: Skip the steps that the newest run of the same target completed with the same fingerprint
-                and whose tables are still there, as long as nothing they depend on had to run again. A step that
-                makes no table always runs.
+            resume: Skip the steps that the workflow's newest run completed with the same fingerprint, as the plan's
+                `run_tables` in the target say, and whose tables are still there, unless another workflow wrote one
+                of them since or something they depend on has to run again. A step that makes no table always runs.
 
         Raises:
             DatabaseConnectionError: No connection could be opened.

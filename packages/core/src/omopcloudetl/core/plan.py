@@ -219,7 +219,7 @@ class RunTables(PlanModel):
     steps_since: str
     """A query for run_id, step, fingerprint, state and tables_written of its newest run and of all runs after that."""
     unfinished_runs: str
-    """A query for the rows of its runs that have not ended, with all columns."""
+    """A query for the rows of the project's runs that have not ended, of all its workflows, with all columns."""
 
 
 class CompiledWorkflowPlan(PlanModel):

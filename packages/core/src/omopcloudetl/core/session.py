@@ -363,7 +363,8 @@ class Session:
         Args:
             plan: What `compile` made.
             dry_run: Walk the plan and touch nothing.
-            resume: Skip what the newest run of this target completed unchanged.
+            resume: Skip what the target's database proves to be complete and unchanged: after a failure, or to run
+                only what changed.
             on_event: Called with each `RunEvent`, one at a time; an exception of it becomes a warning.
             listeners: Objects that implement any of the run event hooks, for this run only.
             state: The folder that keeps the run's record; the project's own by default.

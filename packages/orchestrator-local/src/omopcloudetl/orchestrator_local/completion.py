@@ -130,7 +130,7 @@ class Completion:
             connection.record(tables.steps, list(STEP_COLUMNS), rows)
 
     def _is_of_target(self, row: Sequence[object]) -> bool:
-        """Whether a run that did not end is of this target: no other run of it can be going on."""
+        """Whether a run that did not end is of this target, whose lock this run has: then it is dead."""
         return dict(zip(RUN_COLUMNS, row, strict=True))["target"] == self._run.target
 
     def _run_row(self, finished_at: datetime | None) -> list[RecordValue]:

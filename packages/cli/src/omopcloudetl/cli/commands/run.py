@@ -25,16 +25,26 @@ if TYPE_CHECKING:
     from omopcloudetl.core.runs import RunRecord
     from omopcloudetl.core.session import Session
 
-SKIPS = "skips steps that completed unchanged; changed data files are not noticed"
+UNSEEN = "changed data files are not noticed"
+SKIPS = f"skips steps that completed unchanged; {UNSEEN}"
+CHANGED = f"Runs what changed since the last run and what depends on it; {UNSEEN}."
 SAME_COMMAND = "the same command with --resume"
 NOT_BEGUN = "interrupted before the run began: nothing was changed"
 LONGEST_COMMAND = 100
 
 
+def _as_resume(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """Let `--changed` stand for `--resume`: it is the same, said of a run that completed."""
+    if value and context.params.get("resume"):
+        raise click.UsageError("say --resume to go on with a run, or --changed to repeat what changed: not both")
+    context.params["resume"] = value or context.params.get("resume", False)
+
+
 @click.command
 @project_options
 @click.option("--dry-run", is_flag=True, help="Walk the plan and touch nothing.")
-@click.option("--resume", is_flag=True, help=f"{SKIPS.capitalize()}.")
+@click.option("--resume", is_flag=True, expose_value=False, callback=_as_resume, help=f"{SKIPS.capitalize()}.")
+@click.option("--changed", is_flag=True, expose_value=False, callback=_as_resume, help=CHANGED)
 @run_options
 @format_option
 @click.pass_context

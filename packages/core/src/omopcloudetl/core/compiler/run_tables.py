@@ -23,7 +23,7 @@ SELECT run_id, step, fingerprint, state, tables_written FROM work.etl_step
 WHERE run_number >= (SELECT MAX(run_number) FROM work.etl_run WHERE {_OF_WORKFLOW})
 """
 UNFINISHED_RUNS = f"""
-SELECT {", ".join(RUN_COLUMNS)} FROM work.etl_run WHERE {_OF_WORKFLOW} AND state = 'running'
+SELECT {", ".join(RUN_COLUMNS)} FROM work.etl_run WHERE project = :project AND state = 'running'
 """
 
 

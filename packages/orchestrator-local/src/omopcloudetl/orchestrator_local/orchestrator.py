@@ -127,7 +127,6 @@ class _Execution:
             self._run.seconds = time.perf_counter() - self._start
             self._connection = None  # what is noted last is not interrupted
             self._completion.end(connection)
-            self._completion.end(connection)
             self._log.info("run_finished", state=self._run.state, seconds=self._run.seconds)
             try:
                 self._journal.close()

@@ -125,7 +125,7 @@ class DuckDBConnection(BaseConnection):
         self._send(*recording.insert_statement(table, columns, rows))
 
     def _send(self, sql: str, values: str) -> None:
-        with _own_errors(sql):
+        with self._errors(sql):
             self._session.execute(sql, [values])
 
     def bulk_load(self, load: BulkLoadStep, *, base: Path) -> LoadMetrics:

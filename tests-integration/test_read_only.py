@@ -8,7 +8,6 @@ import pytest
 from runs_apart import Content, Project
 from small_disks import read_only
 
-pytestmark = pytest.mark.xdist_group("mounts")
 MAY_WRITE = "must be able to write"
 
 

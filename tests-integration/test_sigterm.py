@@ -1,6 +1,6 @@
 """Promises of runs that SIGTERM ends: in each step of the Synthea project, within two seconds, and whole.
 
-A few steps by default; OMOPCLOUDETL_SIGTERM_STEPS is how many, or `all`.
+A couple of steps by default; OMOPCLOUDETL_SIGTERM_STEPS is how many, or `all`.
 """
 
 import os
@@ -15,10 +15,10 @@ from omopcloudetl.core.plugins import load_plugins
 from omopcloudetl.core.projects import list_runs
 from omopcloudetl.core.templates import copy_demo_data, create_project
 
-STEPS = os.environ.get("OMOPCLOUDETL_SIGTERM_STEPS", "3")
+STEPS = os.environ.get("OMOPCLOUDETL_SIGTERM_STEPS", "2")
 ALLOWED = 2.0
-LATE = float(os.environ.get("OMOPCLOUDETL_SIGTERM_GRACE", "1.0"))
-"""Seconds more that a busy machine may need to start a thread or to let go of a process."""
+TRIES = 3
+"""A busy machine may take long to start a thread, or to see that a process has ended; it is measured again then."""
 
 pytestmark = pytest.mark.xdist_group("sigterm")
 
@@ -39,24 +39,34 @@ def test_each_step_ends_in_order(synthea: Project, tmp_path: Path) -> None:
     """A run that gets SIGTERM in a step ends in two seconds with 143, says how to go on, and `--resume` finishes."""
     expected = synthea.content()
     steps = [(step.name, step.seconds or 0.0) for step in list_runs(synthea.root)[0].steps]
-    synthea.database.unlink()
     chance = random.Random(1)
     chosen = steps if STEPS == "all" else sorted(chance.sample(steps, int(STEPS)), key=steps.index)
-    for name, seconds in chosen:
-        _terminate(synthea, name, chance.uniform(0, seconds), tmp_path / "sent")
+    synthea.database.unlink()
+    taken = {name: _terminate(synthea, name, chance.uniform(0, seconds), tmp_path / "sent") for name, seconds in chosen}
     synthea.run("--resume").expect(0)
 
     assert synthea.content() == expected
     assert synthea.states() == ["done", *(["interrupted"] * len(chosen)), "done"]
+    late = {name for name, seconds in taken.items() if seconds > ALLOWED}
+    assert not {name for name in late if not _is_in_time(synthea, name, tmp_path / "sent")}
 
 
-def _terminate(project: Project, step: str, after: float, sent: Path) -> None:
+def _terminate(project: Project, step: str, after: float, sent: Path) -> float:
+    """How many seconds a run took to end, in order, that got SIGTERM so many seconds after a step began."""
     sent.unlink(missing_ok=True)
     variables = {"DISTURB_SIGNAL": "SIGTERM", "DISTURB_SECONDS": f"{after}", "DISTURB_SENT": str(sent)}
     found = ended(project.start("run", "--quiet", "--resume", **disturbance(step, **variables)))
     seconds = time.monotonic() - float(sent.read_text(encoding="utf-8"))
     found.expect(143, r"interrupted: \d+ of \d+ steps were done", "run --resume")
-    assert seconds < ALLOWED + LATE, f"{step}: {seconds:.1f} s after SIGTERM"
+    return seconds
+
+
+def _is_in_time(project: Project, step: str, sent: Path) -> bool:
+    for _ in range(TRIES):
+        project.database.unlink(missing_ok=True)
+        if _terminate(project, step, 0.0, sent) <= ALLOWED:
+            return True
+    return False
 
 
 @pytest.mark.parametrize("step", ["source_events", "pairs"])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omopcloudetl.core.report.layered import BESIDE_BEND, NODE_GAP, place
+from omopcloudetl.core.report.layered import BESIDE_BEND, MOST_BENDS, NODE_GAP, place
 
 NAMES = [chr(ord("a") + i) for i in range(12)]
 ANY_ARROWS = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES)), max_size=40, unique=True).map(
@@ -35,6 +35,15 @@ def test_a_long_arrow_bends_at_each_column_it_crosses() -> None:
     ((column, row),) = layout.bends["a", "c"]
     assert column == 1
     assert abs(row - layout.row["b"]) >= BESIDE_BEND
+
+
+def test_a_deep_graph_does_not_drown_in_bends() -> None:
+    """Of arrows to each link of a long chain the shortest bend, and the others go straight."""
+    chain = [f"n{number}" for number in range(400)]
+    layout = place(chain, [*pairwise(chain), *((chain[0], node) for node in chain[2:])], {})
+    bends = [len(layout.bends[chain[0], node]) for node in chain[2:]]
+    assert bends[:90] == list(range(1, 91))
+    assert MOST_BENDS * 0.9 < sum(bends) <= MOST_BENDS
 
 
 def test_a_node_may_be_kept_from_the_first_columns() -> None:

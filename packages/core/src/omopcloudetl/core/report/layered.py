@@ -20,6 +20,9 @@ BESIDE_BEND = 0.6
 BEND_GAP = 0.3
 """Where both are."""
 
+MOST_BENDS = 5_000
+"""Of all arrows together: a deep graph may have one for each two of its nodes. The longest of more go straight."""
+
 Arrow = tuple[str, str]
 Bend = tuple[str, str, int]
 """Where a long arrow crosses a column: its two ends, and the column."""
@@ -51,7 +54,7 @@ def place(nodes: Sequence[str], arrows: Sequence[Arrow], lowest: Mapping[str, in
     """
     forward = _without_cycles(nodes, arrows)
     column = _columns(nodes, forward, lowest)
-    paths = [_path(arrow, column) for arrow in forward]
+    paths = _paths(forward, column)
     order = _first_order(nodes, paths, column)
     before, after = _neighbours(paths)
     for sweep in range(SWEEPS):
@@ -105,6 +108,17 @@ def _columns(nodes: Iterable[str], arrows: Iterable[Arrow], lowest: Mapping[str,
     for node in TopologicalSorter(sources).static_order():
         column[node] = max([lowest.get(node, 0), *(column[source] + 1 for source in sources[node])])
     return column
+
+
+def _paths(arrows: Sequence[Arrow], column: Mapping[str, int]) -> list[list[Spot]]:
+    """Each arrow with its bends; nothing for those that are too long."""
+    bends = {(source, target): column[target] - column[source] - 1 for source, target in arrows}
+    total, bent = 0, set()
+    for arrow in sorted(arrows, key=bends.__getitem__):
+        total += bends[arrow]
+        if total <= MOST_BENDS:
+            bent.add(arrow)
+    return [_path(arrow, column) if arrow in bent else [] for arrow in arrows]
 
 
 def _path(arrow: Arrow, column: Mapping[str, int]) -> list[Spot]:

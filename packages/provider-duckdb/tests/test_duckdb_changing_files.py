@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from interleaved import FILLING, Interleaved
 
-from omopcloudetl.core.connection import ExecutionMetrics, LoadMetrics
+from omopcloudetl.core.connection import ExecutionMetrics, LoadMetrics, Row
 from omopcloudetl.core.errors import LoadError
 from omopcloudetl.core.plan import BulkLoadStep, Origin, RejectOptions
 from omopcloudetl.provider_duckdb.config import DuckDBConfig
@@ -127,6 +127,51 @@ def test_what_fails_because_files_change_says_so(db: Interleaved, tmp_path: Path
         load(connection, tmp_path, "x.csv")
     connection.close()
     assert "line 3" in str(error.value.__cause__)
+
+
+class _Losing(DuckDBConnection):
+    """A connection that loses a file behind one of its statements."""
+
+    path: Path
+    left = 0
+    """Statements until then."""
+
+    def _count(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.path.unlink()
+
+    def execute(self, sql: str) -> ExecutionMetrics:
+        """Run a statement, and count it."""
+        try:
+            return super().execute(sql)
+        finally:
+            self._count()
+
+    def fetch(self, sql: str, *, limit: int = 10_000) -> list[Row]:
+        """Run a query, and count it."""
+        try:
+            return super().fetch(sql, limit=limit)
+        finally:
+            self._count()
+
+
+@pytest.mark.parametrize(("max_rejected", "statements"), [(0, 4), (5, 20)])
+def test_a_file_that_goes_is_told_whenever_it_goes(tmp_path: Path, max_rejected: int, statements: int) -> None:
+    """Whatever statement of a load of a malformed file it goes behind, the step fails; the run is not torn down."""
+    connection = _Losing(DuckDBConfig(path="other.duckdb"), tmp_path)
+    connection.path = tmp_path / "x.csv"
+    connection.connect()
+    columns = "load_step TEXT, table_name TEXT, file TEXT, line BIGINT, reason TEXT, text TEXT"
+    connection.execute(f"CREATE TABLE rejects ({columns})")
+    rejects = RejectOptions(max_rejected=max_rejected, table=("main", "rejects")) if max_rejected else None
+    for left in range(1, statements + 1):
+        connection.path.write_text("a,b\n1,2\n1\n", "utf-8")
+        connection.left = left
+        with pytest.raises(LoadError):
+            load(connection, tmp_path, "x.csv", rejects=rejects)
+        assert not connection.path.exists()
+    connection.close()
 
 
 def test_many_changes_are_counted_and_some_shown(db: Interleaved, tmp_path: Path, write: Write) -> None:

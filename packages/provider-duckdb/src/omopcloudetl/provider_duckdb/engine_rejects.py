@@ -92,7 +92,7 @@ def account_for_lines(
 def count_lines(session: LoadSession, load: BulkLoadStep, file: DataFile) -> int:
     """How many lines of a file hold anything."""
     if file.is_plain and load.text.encoding != "utf-16":
-        return textfile.count_lines(file.path)
+        return textfile.count_lines(file.path, file.label)
     return _ask_for_lines(session, load, file)[0]
 
 

@@ -70,16 +70,26 @@ def read_ends(path: str, label: str) -> tuple[str, str]:
     return first.decode("latin-1"), last.decode("latin-1")
 
 
-def count_lines(path: str) -> int:
-    """How many lines hold anything; a line ends at any run of carriage returns and newlines."""
+def count_lines(path: str, label: str) -> int:
+    """How many lines hold anything; a line ends at any run of carriage returns and newlines.
+
+    Raises `LoadError` for a file that cannot be read.
+    """
+    try:
+        with _open(path) as handle:
+            return _count(handle)
+    except (OSError, EOFError) as error:
+        raise LoadError(f"cannot read {label}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _count(handle: IO[bytes] | gzip.GzipFile) -> int:
     lines = 0
     within_line = False
-    with _open(path) as handle:
-        while chunk := handle.read(CHUNK):
-            lines += sum(1 for _ in LINE.finditer(chunk))
-            if within_line and chunk[0] not in NEWLINES:
-                lines -= 1  # the line began in the chunk before
-            within_line = chunk[-1] not in NEWLINES
+    while chunk := handle.read(CHUNK):
+        lines += sum(1 for _ in LINE.finditer(chunk))
+        if within_line and chunk[0] not in NEWLINES:
+            lines -= 1  # the line began in the chunk before
+        within_line = chunk[-1] not in NEWLINES
     return lines
 
 

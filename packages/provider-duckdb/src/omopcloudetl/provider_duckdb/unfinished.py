@@ -49,7 +49,10 @@ def ends_within(file: DataFile, line: str, encoding: Encoding) -> bool:
         return False
     text = line.encode(CODECS[encoding], errors="replace")
     breaks = tuple(mark.encode(CODECS[encoding]) for mark in "\r\n")
-    with Path(file.path).open("rb") as handle:
-        handle.seek(max(0, file.size - len(text) - 2))
-        tail = handle.read()
+    try:
+        with Path(file.path).open("rb") as handle:
+            handle.seek(max(0, file.size - len(text) - 2))
+            tail = handle.read()
+    except OSError:  # it went this moment, which is told as that
+        return False
     return tail.endswith(text) and tail[: -len(text)].endswith(breaks) and not tail.endswith(breaks)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from omopcloudetl.core.errors import DatabaseConnectionError, StatementError
+from omopcloudetl.core.errors import StatementError
 from omopcloudetl.provider_duckdb.config import DuckDBConfig
 from omopcloudetl.provider_duckdb.engine import DuckDBConnection
-from omopcloudetl.provider_duckdb.file_guard import DatabaseLostError, refuse_cut_off
+from omopcloudetl.provider_duckdb.file_guard import DatabaseLostError
 from omopcloudetl.provider_duckdb.ways_out import told_with_way_out
 
 FILE = "/data/omop.duckdb"
@@ -42,21 +42,6 @@ def test_a_lost_file_fails_the_next_statement(tmp_path: Path, disturb: Callable[
         for ask in (lambda: opened.execute("SELECT 1"), lambda: opened.fetch("SELECT 1"), opened.post_load_maintenance):
             with pytest.raises(DatabaseLostError, match=words):
                 ask()
-
-
-def test_a_cut_off_file_is_told_before_it_is_read(tmp_path: Path) -> None:
-    """A file that is one byte shorter than its header says is refused, a whole one is not."""
-    file = tmp_path / "omop.duckdb"
-    with connection(tmp_path) as opened:
-        opened.execute("CREATE TABLE t AS SELECT range AS i, hash(range) AS h FROM range(200000)")
-        opened.post_load_maintenance()
-        ((blocks, size),) = opened.fetch(
-            "SELECT total_blocks, block_size FROM pragma_database_size() WHERE database_name = current_database()"
-        )
-    refuse_cut_off(file, int(str(blocks)), int(str(size)))
-    os.truncate(file, file.stat().st_size - 1)
-    with pytest.raises(DatabaseConnectionError, match=r"it is cut off, [\d,]+ of [\d,]+ bytes are there"):
-        refuse_cut_off(file, int(str(blocks)), int(str(size)))
 
 
 def test_a_new_file_is_its_owners_and_leaves_nothing_beside_it(tmp_path: Path) -> None:

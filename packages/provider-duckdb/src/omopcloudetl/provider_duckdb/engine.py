@@ -19,7 +19,7 @@ from omopcloudetl.core.findings import Diagnosis, Finding
 from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.provider_duckdb import recording, remote
 from omopcloudetl.provider_duckdb.config import MEMORY, DuckDBConfig, EngineSettings, engine_settings
-from omopcloudetl.provider_duckdb.file_guard import FileGuard, refuse_cut_off
+from omopcloudetl.provider_duckdb.file_guard import FileGuard
 from omopcloudetl.provider_duckdb.health import diagnose_file
 from omopcloudetl.provider_duckdb.load import load_files
 from omopcloudetl.provider_duckdb.new_file import make_file
@@ -300,12 +300,9 @@ class DuckDBConnection(BaseConnection):
             try:
                 if not path.exists():
                     make_file(connection.execute, path)
-                is_first = not _size(connection)
                 connection.execute(f"ATTACH IF NOT EXISTS {literal(str(path))} AS {DATABASE} (TYPE duckdb)")
                 connection.execute(f"USE {DATABASE}")
                 self._guard = FileGuard(path)
-                if is_first:
-                    refuse_cut_off(path, *_size(connection)[0])
             except BaseException:
                 connection.close()
                 raise
@@ -331,12 +328,6 @@ class DuckDBConnection(BaseConnection):
 def _instance_name(path: Path) -> str:
     """One engine for all sessions on one file, or on one project's database in memory."""
     return f"{MEMORY}{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-
-
-def _size(connection: duckdb.DuckDBPyConnection) -> list[tuple[int, int]]:
-    """How many blocks the database has and of how many bytes; nothing if it is not attached."""
-    query = "SELECT total_blocks, block_size FROM pragma_database_size() WHERE database_name = ?"
-    return connection.execute(query, [NAME]).fetchall()
 
 
 def _named(table: Sequence[str]) -> tuple[str, list[str]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from omopcloudetl.core.errors import DatabaseConnectionError
-from omopcloudetl.provider_duckdb.ways_out import way_out_of_damage
 
 # The engine's three headers; no database is smaller.
 SMALLEST = 3 * 4096
@@ -49,16 +48,3 @@ class FileGuard:
 
     def _lost(self, what: str, way_out: str) -> DatabaseLostError:
         return DatabaseLostError(f"the database file {self._path} {what} while it was in use: {way_out}; {AGAIN}")
-
-
-def refuse_cut_off(path: Path, blocks: int, block_size: int) -> None:
-    """Raise `DatabaseConnectionError` if a file that was just opened is shorter than its header says.
-
-    The engine would notice only when it reads what is missing, which a run may never do.
-    """
-    found, said = path.stat().st_size, SMALLEST + blocks * block_size
-    if found < said:
-        raise DatabaseConnectionError(
-            f"cannot open {path}: it is cut off, {found:,} of {said:,} bytes are there\n"
-            f"  {way_out_of_damage(str(path))}"
-        )

@@ -1,0 +1,228 @@
+"""Kills runs of the Synthea project at random instants, and inside each step, and compares what resumed runs leave.
+
+As a program: `uv run python tests-integration/crash_storm.py --kills 200 --steps all --seed 7`.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from omopcloudetl.core.plugins import load_plugins
+from omopcloudetl.core.templates import copy_demo_data, create_project
+
+COMMAND = Path(sys.executable).with_name("omopcloudetl")
+OWN_HISTORY = ("etl_run", "etl_step")
+"""Tables in `work` that say which runs there were: the only ones that a disturbed run may leave otherwise."""
+KILLED = -signal.SIGKILL
+MOST_RUNS = 200
+"""Of one database; a run that never gets on is a failure, not a storm."""
+
+Fingerprint = dict[str, tuple[int, int]]
+"""Table → number of its rows, and a sum over them that does not depend on their order."""
+
+
+@dataclass
+class Storm:
+    """One project that is run again and again, each time in a new process."""
+
+    root: Path
+    chance: random.Random
+    kills: int = 0
+    """Processes that were killed before they ended."""
+    databases: int = 0
+    """Databases that were finished by a run that resumed, and compared."""
+
+    @classmethod
+    def of_demo(cls, root: Path, seed: int = 0) -> "Storm":
+        """The Synthea project with the demo's data."""
+        resources = load_plugins().resources()
+        create_project(resources, "synthea", root, {"source_uri": "data/source", "vocabulary_uri": "data/vocabulary"})
+        copy_demo_data(resources, root)
+        return cls(root, random.Random(seed))  # noqa: S311  # chance, no secret
+
+    def forget(self) -> None:
+        """Begin with no database and no history."""
+        for path in self.root.glob("omop.duckdb*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(self.root / ".omopcloudetl", ignore_errors=True)
+
+    def start(self, *options: str, **variables: str) -> subprocess.Popen[str]:
+        """A run in a process of its own."""
+        environment = os.environ | variables
+        return subprocess.Popen(
+            [COMMAND, "run", "--quiet", *options],
+            cwd=self.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def finish(self, *options: str) -> None:
+        """A run that nobody disturbs; raises if it does not end well."""
+        process = self.start(*options)
+        said, _ = process.communicate()
+        if process.returncode:
+            raise AssertionError(f"a run that nobody disturbed ended with {process.returncode}:\n{said}")
+
+    def fingerprint(self) -> Fingerprint:
+        """What every table holds."""
+        with duckdb.connect(str(self.root / "omop.duckdb"), read_only=True) as connection:
+            tables = connection.execute(
+                "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT internal ORDER BY ALL"
+            ).fetchall()
+            return {
+                f"{schema}.{name}": _sum(connection, schema, name)
+                for schema, name in tables
+                if name not in OWN_HISTORY
+            }
+
+    # -- at random instants
+
+    def rage(self, kills: int, seconds: float, expected: Fingerprint) -> None:
+        """Kill runs at random instants of so many seconds until that was done `kills` times; compare each database."""
+        while self.kills < kills:
+            self.forget()
+            for _ in range(MOST_RUNS):
+                if self._run_and_kill(self.chance.uniform(0, seconds * 1.1)):
+                    break
+            else:
+                raise AssertionError(f"after {MOST_RUNS} runs the project is not finished")
+            self.compare(expected)
+
+    def _run_and_kill(self, after: float) -> bool:
+        """Whether the run ended before it could be killed."""
+        process = self.start("--resume")
+        try:
+            said, _ = process.communicate(timeout=after)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            said, _ = process.communicate()
+        if process.returncode == KILLED:
+            self.kills += 1
+            return False
+        if process.returncode:
+            raise AssertionError(f"a run ended with {process.returncode}:\n{said}")
+        return True
+
+    # -- inside a step
+
+    def strike(self, steps: Sequence[tuple[str, float]], expected: Fingerprint) -> list[str]:
+        """Kill a run inside each of these steps, which take so many seconds; names those that could not be hit."""
+        self.forget()
+        missed = [name for name, seconds in steps if not self._strike(name, seconds)]
+        self.finish("--resume")
+        self.compare(expected)
+        return missed
+
+    def _strike(self, step: str, seconds: float) -> bool:
+        """Whether a run died inside the step: it began, and no run before or after completed it meanwhile."""
+        for share in (self.chance.uniform(0, 0.8), 0.3, 0.0):
+            here = str(Path(__file__).parent)
+            variables = {"OMOPCLOUDETL_PLUGINS": "killer", "PYTHONPATH": here, "KILL_STEP": step}
+            process = self.start("--resume", **variables, KILL_SECONDS=f"{seconds * share:.6f}")
+            said, _ = process.communicate()
+            if process.returncode == KILLED:
+                self.kills += 1
+                if not self._is_completed(step):
+                    return True
+                self._undo(step)
+            elif process.returncode:
+                raise AssertionError(f"a run ended with {process.returncode}:\n{said}")
+            else:
+                self._undo(step)
+        return False
+
+    def _is_completed(self, step: str) -> bool:
+        with duckdb.connect(str(self.root / "omop.duckdb")) as connection:
+            query = (
+                "SELECT count(*) FROM work.etl_step WHERE step = ? AND state = 'done' AND run_id ="
+                " (SELECT run_id FROM work.etl_run ORDER BY run_number DESC LIMIT 1)"
+            )
+            return bool(connection.execute(query, [step]).fetchall()[0][0])
+
+    def _undo(self, step: str) -> None:
+        """Let the step run again: what proves that it was completed is taken away."""
+        with duckdb.connect(str(self.root / "omop.duckdb")) as connection:
+            connection.execute("DELETE FROM work.etl_step WHERE step = ?", [step])
+
+    # -- the result
+
+    def compare(self, expected: Fingerprint) -> None:
+        """Raise if any table is not what an undisturbed run leaves, or if the history cannot be read."""
+        found = self.fingerprint()
+        different = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+        if different:
+            shown = "\n".join(f"  {name}: {found.get(name)}, undisturbed {expected.get(name)}" for name in different)
+            raise AssertionError(f"{len(different)} tables differ from those of an undisturbed run:\n{shown}")
+        listed = subprocess.run([COMMAND, "runs", "--format", "json"], cwd=self.root, capture_output=True, check=True)
+        newest = json.loads(listed.stdout)["runs"][0]
+        if newest["state"] != "done":
+            raise AssertionError(f"the newest run is {newest['state']}")
+        self.databases += 1
+
+    def steps(self) -> list[tuple[str, float]]:
+        """The steps of the newest run, with the seconds each took."""
+        shown = subprocess.run(
+            [COMMAND, "runs", "show", "--format", "json"], cwd=self.root, capture_output=True, check=True
+        )
+        record = json.loads(shown.stdout)
+        return [(step["name"], step["seconds"] or 0.0) for step in record["steps"]]
+
+
+def _sum(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> tuple[int, int]:
+    name = f'"{schema}"."{table}"'
+    query = f"SELECT count(*), coalesce(sum(hash(one)::HUGEINT), 0) FROM {name} AS one"
+    ((rows, total),) = connection.execute(query).fetchall()
+    return int(rows), int(total)
+
+
+def undisturbed(storm: Storm) -> tuple[Fingerprint, list[tuple[str, float]], float]:
+    """What a run that nobody disturbs leaves, its steps with their seconds, and how long it takes."""
+    storm.forget()
+    start = time.perf_counter()
+    storm.finish()
+    seconds = time.perf_counter() - start
+    return storm.fingerprint(), storm.steps(), seconds
+
+
+def _report(storm: Storm, root: Path, kills: int, steps: str, seed: int) -> Iterator[str]:
+    expected, known, seconds = undisturbed(storm)
+    yield f"undisturbed: {len(known)} steps, {len(expected)} tables, {seconds:.1f} s; seed {seed}, in {root}"
+    storm.rage(kills, seconds, expected)
+    yield f"{storm.kills} kills at random instants, {storm.databases} databases finished: 0 differences"
+    chosen = known if steps == "all" else storm.chance.sample(known, min(int(steps), len(known)))
+    missed = storm.strike(chosen, expected)
+    yield f"{len(chosen) - len(missed)} of {len(chosen)} steps died inside, 0 differences"
+    if missed:
+        yield f"not hit: {', '.join(missed)}"
+
+
+def main() -> None:
+    """Run the storm that the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--steps", default="all", help="how many steps to die in, or all")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "project"
+        storm = Storm.of_demo(root, arguments.seed)
+        for line in _report(storm, root, arguments.kills, arguments.steps, arguments.seed):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

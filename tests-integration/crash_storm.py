@@ -84,9 +84,7 @@ class Storm:
                 "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT internal ORDER BY ALL"
             ).fetchall()
             return {
-                f"{schema}.{name}": _sum(connection, schema, name)
-                for schema, name in tables
-                if name not in OWN_HISTORY
+                f"{schema}.{name}": _sum(connection, schema, name) for schema, name in tables if name not in OWN_HISTORY
             }
 
     # -- at random instants

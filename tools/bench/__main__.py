@@ -17,7 +17,16 @@ from typing import Protocol, cast
 from tools.bench.measure import Options, Result
 
 # Each is a module of this folder, with one function `measure`.
-BENCHMARKS = ("help", "compile_synthea", "compile_many", "demo", "by_hand", "synthea_etl", "synthea_scale")
+BENCHMARKS = (
+    "help",
+    "compile_synthea",
+    "compile_many",
+    "demo",
+    "by_hand",
+    "many_steps",
+    "synthea_etl",
+    "synthea_scale",
+)
 
 
 class Benchmark(Protocol):

@@ -50,7 +50,7 @@ class Storm:
         resources = load_plugins().resources()
         create_project(resources, "synthea", root, {"source_uri": "data/source", "vocabulary_uri": "data/vocabulary"})
         copy_demo_data(resources, root)
-        return cls(root, random.Random(seed))  # noqa: S311  # chance, no secret
+        return cls(root, random.Random(seed))
 
     def forget(self) -> None:
         """Begin with no database and no history."""
@@ -219,7 +219,8 @@ def main() -> None:
         root = Path(folder) / "project"
         storm = Storm.of_demo(root, arguments.seed)
         for line in _report(storm, root, arguments.kills, arguments.steps, arguments.seed):
-            print(line, flush=True)
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from omopcloudetl.core.session import Session
 from tools.bench.__main__ import main
 from tools.bench.by_hand import rehearse
 from tools.bench.generated import write_project
+from tools.bench.many_steps import run_many
 from tools.bench.measure import MIB, Result, run_process
 from tools.bench.synthea import Source, make_project, shipped_source
 
@@ -54,6 +55,13 @@ def test_a_command_that_fails_is_told() -> None:
     """A process that fails is an error with its last words, not a short time."""
     with pytest.raises(RuntimeError, match="no such thing"):
         run_process([sys.executable, "-c", "raise SystemExit('no such thing')"])
+
+
+def test_many_trivial_steps_are_run_and_sent_by_hand(tmp_path: Path) -> None:
+    """Every step of the made plan is run for real, and the same transactions are timed by hand."""
+    cost = run_many(50, tmp_path / "many")
+    assert cost.steps == 50
+    assert cost.seconds > 0 < cost.by_hand
 
 
 def test_the_script_by_hand_holds_every_statement_of_the_plan(tmp_path: Path) -> None:

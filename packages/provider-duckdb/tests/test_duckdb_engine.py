@@ -277,3 +277,27 @@ def test_cancel_ends_the_wait_for_a_lock(open_database: Open, tmp_path: Path) ->
             waiting.connect()
         assert time.monotonic() - start < 1.4
         holder.kill()
+
+
+def test_a_table_is_found_without_a_list_of_all(db: DuckDBConnection) -> None:
+    """Of a thousand tables each is looked up, which takes far less than to list them all each time."""
+    with db.transaction():
+        for number in range(1_000):
+            db.execute(f"CREATE TABLE t{number} (i INT)")
+    start = time.process_time()
+    assert db.fetch("SELECT count(*) FROM information_schema.tables") == [(1_000,)]
+    listed = time.process_time()
+    assert all(db.table_exists(("main", f"t{number}")) for number in range(60))
+    assert time.process_time() - listed < 20 * (listed - start)
+
+
+def test_a_view_of_files_that_are_gone_exists(db: DuckDBConnection, tmp_path: Path) -> None:
+    """What it would read does not matter, and neither does what is asked of other tables in a transaction."""
+    db.execute(f"COPY (SELECT 1 AS a) TO '{tmp_path}/x.parquet'")
+    db.execute(f"CREATE VIEW v AS SELECT * FROM read_parquet('{tmp_path}/x.parquet')")
+    (tmp_path / "x.parquet").unlink()
+    assert db.table_exists(("main", "v"))
+    with db.transaction():
+        assert not db.table_exists(("main", "nothing"))
+        db.execute("CREATE TABLE t (i INT)")
+    assert db.table_exists(("main", "t"))

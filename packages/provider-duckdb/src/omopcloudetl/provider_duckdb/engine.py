@@ -23,7 +23,7 @@ from omopcloudetl.provider_duckdb.file_guard import FileGuard
 from omopcloudetl.provider_duckdb.health import diagnose_file
 from omopcloudetl.provider_duckdb.load import load_files
 from omopcloudetl.provider_duckdb.new_file import make_file
-from omopcloudetl.provider_duckdb.sql import TableColumn, literal
+from omopcloudetl.provider_duckdb.sql import TableColumn, literal, qualified
 from omopcloudetl.provider_duckdb.ways_out import SurroundingsError, told_with_way_out
 
 LOCKED = re.compile(r"Could not set lock on file")
@@ -183,6 +183,10 @@ class DuckDBConnection(BaseConnection):
 
     def table_exists(self, table: Sequence[str]) -> bool:
         """Whether a table or view of this name exists; case does not matter, as in DuckDB."""
+        if len(table) > 1:  # a lookup; the catalogue lists all tables, each time, and a plan may have thousands
+            with suppress(StatementError):
+                self._fetch(f"SELECT 1 FROM {qualified(table)} LIMIT 0", [], 1)
+                return True
         condition, values = _named(table)
         query = f"SELECT 1 FROM information_schema.tables WHERE {condition}"
         return bool(self._fetch(query, values, 1))

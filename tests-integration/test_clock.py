@@ -39,6 +39,7 @@ def test_runs_are_in_order_though_the_clock_was_set_back(project: Project, undis
     newest, before = list_runs(project.root)
     assert newest.started_at < before.started_at
     assert (newest.state, before.state) == ("done", "died")
+    assert any(step.outcome == "unchanged" for step in newest.steps)
     project.expect(undisturbed)
     project.resume(undisturbed)
 

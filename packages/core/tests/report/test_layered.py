@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from itertools import combinations, pairwise
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omopcloudetl.core.report.layered import BESIDE_BEND, MOST_BENDS, NODE_GAP, place
 
+ON_ANY_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A machine that is busy is no mistake."""
 NAMES = [chr(ord("a") + i) for i in range(12)]
 ANY_ARROWS = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES)), max_size=40, unique=True).map(
     lambda arrows: [(source, target) for source, target in arrows if source != target]
@@ -51,6 +53,7 @@ def test_a_node_may_be_kept_from_the_first_columns() -> None:
     assert place(["a"], [], {"a": 2}).column == {"a": 2}
 
 
+@ON_ANY_MACHINE
 @given(FORWARD)
 def test_arrows_go_to_the_right(arrows: list[tuple[str, str]]) -> None:
     """Of a graph without cycles, every arrow does."""
@@ -59,6 +62,7 @@ def test_arrows_go_to_the_right(arrows: list[tuple[str, str]]) -> None:
     assert set(layout.bends) == set(arrows)
 
 
+@ON_ANY_MACHINE
 @given(ANY_ARROWS)
 def test_nothing_overlaps_whatever_the_graph(arrows: list[tuple[str, str]]) -> None:
     """Also where arrows make cycles, each node has a place of its own, and rows begin at 0."""

@@ -67,11 +67,8 @@ def measure(options: Options) -> Iterator[Result]:
 
 def run_many(steps: int, root: Path) -> Cost:
     """Run a plan of so many trivial steps in a new project; raises `RuntimeError` if it fails."""
-    from omopcloudetl.cli.logs import configure_logs
-    from omopcloudetl.cli.options import RunOptions
     from omopcloudetl.core.session import Session
 
-    configure_logs(RunOptions())
     root.mkdir(parents=True)
     (root / "project.yaml").write_text(PROJECT, encoding="utf-8")
     (root / "workflow.yaml").write_text(WORKFLOW, encoding="utf-8")

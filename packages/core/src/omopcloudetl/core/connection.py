@@ -82,7 +82,7 @@ class BaseConnection(ABC):
         *,
         replacing: Sequence[str] = (),
     ) -> None:
-        """Insert rows of metadata, their values as parameters of the driver and never as text of a statement.
+        """Insert rows of metadata, their values as parameters or literals, which no error may quote.
 
         It is part of the transaction that is open, if one is. With `replacing`, rows of the table that equal one of
         these in those columns, which are of text, are deleted first; call it in a transaction then. For a few rows, or

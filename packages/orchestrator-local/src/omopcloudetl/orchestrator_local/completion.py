@@ -26,6 +26,8 @@ from omopcloudetl.orchestrator_local.worker import Outcome
 
 Step = SqlStep | BulkLoadStep
 MANY_RUNS = 100_000
+AT_ONCE = 500
+"""Rows of one statement at the end of a run."""
 DIED: RunState = "died"
 
 log = get_logger(__name__)
@@ -42,6 +44,8 @@ class Completion:
         self._has_begun = False
         self._passed_over: set[str] = set()
         self._planned: set[str] = set()
+        self._noted: set[str] = set()
+        """Steps that have their last row."""
 
     def begin(self, connection: BaseConnection, *, resume: bool, pause: Pause, on_retry: OnRetry) -> set[str]:
         """Note that the run begins, and return the names of the steps that it need not run.
@@ -79,9 +83,12 @@ class Completion:
         self._has_begun = True
 
     def step_done(self, step: Step, connection: BaseConnection, outcome: Outcome) -> None:
-        """Note that a step is complete; called in its own transaction, or right after it where it is none."""
+        """Note that a step is complete; called in its own transaction, or right after it where it is none.
+
+        A step that makes no table always runs, so that its row proves nothing and can wait for the end.
+        """
         tables = self._plan.run_tables
-        if tables is None:
+        if tables is None or not (isinstance(step, BulkLoadStep) or step.writes):
             return
         row = self._step_row(step, "done", outcome)
         if step.name in self._planned:
@@ -91,21 +98,26 @@ class Completion:
             # A commit whose answer was lost may have left the row of the attempt before.
             again = STEP_KEY if len(self._records[step.name].attempts) > 1 else ()
             connection.record(tables.steps, list(STEP_COLUMNS), [row], replacing=again)
+        self._noted.add(step.name)
 
     def end(self, connection: BaseConnection) -> None:
-        """Note how the run ended, and the steps that are not done; the database may be out of reach by now."""
+        """Note how the run ended, and the steps that are not noted yet; the database may be out of reach by now."""
         tables = self._plan.run_tables
         if tables is None or not self._has_begun:
             return
-        rows = [
-            self._step_row(step, record.state)
+        left = [
+            step
             for step in self._plan.steps
-            if (record := self._records[step.name]).state != "done" and step.name not in self._passed_over
+            if step.name not in self._passed_over
+            and (self._records[step.name].state != "done" or step.name not in self._noted)
         ]
         try:
             with connection.transaction():
-                if rows:
-                    connection.record(tables.steps, list(STEP_COLUMNS), rows, replacing=STEP_KEY)
+                for first in range(0, len(left), AT_ONCE):
+                    some = [
+                        self._step_row(step, self._records[step.name].state) for step in left[first : first + AT_ONCE]
+                    ]
+                    connection.record(tables.steps, list(STEP_COLUMNS), some, replacing=STEP_KEY)
                 row = self._run_row(_plain(datetime.now(UTC)))
                 connection.record(tables.runs, list(RUN_COLUMNS), [row], replacing=RUN_KEY)
         except DatabaseError as error:
@@ -130,8 +142,9 @@ class Completion:
             connection.record(tables.steps, list(STEP_COLUMNS), rows)
 
     def _is_of_target(self, row: Sequence[object]) -> bool:
-        """Whether a run that did not end is of this target, whose lock this run has: then it is dead."""
-        return dict(zip(RUN_COLUMNS, row, strict=True))["target"] == self._run.target
+        """Whether a run that did not end is of this project's target, whose lock this run has: then it is dead."""
+        found = dict(zip(RUN_COLUMNS, row, strict=True))
+        return (found["project"], found["target"]) == (self._plan.name, self._run.target)
 
     def _run_row(self, finished_at: datetime | None) -> list[RecordValue]:
         run = self._run
@@ -162,6 +175,7 @@ class Completion:
         self, step: Step, state: RecordedState | StepState, outcome: Outcome | None = None
     ) -> list[RecordValue]:
         record = self._records[step.name]
+        did = outcome or record
         row: dict[str, RecordValue] = {
             "run_id": self._run.run_id,
             "run_number": self._number,
@@ -172,9 +186,9 @@ class Completion:
             "attempts": len(record.attempts) or None,
             "started_at": _plain(record.started_at) if record.started_at else None,
             "finished_at": _plain(record.finished_at or datetime.now(UTC)) if record.started_at else None,
-            "rows_written": outcome.rows_affected if outcome else None,
-            "rows_loaded": outcome.rows_loaded if outcome else None,
-            "rows_rejected": outcome.rows_rejected if outcome else None,
+            "rows_written": did.rows_affected,
+            "rows_loaded": did.rows_loaded,
+            "rows_rejected": did.rows_rejected,
             "tables_written": BETWEEN_TABLES.join(sorted(filled_tables(step, self._plan))),
         }
         return [row[name] for name in STEP_COLUMNS]

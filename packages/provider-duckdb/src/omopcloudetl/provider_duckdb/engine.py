@@ -119,14 +119,18 @@ class DuckDBConnection(BaseConnection):
         *,
         replacing: Sequence[str] = (),
     ) -> None:
-        """Insert rows of metadata, all of them as one parameter."""
+        """Insert rows of metadata; the text of an error does not quote their values."""
         if replacing:
             self._send(*recording.delete_statement(table, columns, rows, replacing))
         self._send(*recording.insert_statement(table, columns, rows))
 
-    def _send(self, sql: str, values: str) -> None:
-        with self._errors(sql):
-            self._session.execute(sql, [values])
+    def _send(self, sql: str, values: list[str]) -> None:
+        about = sql.partition(")")[0]
+        with self._errors(about):
+            try:
+                self._session.execute(sql, values)
+            except duckdb.Error as error:
+                raise type(error)(str(error).partition("\nLINE ")[0].rstrip()) from None
 
     def bulk_load(self, load: BulkLoadStep, *, base: Path) -> LoadMetrics:
         """Load files with `read_csv` or `read_parquet`; no row passes through Python."""

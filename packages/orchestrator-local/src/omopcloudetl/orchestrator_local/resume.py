@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from omopcloudetl.core.connection import BaseConnection
 from omopcloudetl.core.plan import BulkLoadStep, CompiledWorkflowPlan, RunTables, SqlStep
@@ -73,13 +74,14 @@ def completed_steps(plan: CompiledWorkflowPlan, earlier: Earlier, connection: Ba
 
 def _to_run(plan: CompiledWorkflowPlan, earlier: Earlier, connection: BaseConnection) -> set[str]:
     stale = earlier.touched | _left_behind(plan, earlier)
+    is_there = cache(connection.table_exists)
     again = {
         step.name
         for step in plan.steps
         if not step.fingerprint
         or earlier.completed.get(step.name) != step.fingerprint
         or not stale.isdisjoint(filled_tables(step, plan) | _read_tables(step, plan))
-        or not all(connection.table_exists(table) for table in _tables(step, plan))
+        or not all(map(is_there, _tables(step, plan)))
     }
     before = _fillers_before(plan)
     size = -1

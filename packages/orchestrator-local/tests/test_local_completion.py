@@ -1,5 +1,6 @@
 """Promises of what a run notes in its target: it is there with the data, or neither is."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -87,6 +88,21 @@ def test_a_kill_around_the_commit_leaves_data_and_proof_or_neither(lab: Lab, ste
     assert lab.query("SELECT state FROM etl_run ORDER BY run_number") == [("done",), ("died",), ("done",)]
 
 
+def test_a_killed_run_is_gone_on_with_behind_a_step_that_makes_no_table(lab: Lab, step: Make) -> None:
+    """Such a step has no row before the end of a run, and what came after it proves that it was done."""
+    steps = [step("schemas", "SELECT 1")]
+    for name in ("a", "b", "c"):
+        steps.append(
+            step(name, f"CREATE TABLE {name} AS SELECT 1 AS i", after=[steps[-1].name], writes=[f"cdm.{name}"])
+        )
+    with pytest.raises(KilledError), _killed(lab, "before", commit=4):
+        lab.run(steps)
+    assert lab.query("SELECT name FROM sqlite_schema WHERE name IN ('a', 'b', 'c') ORDER BY name") == [("a",), ("b",)]
+
+    states = {record.name: record.state for record in lab.run(steps, resume=True).steps}
+    assert states == {"schemas": "done", "a": "skipped", "b": "skipped", "c": "done"}
+
+
 def test_a_kill_between_a_load_and_its_row_repeats_the_load(lab: Lab) -> None:
     """A load commits by itself, so that its row says beforehand that it may have been done."""
     with pytest.raises(KilledError), _killed(lab, "record"):
@@ -99,10 +115,11 @@ def test_a_kill_between_a_load_and_its_row_repeats_the_load(lab: Lab) -> None:
 
 
 @contextmanager
-def _killed(lab: Lab, when: str) -> Iterator[None]:
-    """End the run around the commit of its first step, or as that is noted; its connections are dead from then on."""
+def _killed(lab: Lab, when: str, commit: int = 1) -> Iterator[None]:
+    """End the run around a commit of a step, or as that is noted; its connections are dead from then on."""
     connect = lab.connect
-    dead = []
+    dead: list[str] = []
+    commits = itertools.count(1)
 
     def connect_and_watch() -> Any:
         connection = connect()
@@ -112,6 +129,7 @@ def _killed(lab: Lab, when: str) -> Iterator[None]:
             if dead:
                 raise KilledError
             is_last = when != "record" and sql == "COMMIT" and connection is not lab.opened[0]
+            is_last = is_last and next(commits) == commit
             if is_last and when == "after":
                 run(sql)
             if is_last:

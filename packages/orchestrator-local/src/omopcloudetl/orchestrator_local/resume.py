@@ -66,7 +66,8 @@ def completed_steps(plan: CompiledWorkflowPlan, earlier: Earlier, connection: Ba
 
     A step is valid if its fingerprint is the same, its tables are there, no other workflow wrote one that it writes or
     reads, and so is every step that it depends on. A step that makes no table is never passed over, because nothing
-    shows that its work is still there; that it runs again makes no other step run again.
+    shows that its work is still there; that it runs again makes no other step run again. It needs no row either: a step
+    behind it, whose fingerprint has its own in it, began when it was done.
     """
     again = _to_run(plan, earlier, connection)
     return {step.name for step in plan.steps if step.name not in again and _tables(step, plan)}
@@ -79,7 +80,7 @@ def _to_run(plan: CompiledWorkflowPlan, earlier: Earlier, connection: BaseConnec
         step.name
         for step in plan.steps
         if not step.fingerprint
-        or earlier.completed.get(step.name) != step.fingerprint
+        or (_tables(step, plan) and earlier.completed.get(step.name) != step.fingerprint)
         or not stale.isdisjoint(filled_tables(step, plan) | _read_tables(step, plan))
         or not all(map(is_there, _tables(step, plan)))
     }

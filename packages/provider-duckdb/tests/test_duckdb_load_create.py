@@ -344,3 +344,22 @@ def test_a_column_under_none_of_its_names_is_one_error(write: Write, load: Load)
 
     words = "x.csv has no column 'start' ('Start_Date' or 'DATE' would do), which m.yaml:3 needs"
     assert str(caught.value).startswith(words)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b'a,"b\nc"\r\n1,2\r\n', b'a,"b\r\nc"\n1,2\n3,4\n', b'a,"b\nc"\r1,2\r'],
+    ids=["lf-in-crlf", "crlf-in-lf", "lf-in-cr"],
+)
+def test_a_header_behind_which_the_engine_loses_rows_is_refused(write: Write, load: Load, content: bytes) -> None:
+    """A line break in a column's name that is none of the file's own fails the load: no row would be there."""
+    write("x.csv", content)
+    with pytest.raises(LoadError, match="holds a line break of another kind"):
+        load("x.csv")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_header_may_span_lines(write: Write, load: Load, end: str) -> None:
+    """A line break in a column's name is no end of the header."""
+    write("x.csv", f'a,"b{end}c"{end}1,2{end}')
+    assert load("x.csv").rows_loaded == 1

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 FILE_MODE = 0o600
+OWNER_ONLY = 0o077
+
+
+@contextmanager
+def only_for_owner() -> Iterator[None]:
+    """Let every file that is made meanwhile be for its owner only, whoever makes it.
+
+    Engines write logs and temporary files with rows of patients by the process's own mask. That is of the whole
+    process, so this is for commands, not for functions that programs call.
+    """
+    before = os.umask(OWNER_ONLY)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def write_private(path: Path, content: bytes) -> None:

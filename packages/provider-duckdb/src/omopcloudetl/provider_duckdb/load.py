@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from omopcloudetl.core.connection import LoadMetrics
@@ -29,6 +31,7 @@ from omopcloudetl.provider_duckdb.statements import (
 )
 from omopcloudetl.provider_duckdb.unfinished import cut_off_by
 
+LINE_BREAK = re.compile(r"[\r\n]")
 DELIMITED = {"csv", "tsv", "athena"}
 
 
@@ -86,7 +89,34 @@ def _load(session: LoadSession, load: BulkLoadStep, found: Sequence[DataFile], s
     if load.mode == "replace_rows":
         contract.refuse_other_table(load, groups, table)
     contract.refuse_broken_contract(load, groups, table)
+    _refuse_swallowed(session, load, groups)
     return _write(session, load, groups, table, snapshot)
+
+
+def _refuse_swallowed(session: LoadSession, load: BulkLoadStep, groups: Sequence[FileGroup]) -> None:
+    """Raise for a header over lines behind which the engine finds no row, as where line breaks are of two kinds."""
+    if load.format not in DELIMITED or load.text.names:
+        return
+    for group in groups:
+        if not any(LINE_BREAK.search(column.delivered) for column in group.columns):
+            continue
+        for file in group.files:
+            if _is_swallowed(session, load, replace(group, files=(file,))):
+                message = "the name of a column holds a line break of another kind than those at the ends of lines"
+                raise LoadError(f"{file.label}: {message}; the engine cannot read that: take it out of the name")
+
+
+def _is_swallowed(session: LoadSession, load: BulkLoadStep, group: FileGroup) -> bool:
+    """Whether a file without rows has more lines than its header."""
+    with suppress(StatementError):
+        ((rows,),) = session.fetch(f"SELECT count(*) FROM {reading(load)(group)}")
+        if rows:
+            return False
+        try:
+            return not all(_is_read_to_its_end(session, load, [group]))
+        except StatementError:
+            return True
+    return False  # the load itself tells what is malformed
 
 
 def _write(

@@ -27,13 +27,15 @@ def doctor(context: click.Context, options: ProjectOptions, all_targets: bool, a
     Packages, plugins, files, secrets, connections, rights, disk. Nothing that is made to look stays, and no secret
     is shown. The exit code is 1 if there is a problem.
     """
+    from omopcloudetl.core.private_files import only_for_owner
     from omopcloudetl.core.projects import examine_project
 
     if all_targets and options.target is not None:
         raise click.UsageError("give --target or --all-targets, not both")
-    report = examine_project(
-        options.project, target=options.target, all_targets=all_targets, variables=options.variables
-    )
+    with only_for_owner():
+        report = examine_project(
+            options.project, target=options.target, all_targets=all_targets, variables=options.variables
+        )
     emit(as_json, report.to_json, lambda: _show(report))
     if not report.healthy:
         context.exit(FAILED)

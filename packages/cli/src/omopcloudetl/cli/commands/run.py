@@ -84,11 +84,12 @@ def run_plan(
     """Run a plan while it is typed."""
     from omopcloudetl.cli.progress import watching
     from omopcloudetl.cli.run_watch import RunWatch
+    from omopcloudetl.core.private_files import only_for_owner
 
     state = click.get_current_context().ensure_object(State)
     seen = RunWatch(lambda run_id: setattr(state, "run_id", run_id))
     state.interrupted = lambda: _interrupted(seen, options)
-    with watching(watch) as listeners:
+    with only_for_owner(), watching(watch) as listeners:
         return session.run(plan, dry_run=dry_run, resume=resume, listeners=[seen, *listeners])
 
 

@@ -55,10 +55,11 @@ def load(
     from omopcloudetl.cli.progress import watching
     from omopcloudetl.cli.projects import open_session
     from omopcloudetl.core.errors import UnknownNameError
+    from omopcloudetl.core.private_files import only_for_owner
 
     session = open_session(options)
     try:
-        with watching(watch) as listeners:
+        with only_for_owner(), watching(watch) as listeners:
             found = session.load_vocabulary(uri, tables=tables, listeners=listeners)
     except UnknownNameError as error:
         raise click.BadParameter(str(error), param_hint="--table") from None

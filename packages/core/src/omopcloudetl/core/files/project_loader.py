@@ -384,7 +384,7 @@ def _expand(root: Path, pattern: str, named_at: Position) -> list[str]:
 
 
 def _missing(root: Path, file: str, named_at: Position) -> ProjectError:
-    folder = (root / file).parent
+    folder = root / posixpath.dirname(posixpath.normpath(file or "."))  # of a folder's own name, the folder it is in
     others = (
         [path.relative_to(root).as_posix() for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
     )

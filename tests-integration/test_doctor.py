@@ -87,7 +87,7 @@ def test_after_a_run_the_database_is_the_same_byte_for_byte(root: Path) -> None:
     findings = examine(root)
     assert of(findings, "connection")["found"].startswith("opened: DuckDB ")
     schemas = {finding["check"]: finding["found"] for finding in findings if finding["check"].startswith("schema")}
-    assert list(schemas) == ["schema source", "schema omop (cdm)"]
+    assert list(schemas) == ["schema source", "schema omop (cdm)", "schema work"]
     assert set(schemas.values()) == {"a table can be made, written, read and dropped"}
     assert files(root) == before
 

@@ -37,6 +37,10 @@ class FileGuard:
             found = self._path.stat()
         except FileNotFoundError:
             raise self._lost("was removed", "put it back, or let the next run make a new one") from None
+        except PermissionError:
+            if self._identity is not None:  # it was opened, so that somebody took the right to look at it
+                return self._identity
+            raise
         except OSError as error:
             raise self._lost(f"cannot be reached: {error.strerror}", "see to its disk") from error
         if found.st_size < SMALLEST:

@@ -93,6 +93,14 @@ def test_a_file_that_is_cut_off_is_told(finished: Project, undisturbed: Content,
     project.resume(undisturbed)
 
 
+def test_a_file_that_lacks_some_tables_is_told_when_one_is_read(finished: Project, undisturbed: Content) -> None:
+    """A file whose end is missing may still open; a run that reads what is missing fails, whatever it passes over."""
+    os.truncate(finished.database, 400_000)
+    finished.run("--resume").expect(1, "the file is damaged", r"move both\s+away")
+    finished.database.unlink()
+    finished.resume(undisturbed)
+
+
 def test_another_programs_file_is_told(project: Project) -> None:
     """A file that is none of DuckDB's is refused, and stays as it is."""
     project.database.write_bytes(b"SQLite format 3\0" + b"\0" * 20_000)

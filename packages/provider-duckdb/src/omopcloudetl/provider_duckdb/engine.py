@@ -24,7 +24,7 @@ from omopcloudetl.provider_duckdb.health import diagnose_file
 from omopcloudetl.provider_duckdb.load import load_files
 from omopcloudetl.provider_duckdb.new_file import make_file
 from omopcloudetl.provider_duckdb.sql import TableColumn, literal, qualified
-from omopcloudetl.provider_duckdb.ways_out import SurroundingsError, told_with_way_out
+from omopcloudetl.provider_duckdb.ways_out import SurroundingsError, is_damage, told_with_way_out
 
 LOCKED = re.compile(r"Could not set lock on file")
 LOCK_HOLDER = re.compile(r"\(PID (\d+)\)")
@@ -72,7 +72,7 @@ class DuckDBConnection(BaseConnection):
         try:
             self._connection = retrying(self._open)
         except duckdb.Error as error:
-            raise self._connection_error(error) from error
+            raise _connection_error(error, self._config.path, self._file) from error
         except OSError as error:
             raise DatabaseConnectionError(f"cannot open {self._config.path}: {error.strerror}") from error
 
@@ -282,6 +282,8 @@ class DuckDBConnection(BaseConnection):
             yield
         except duckdb.Error as error:
             told = told_with_way_out(str(error), str(self._file))
+            if told is not None and is_damage(told, str(self._file)):
+                raise DatabaseConnectionError(f"{told}\n  in: {_first_line(sql)}") from error
             if told is not None:
                 raise SurroundingsError(told, _first_line(sql)) from error
             raise StatementError(f"{error}\n  in: {_first_line(sql)}") from error
@@ -290,47 +292,44 @@ class DuckDBConnection(BaseConnection):
         with self._errors(sql):
             return self._session.execute(sql, list(values)).fetchmany(limit)
 
-    def _open(self) -> duckdb.DuckDBPyConnection:
-        settings = engine_settings(self._config, self._base)
-        if self._config.path == MEMORY:
-            return duckdb.connect(_instance_name(self._base.resolve()), config=settings)
-        return self._open_file(settings)
-
-    def _open_file(self, settings: EngineSettings) -> duckdb.DuckDBPyConnection:
-        path = self._file
-        if not path.parent.is_dir():
-            raise DatabaseConnectionError(f"cannot make {path}: the folder {path.parent} does not exist")
-        settings.setdefault("temp_directory", f"{path}.tmp")
-        # Under a name of its own: DuckDB would name the database after the file, and a file `cdm.duckdb`
-        # makes every `cdm.person` ambiguous.
-        with OPENING:
-            connection = duckdb.connect(_instance_name(path), config=settings)
-            try:
-                if not path.exists():
-                    make_file(connection.execute, path)
-                connection.execute(f"ATTACH IF NOT EXISTS {literal(str(path))} AS {DATABASE} (TYPE duckdb)")
-                connection.execute(f"USE {DATABASE}")
-                self._guard = FileGuard(path)
-            except BaseException:
-                connection.close()
-                raise
-        return connection
-
     @property
     def _file(self) -> Path:
         return (self._base / self._config.path).resolve()
 
-    def _connection_error(self, error: duckdb.Error) -> DatabaseConnectionError:
-        words = str(error)
-        if not LOCKED.search(words):
-            return DatabaseConnectionError(
-                f"cannot open {self._config.path}: {told_with_way_out(words, str(self._file)) or words}"
-            )
-        holder = LOCK_HOLDER.search(words)
-        who = f"another process (PID {holder[1]})" if holder else "another process"
-        return DatabaseConnectionError(
-            f"cannot open {self._file}: {who} has it open; DuckDB lets one process at a time write"
-        )
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        settings = engine_settings(self._config, self._base)
+        if self._config.path == MEMORY:
+            return duckdb.connect(_instance_name(self._base.resolve()), config=settings)
+        connection, self._guard = _open_file(self._file, settings)
+        return connection
+
+
+def _open_file(path: Path, settings: EngineSettings) -> tuple[duckdb.DuckDBPyConnection, FileGuard]:
+    if not path.parent.is_dir():
+        raise DatabaseConnectionError(f"cannot make {path}: the folder {path.parent} does not exist")
+    settings.setdefault("temp_directory", f"{path}.tmp")
+    # Under a name of its own: DuckDB would name the database after the file, and a file `cdm.duckdb`
+    # makes every `cdm.person` ambiguous.
+    with OPENING:
+        connection = duckdb.connect(_instance_name(path), config=settings)
+        try:
+            if not path.exists():
+                make_file(connection.execute, path)
+            connection.execute(f"ATTACH IF NOT EXISTS {literal(str(path))} AS {DATABASE} (TYPE duckdb)")
+            connection.execute(f"USE {DATABASE}")
+            return connection, FileGuard(path)
+        except BaseException:
+            connection.close()
+            raise
+
+
+def _connection_error(error: duckdb.Error, label: str, file: Path) -> DatabaseConnectionError:
+    words = str(error)
+    if not LOCKED.search(words):
+        return DatabaseConnectionError(f"cannot open {label}: {told_with_way_out(words, str(file)) or words}")
+    holder = LOCK_HOLDER.search(words)
+    who = f"another process (PID {holder[1]})" if holder else "another process"
+    return DatabaseConnectionError(f"cannot open {file}: {who} has it open; DuckDB lets one process at a time write")
 
 
 def _instance_name(path: Path) -> str:

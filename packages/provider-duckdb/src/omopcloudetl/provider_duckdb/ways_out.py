@@ -55,6 +55,11 @@ def told_with_way_out(words: str, file: str) -> str | None:
     return None if way_out is None else f"{told}\n  {way_out}"
 
 
+def is_damage(words: str, file: str) -> bool:
+    """Whether the engine says that its database file is damaged."""
+    return file in words and DAMAGED.search(words) is not None
+
+
 def _way_out(told: str, words: str, file: str) -> str | None:
     for pattern, way_out in ABOUT_STATEMENTS:
         if pattern.search(words):

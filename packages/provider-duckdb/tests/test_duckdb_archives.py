@@ -5,12 +5,14 @@ import struct
 import tempfile
 import zipfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from omopcloudetl.core.connection import LoadMetrics
-from omopcloudetl.core.errors import LoadError
+from omopcloudetl.core.errors import LoadError, StatementError
 from omopcloudetl.provider_duckdb import archives
 from omopcloudetl.provider_duckdb.engine import DuckDBConnection
 
@@ -66,14 +68,30 @@ def test_what_is_unpacked_is_for_its_owner_only(
     seen: list[int] = []
     write = archives._write
 
-    def spy(opened: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, label: str) -> None:
-        write(opened, info, target, label)
+    def spy(opened: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, *rest: Any) -> None:
+        write(opened, info, target, *rest)
         seen.append(stat.S_IMODE(target.parent.parent.stat().st_mode))
 
     monkeypatch.setattr(archives, "_write", spy)
     packed(**{"a.csv": "i\n1\n"})
     load("v.zip/a.csv")
     assert seen == [0o700]
+
+
+def test_a_load_that_is_told_to_stop_unpacks_no_further(packed: Callable[..., Path], tmp_path: Path) -> None:
+    """Between two pieces it ends, and of what was unpacked nothing stays."""
+    archive = packed(**{"a.csv": "i\n" + "1\n" * archives.CHUNK})
+    pieces: list[int] = []
+
+    def stop_at_the_second() -> None:
+        pieces.append(1)
+        if len(pieces) == 2:
+            raise StatementError("told to stop")
+
+    with pytest.raises(StatementError, match="told to stop"), ExitStack() as stack:
+        archives.unpack(archive, "a.csv", "v.zip", tmp_path / "room", stack, stop_at_the_second)
+    assert len(pieces) == 2
+    assert list((tmp_path / "room").iterdir()) == []
 
 
 def test_the_targets_own_folder_is_used(open_database: Open, packed: Callable[..., Path], tmp_path: Path) -> None:

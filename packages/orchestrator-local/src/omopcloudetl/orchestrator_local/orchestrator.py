@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -126,12 +126,11 @@ class _Execution:
         finally:
             self._run.seconds = time.perf_counter() - self._start
             self._connection = None  # what is noted last is not interrupted
-            self._completion.end(connection)
-            self._log.info("run_finished", state=self._run.state, seconds=self._run.seconds)
-            try:
-                self._journal.close()
-            finally:  # who was told of the beginning waits for the end
-                self._context.events.run_finished(self._plan, self._run)
+            with ExitStack() as last:  # each of these happens, whatever the others raise
+                last.callback(self._context.events.run_finished, self._plan, self._run)
+                last.callback(self._journal.close)
+                last.callback(self._log.info, "run_finished", state=self._run.state, seconds=self._run.seconds)
+                self._completion.end(connection)
         return self._run
 
     def _tell_who_died(self, runs: list[str], holder: Holder | None) -> None:

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -41,7 +41,9 @@ def members(archive: Path, wanted: str, label: str) -> list[str]:
         return [info.filename for info in _matching(opened, wanted, label)]
 
 
-def unpack(archive: Path, wanted: str, label: str, folder: Path | None, stack: ExitStack) -> list[tuple[Path, str]]:
+def unpack(
+    archive: Path, wanted: str, label: str, folder: Path | None, stack: ExitStack, go_on: Callable[[], None]
+) -> list[tuple[Path, str]]:
     """Unpack what is wanted into a folder of its own, which is removed when the stack is closed.
 
     Args:
@@ -50,6 +52,7 @@ def unpack(archive: Path, wanted: str, label: str, folder: Path | None, stack: E
         label: How the user calls the archive.
         folder: Where there is room; the system's folder for such files without it.
         stack: What removes the files.
+        go_on: Called between the pieces; what it raises ends the work, as where the load is told to stop.
 
     Returns:
         For each member where it is now, under its own last name, and what it is called in the archive.
@@ -68,7 +71,7 @@ def unpack(archive: Path, wanted: str, label: str, folder: Path | None, stack: E
             # Its own folders could lead anywhere; only its last name is kept.
             target = place / str(number) / PurePosixPath(info.filename.replace("\\", "/")).name
             target.parent.mkdir()
-            _write(opened, info, target, label)
+            _write(opened, info, target, label, go_on)
             unpacked.append((target, info.filename))
         return unpacked
 
@@ -121,14 +124,16 @@ def _refuse_too_large(size: int, place: Path, label: str) -> None:
         raise LoadError(f"{label} needs {needed} to be unpacked, and {place.parent} has {there}: {help_}")
 
 
-def _write(opened: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, label: str) -> None:
+def _write(opened: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, label: str, go_on: Callable[[], None]) -> None:
     """Unpack one member piece by piece; its checksum is compared at the end."""
     name = f"{label}/{info.filename}"
     if info.flag_bits & ENCRYPTED:
         raise LoadError(f"{name} is encrypted; unpack it yourself")
     try:
         with opened.open(info) as source, target.open("wb") as copy:
-            shutil.copyfileobj(source, copy, CHUNK)
+            while piece := source.read(CHUNK):
+                go_on()
+                copy.write(piece)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise LoadError(f"{name}: {DAMAGED}") from error
     except NotImplementedError as error:

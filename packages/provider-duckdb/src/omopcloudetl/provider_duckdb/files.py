@@ -137,7 +137,7 @@ def _find_packed(session: LoadSession, archive: Path, wanted: str, base: Path, s
     folder = session.temp_folder()
     found = [
         DataFile(str(path), _escaped(str(path)), f"{label}/{name}", path.stat().st_size)
-        for path, name in unpack(archive, wanted, label, folder, stack)
+        for path, name in unpack(archive, wanted, label, folder, stack, session.refuse_if_cancelled)
     ]
     if not found:
         raise LoadError(f"no file in {label} matches {wanted}")

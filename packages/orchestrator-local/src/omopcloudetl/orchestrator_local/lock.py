@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from omopcloudetl.core.errors import RunError
+from omopcloudetl.core.private_files import write_private
 from omopcloudetl.orchestrator_local.store_file import FILE_MODE, make_private_folder, way_out_of_disk
 
 FOLDER = "locks"
@@ -79,7 +79,7 @@ def hold(path: Path, target: str, holder: Holder) -> Iterator[Holder | None]:
     try:
         dead = read_holder(path)
         try:
-            _write(_holder_file(path), holder)
+            write_private(_holder_file(path), holder.model_dump_json().encode())
         except OSError as error:
             raise RunError(
                 f"{_holder_file(path)} cannot be written: {error}{way_out_of_disk(error, path.parent)}"
@@ -122,20 +122,6 @@ def _refusal(target: str, holder: Holder | None) -> str:
 
 def _holder_file(path: Path) -> Path:
     return path.with_suffix(".json")
-
-
-def _write(path: Path, holder: Holder) -> None:
-    """Whole or not at all: who is refused reads it at any moment."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(holder.model_dump_json())
-        temporary.replace(path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def _user() -> str:

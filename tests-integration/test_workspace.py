@@ -65,7 +65,7 @@ def test_every_package_is_known_to_the_tools(package: Path) -> None:
     assert module.removeprefix("omopcloudetl.") in layers
 
 
-@pytest.mark.parametrize("portion", ["core", "cli", "openlineage", "orchestrator_local", "omop_resources"])
+@pytest.mark.parametrize("portion", ["core", "cli", "openlineage", "orchestrator_local", "omop_resources", "testkit"])
 def test_no_driver_is_imported(portion: str) -> None:
     """Importing every module of a portion that is no provider loads no database driver."""
     program = (

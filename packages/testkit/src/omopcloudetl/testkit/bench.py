@@ -1,0 +1,102 @@
+"""What a case is given: a target, its profile, and means to open sessions and to run projects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from omopcloudetl.core.compiler import trees
+from omopcloudetl.core.connection import BaseConnection
+from omopcloudetl.core.errors import CheckError, DatabaseError, ProjectError
+from omopcloudetl.core.generator import BaseSQLGenerator
+from omopcloudetl.testkit.cases import DataCase
+from omopcloudetl.testkit.outcome import ConformanceError, expect
+from omopcloudetl.testkit.projects import Database, ProjectFiles, compile_project
+from omopcloudetl.testkit.rows import RowFile, insert_rows, replace_table
+from omopcloudetl.testkit.target import Target
+
+NUMBERS = "work.kit_numbers"
+Refusal = (ProjectError, CheckError, DatabaseError)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """An empty database and what runs on it."""
+
+    target: Target
+    generator: BaseSQLGenerator
+
+    @contextmanager
+    def session(self) -> Iterator[BaseConnection]:
+        """An open session."""
+        with self.target.connection() as connection:
+            yield connection
+
+    def schemas(self) -> dict[str, str]:
+        """Logical schema → physical schema."""
+        return {name: name for name in ("source", "vocab", "cdm", "work")} | dict(self.target.schemas)
+
+    def render(self, tree: exp.Expr) -> str:
+        """A statement over logical names as the engine's SQL."""
+        return self.generator.render(tree, self.schemas())
+
+    def make_table(self, connection: BaseConnection, table: str, columns: Mapping[str, str]) -> None:
+        """Make a logical table, and its schema, with columns of these specification types."""
+        connection.execute(self.render(self.generator.create_schema(self.schemas()[table.partition(".")[0]])))
+        for sql in replace_table(self.generator, table, columns, RowFile((), ()), self.schemas()):
+            connection.execute(sql)
+
+    def numbers(self, connection: BaseConnection, *values: int) -> Callable[[], list[object]]:
+        """Make a table of numbers; the result reads them."""
+        self.make_table(connection, NUMBERS, {"n": "bigint"})
+        for value in values:
+            connection.execute(self.insert_number(value))
+        return lambda: self.read_numbers(connection)
+
+    def insert_number(self, value: int) -> str:
+        """A statement that adds a number."""
+        rows = RowFile(("n",), ((str(value),),))
+        return next(insert_rows(self.generator, NUMBERS, {"n": "bigint"}, rows, self.schemas()))
+
+    def read_numbers(self, connection: BaseConnection) -> list[object]:
+        """The numbers there are, the lowest first."""
+        query = exp.select(trees.column("n")).from_(trees.table(NUMBERS)).order_by(trees.column("n"))
+        return [row[0] for row in connection.fetch(self.render(query))]
+
+
+def run_data_case(case: DataCase, bench: Bench) -> None:
+    """Compile and run a case; raises `ConformanceError` where its rows, or its refusal, are not as expected."""
+    if not case.refuses:
+        _run(case, bench)
+        return
+    try:
+        _run(case, bench)
+    except Refusal as refusal:
+        for text in case.refuses:
+            expect(text in str(refusal), f"the refusal does not say '{text}':\n{refusal}")
+    else:
+        raise ConformanceError(f"it is not refused; expected was: {case.refuses[0]}")
+
+
+def _run(case: DataCase, bench: Bench) -> None:
+    deliveries = [case.rows(folder) for folder in case.deliveries]
+    write, _, deletes = str(case.options.get("write", "full")).partition(", ")
+    declared = case.options.get("columns", {})
+    files = ProjectFiles(
+        mappings=case.mappings(),
+        sources={name: declared.get(name, {}) for name in deliveries[0]},
+        write=write,
+        deletes=deletes or None,
+        project=case.options.get("project", {}),
+    )
+    plan = compile_project(files, bench.target, bench.generator)
+    given = case.vocabulary() | case.rows("cdm")
+    with bench.session() as connection:
+        database = Database(connection, bench.generator, plan.schemas)
+        for delivery in deliveries:
+            database.run(plan, delivery, given)
+        for name, expected in case.rows("expected").items():
+            database.compare(name, expected)

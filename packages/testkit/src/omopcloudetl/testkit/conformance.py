@@ -1,0 +1,64 @@
+"""`ProviderConformance`: the test class that a provider subclasses."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+from omopcloudetl.core.errors import OmopCloudEtlError
+from omopcloudetl.testkit.bench import Bench
+from omopcloudetl.testkit.catalogue import Case, all_cases
+from omopcloudetl.testkit.outcome import ConformanceError
+from omopcloudetl.testkit.profile import Profile
+from omopcloudetl.testkit.target import Target
+
+
+class ProviderConformance:
+    """Every case of the kit, on the database that the fixture `target` makes.
+
+    ```python
+    class TestAcme(ProviderConformance):
+        profile = Profile({feature: FULL for feature in Feature} | {Feature.CANCEL: not_yet("…")})
+
+        @pytest.fixture
+        def target(self, tmp_path):
+            return Target(provider, {"path": "kit.db"}, tmp_path)
+    ```
+
+    A case that needs what is declared missing must be refused, or fail; it is then shown as an expected failure with
+    the reason of the profile. If it passes, the profile is wrong, and the test fails.
+    """
+
+    profile: ClassVar[Profile]
+
+    @pytest.fixture
+    def target(self) -> Target:
+        """An empty database for each test."""
+        raise NotImplementedError(f"{type(self).__name__} needs a fixture `target`, which returns a Target")
+
+    def test_every_capability_is_declared(self, target: Target) -> None:
+        """The profile has every feature, and the generator every capability, with a reason where it is missing."""
+        problems = self.profile.undeclared(target.provider.generator())
+        if problems:
+            raise ConformanceError("\n".join(problems))
+
+    @pytest.mark.parametrize("case", all_cases(), ids=str)
+    def test_case(self, case: Case, target: Target) -> None:
+        """The engine keeps the promise of the case, or says that it does not."""
+        bench = Bench(target, target.provider.generator())
+        missing = self.profile.missing(case.needs, bench.generator)
+        if missing is None:
+            case.run(bench)
+            return
+        try:
+            case.run(bench)
+        except ConformanceError as difference:
+            if case.must_refuse:
+                message = f"it gives other rows, and should be refused: {missing}\n{difference}"
+                raise ConformanceError(message) from None
+        except (OmopCloudEtlError, NotImplementedError):
+            pass
+        else:
+            raise ConformanceError(f"it passes, though the profile says: {missing}")
+        pytest.xfail(missing)

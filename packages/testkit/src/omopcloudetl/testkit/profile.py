@@ -1,0 +1,81 @@
+"""What a provider declares of its engine: each capability in full, not yet, or never."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from omopcloudetl.core.capabilities import Capability, Support
+from omopcloudetl.core.generator import BaseSQLGenerator
+
+
+class Feature(StrEnum):
+    """What the kit asks of an engine beside the capabilities that its generator declares: one for each subject."""
+
+    TYPES = "texts are read as numbers, dates and times, and what is none is NULL"
+    DATES = "days and months are added, differences and parts taken, times kept without a zone"
+    IDENTIFIERS = "names of any characters, in upper and lower case, up to 63 of them"
+    ORDER = "texts are compared and sorted by code point"
+    TEXTS = "texts of any characters, and of a megabyte, come back as they went in"
+    WRITES = "tables are written in full, merged and appended, the same when run twice"
+    IDS = "ids are the same numbers on every engine"
+    EVENTS = "coded records are looked up, routed by domain and accounted for"
+    DERIVED = "visits, periods, eras, deaths and costs are derived"
+    LOADS = "text files of every spelling are loaded by the engine"
+    REJECTS = "malformed records are set aside and accounted for"
+    METRICS = "rows that were changed and loaded are counted"
+    RECORDS = "rows of metadata are recorded, and replaced"
+    SESSIONS = "two sessions work at the same time"
+    CANCEL = "a statement is ended from another thread"
+    ERRORS = "what the engine refuses is told in its own words, and no value of a record"
+
+
+Need = Capability | Feature
+"""Something that a case may need of an engine."""
+
+
+def not_yet(reason: str) -> Support:
+    """The engine, or its provider, cannot do it yet."""
+    return Support("not_yet", reason)
+
+
+def never(reason: str) -> Support:
+    """The engine is not made for it."""
+    return Support("never", reason)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The declarations of one provider; those of core's capabilities are its generator's."""
+
+    features: Mapping[Feature, Support]
+
+    def support(self, need: Need, generator: BaseSQLGenerator) -> Support | None:
+        """What is declared of a need; None where nothing is."""
+        if isinstance(need, Feature):
+            return self.features.get(need)
+        return generator.capabilities.get(need)
+
+    def undeclared(self, generator: BaseSQLGenerator) -> list[str]:
+        """What nothing is declared of, and what is declared missing without a reason."""
+        return [
+            problem for need in (*Feature, *Capability) if (problem := _problem(need, self.support(need, generator)))
+        ]
+
+    def missing(self, needs: Iterable[Need], generator: BaseSQLGenerator) -> str | None:
+        """The first of some needs that the engine does not have, with the reason; None if it has them all."""
+        for need in sorted(needs, key=lambda need: (type(need).__name__, need.name)):
+            support = self.support(need, generator)
+            if support is not None and support.level != "full":
+                return f"{need.name} {support.level.replace('_', ' ')}: {support.reason}"
+        return None
+
+
+def _problem(need: Need, support: Support | None) -> str | None:
+    kind = type(need).__name__
+    if support is None:
+        return f"{kind}.{need.name} is not declared: {need.value}"
+    if support.level != "full" and not support.reason:
+        return f"{kind}.{need.name} is declared as {support.level} without a reason"
+    return None

@@ -1,0 +1,136 @@
+"""Writes the project of a case, compiles it for a provider, runs it, and compares what became of the rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from sqlglot import exp
+
+from omopcloudetl.core.compiler import trees
+from omopcloudetl.core.compiler.workflow import WorkflowCompiler
+from omopcloudetl.core.connection import BaseConnection
+from omopcloudetl.core.errors import ProjectError
+from omopcloudetl.core.files.project_loader import read_project
+from omopcloudetl.core.generator import BaseSQLGenerator
+from omopcloudetl.core.plan import BulkLoadStep, CompiledWorkflowPlan
+from omopcloudetl.core.specification.documents import parse_document
+from omopcloudetl.core.specification.models import CdmSpecification
+from omopcloudetl.testkit.cases import SPECIFICATION
+from omopcloudetl.testkit.comparison import compare
+from omopcloudetl.testkit.executor import Executed, execute
+from omopcloudetl.testkit.rows import RowFile, refill_table, replace_table
+from omopcloudetl.testkit.target import Target
+
+LEDGER_TYPES = {"row_count": "bigint"}
+
+
+@cache
+def specification() -> CdmSpecification:
+    """The tables of the CDM 5.4 that the cases need: fewer are made faster."""
+    return parse_document(SPECIFICATION.name, SPECIFICATION.read_bytes())
+
+
+@dataclass(frozen=True)
+class ProjectFiles:
+    """What a project's author would write."""
+
+    mappings: Mapping[str, str]
+    """Name of a file → its text."""
+    sources: Mapping[str, Mapping[str, object]]
+    """Source table → the columns that are declared."""
+    write: str = "full"
+    """What the step of the mappings says."""
+    deletes: str | None = None
+    load: Mapping[str, object] = field(default_factory=dict)
+    """More options of the load of the sources, such as `delimiter`."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Source table → its file, where that is not `<table>.csv`."""
+    project: Mapping[str, object] = field(default_factory=dict)
+    """More of `project.yaml`."""
+
+    def texts(self, target: Target) -> dict[str, str]:
+        """Name of each file → its text. JSON is YAML, too."""
+        provider: dict[str, Any] = {"provider": target.provider.name}
+        project = {"name": "kit", "cdm_version": "5.4", "targets": {"kit": provider}, **self.project}
+        if target.schemas:
+            project["schemas"] = dict(target.schemas)
+        texts = {"project.yaml": json.dumps(project), "workflow.yaml": json.dumps(self._workflow())}
+        return texts | {f"mappings/{name}": text for name, text in self.mappings.items()}
+
+    def _workflow(self) -> dict[str, object]:
+        mappings: dict[str, object] = {"name": "mappings", "kind": "dml", "mappings": "mappings/*.yaml"}
+        mappings["write"] = self.write
+        if self.deletes is not None:
+            mappings["deletes"] = self.deletes
+        tables = {
+            name: {"file": self.files.get(name, f"{name}.csv"), "columns": dict(columns)}
+            for name, columns in self.sources.items()
+        }
+        steps: list[dict[str, object]] = [{"name": f"{s}_tables", "kind": "ddl", "schema": s} for s in ("vocab", "cdm")]
+        if tables:
+            load = {"format": "csv", **self.load}
+            steps.append(
+                {"name": "source", "kind": "bulk_load", "schema": "source", "from": "data", "tables": tables, **load}
+            )
+        return {"name": "kit", "steps": [*steps, mappings] if self.mappings else steps}
+
+
+def compile_project(files: ProjectFiles, target: Target, generator: BaseSQLGenerator) -> CompiledWorkflowPlan:
+    """The plan of a project for a target; raises `ProjectError`."""
+    for name, text in files.texts(target).items():
+        path = target.base / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    reading = read_project(target.base)
+    if reading.project is None or reading.problems:
+        raise ProjectError(reading.problems)
+    return WorkflowCompiler(specification(), generator).compile(reading.project)
+
+
+@dataclass
+class Database:
+    """An open session of the kit, with what it knows of the tables."""
+
+    connection: BaseConnection
+    generator: BaseSQLGenerator
+    schemas: Mapping[str, str]
+
+    def run(self, plan: CompiledWorkflowPlan, sources: Mapping[str, RowFile], given: Mapping[str, RowFile]) -> Executed:
+        """Run a plan; where it would load files, rows are inserted, and after tables are made, those of the CDM."""
+
+        def load(step: BulkLoadStep) -> None:
+            (logical,) = step.writes
+            self._load(logical, [column.name for column in step.columns], sources[logical.partition(".")[2]])
+
+        return execute(plan, self.connection, load, lambda step: self._fill(given) if step == "cdm_tables" else None)
+
+    def _load(self, logical: str, needed: Iterable[str], rows: RowFile) -> None:
+        """As a load does: all columns of the file, and those that it lacks, as texts."""
+        lower = {name.lower() for name in rows.columns}
+        names = [*rows.columns, *(name for name in needed if name.lower() not in lower)]
+        types = dict.fromkeys(names, "text")
+        for sql in replace_table(self.generator, logical, types, rows, self.schemas):
+            self.connection.execute(sql)
+
+    def _fill(self, given: Mapping[str, RowFile]) -> None:
+        for name, rows in given.items():
+            for sql in refill_table(self.generator, specification().by_name[name], rows, self.schemas):
+                self.connection.execute(sql)
+
+    def rows(self, logical: str, columns: Iterable[str]) -> list[tuple[object, ...]]:
+        """Some columns of all rows of a table."""
+        query = exp.Select(
+            expressions=[trees.column(name) for name in columns], from_=exp.From(this=trees.table(logical))
+        )
+        return self.connection.fetch(self.generator.render(query, self.schemas))
+
+    def compare(self, name: str, expected: RowFile) -> None:
+        """Hold a table against a file of expected rows; `person` is `cdm.person`, `work.ledger` the ledger."""
+        logical = name if "." in name else f"cdm.{name}"
+        table = specification().by_name.get(logical.partition(".")[2])
+        types = {field.name: field.type for field in table.fields} if table else LEDGER_TYPES
+        compare(logical, types, expected, self.rows(logical, expected.columns))

@@ -1,0 +1,35 @@
+"""What a profile says of an engine."""
+
+from omopcloudetl.core.capabilities import Capability
+from omopcloudetl.core.generator import BaseSQLGenerator
+from omopcloudetl.testkit import FULL, Feature, Profile, never, not_yet
+
+
+class Generator(BaseSQLGenerator):
+    dialect = "sqlite"
+    types = {}
+    capabilities = dict.fromkeys(Capability, FULL) | {Capability.MERGE: never("it has no MERGE")}
+
+
+ALL = dict.fromkeys(Feature, FULL)
+
+
+def test_a_feature_that_is_not_declared_is_told_with_what_it_is() -> None:
+    """The name and the words of the feature are in the problem."""
+    (problem,) = Profile({feature: FULL for feature in Feature if feature is not Feature.CANCEL}).undeclared(
+        Generator()
+    )
+    assert problem == f"Feature.CANCEL is not declared: {Feature.CANCEL.value}"
+
+
+def test_what_is_missing_needs_a_reason() -> None:
+    """`not_yet("")` is a problem."""
+    (problem,) = Profile(ALL | {Feature.IDS: not_yet("")}).undeclared(Generator())
+    assert problem == "Feature.IDS is declared as not_yet without a reason"
+
+
+def test_a_need_of_the_generator_is_asked_there() -> None:
+    """A capability that the generator lacks is missing, with the generator's reason."""
+    profile = Profile(ALL)
+    assert profile.missing({Feature.WRITES, Capability.MERGE}, Generator()) == "MERGE never: it has no MERGE"
+    assert profile.missing({Feature.WRITES}, Generator()) is None

@@ -83,20 +83,19 @@ def run_data_case(case: DataCase, bench: Bench) -> None:
 
 def _run(case: DataCase, bench: Bench) -> None:
     deliveries = [case.rows(folder) for folder in case.deliveries]
-    write, _, deletes = str(case.options.get("write", "full")).partition(", ")
     declared = case.options.get("columns", {})
     files = ProjectFiles(
         mappings=case.mappings(),
         sources={name: declared.get(name, {}) for name in deliveries[0]},
-        write=write,
-        deletes=deletes or None,
+        write=str(case.options.get("write", "full")),
+        deletes=case.options.get("deletes"),
         project=case.options.get("project", {}),
     )
     plan = compile_project(files, bench.target, bench.generator)
     given = case.vocabulary() | case.rows("cdm")
     with bench.session() as connection:
         database = Database(connection, bench.generator, plan.schemas)
-        for delivery in deliveries:
+        for delivery in deliveries + deliveries[-1:] * bool(case.options.get("again")):
             database.run(plan, delivery, given)
         for name, expected in case.rows("expected").items():
             database.compare(name, expected)

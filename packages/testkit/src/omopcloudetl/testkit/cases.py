@@ -16,7 +16,7 @@ from omopcloudetl.testkit.rows import RowFile
 
 ROOT = files("omopcloudetl.testkit")
 CASES, SHARED, SPECIFICATION = ROOT / "cases", ROOT / "shared", ROOT / "specification" / "5.4.json"
-OPTIONS = {"promise", "needs", "uses", "columns", "write", "deliveries", "project", "loads"}
+OPTIONS = {"promise", "needs", "uses", "columns", "write", "deletes", "deliveries", "project", "again"}
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ class Feature(StrEnum):
     IDENTIFIERS = "names of any characters, in upper and lower case, up to 63 of them"
     ORDER = "texts are compared and sorted by code point"
     TEXTS = "texts of any characters, and of a megabyte, come back as they went in"
+    INJECTION = "what names and values hold is never run as SQL"
     WRITES = "tables are written in full, merged and appended, the same when run twice"
     IDS = "ids are the same numbers on every engine"
     EVENTS = "coded records are looked up, routed by domain and accounted for"

@@ -25,7 +25,7 @@ from omopcloudetl.testkit.executor import Executed, execute
 from omopcloudetl.testkit.rows import RowFile, refill_table, replace_table
 from omopcloudetl.testkit.target import Target
 
-LEDGER_TYPES = {"row_count": "bigint"}
+LEDGER, LEDGER_TYPES = "work.ledger", {"row_count": "bigint"}
 
 
 @cache
@@ -109,10 +109,10 @@ class Database:
         return execute(plan, self.connection, load, lambda step: self._fill(given) if step == "cdm_tables" else None)
 
     def _load(self, logical: str, needed: Iterable[str], rows: RowFile) -> None:
-        """As a load does: all columns of the file, and those that it lacks, as texts."""
-        lower = {name.lower() for name in rows.columns}
-        names = [*rows.columns, *(name for name in needed if name.lower() not in lower)]
-        types = dict.fromkeys(names, "text")
+        """As a load does: all columns of the file, spelled as rules do, and those that it lacks, as texts."""
+        spelled = {name.lower(): name for name in needed}
+        rows = RowFile(tuple(spelled.pop(name.lower(), name) for name in rows.columns), rows.rows)
+        types = dict.fromkeys([*rows.columns, *spelled.values()], "text")
         for sql in replace_table(self.generator, logical, types, rows, self.schemas):
             self.connection.execute(sql)
 
@@ -133,4 +133,7 @@ class Database:
         logical = name if "." in name else f"cdm.{name}"
         table = specification().by_name.get(logical.partition(".")[2])
         types = {field.name: field.type for field in table.fields} if table else LEDGER_TYPES
-        compare(logical, types, expected, self.rows(logical, expected.columns))
+        found = self.rows(logical, expected.columns)
+        if logical == LEDGER:  # entries of no rows say nothing
+            found = [row for row in found if row[expected.columns.index("row_count")] != 0]
+        compare(logical, types, expected, found)

@@ -103,15 +103,26 @@ def test_a_killed_run_is_gone_on_with_behind_a_step_that_makes_no_table(lab: Lab
     assert states == {"schemas": "done", "a": "skipped", "b": "skipped", "c": "done"}
 
 
-def test_a_kill_between_a_load_and_its_row_repeats_the_load(lab: Lab) -> None:
-    """A load commits by itself, so that its row says beforehand that it may have been done."""
+def test_a_kill_before_the_row_of_a_load_leaves_neither(lab: Lab) -> None:
+    """The rows of a load and the row that says so are one transaction."""
     with pytest.raises(KilledError), _killed(lab, "record"):
         lab.run([_load(lab)])
+
+    assert lab.query("SELECT name FROM sqlite_schema WHERE name = 'people'") == []
+    assert lab.query("SELECT COUNT(*) FROM etl_step") == [(0,)]
+    assert lab.run([_load(lab)], resume=True).steps[0].state == "done"
+
+
+def test_a_kill_between_a_load_without_transaction_and_its_row_repeats_the_load(lab: Lab) -> None:
+    """Its row says beforehand that it may have been done."""
+    load = _load(lab).model_copy(update={"transaction": "none"})
+    with pytest.raises(KilledError), _killed(lab, "record"):
+        lab.run([load])
 
     assert lab.query("SELECT COUNT(*) FROM people") == [(2,)]
     assert lab.query("SELECT step, state, tables_written FROM etl_step") == [("load", "planned", "main.people")]
     lab.query("DROP TABLE people")  # this database's load makes it, and would not twice
-    assert lab.run([_load(lab)], resume=True).steps[0].state == "done"
+    assert lab.run([load], resume=True).steps[0].state == "done"
 
 
 @contextmanager

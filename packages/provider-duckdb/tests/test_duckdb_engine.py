@@ -137,11 +137,18 @@ def test_catalogue_knows_odd_names(db: DuckDBConnection, name: str) -> None:
     db.execute(f"CREATE TABLE {quoted}.{quoted} ({quoted} INTEGER, b VARCHAR(5) NOT NULL)")
 
     assert db.table_exists((name, name))
-    assert db.table_exists(("omop cloud etl", name, name.upper()))
+    other_case = name.encode().upper().decode()  # to the engine, Â is another letter than â
+    assert db.table_exists(("omop cloud etl", name, other_case))
     assert not db.table_exists((name,))
     assert not db.table_exists(("other", name, name))
     assert db.columns((name, name)) == [(name, "INTEGER"), ("b", "VARCHAR")]
     assert db.columns((name, "nothing")) == []
+    assert db.is_view((name, name)) is False
+    db.execute(f"CREATE VIEW {quoted}.v AS FROM {quoted}.{quoted}")
+    assert db.is_view((name, "V")) is True
+    db.execute(f"DROP TABLE {quoted}.{quoted}")
+    assert db.table_exists((name, "v")), "a view stays there, whatever it reads"
+    assert db.is_view((name, name)) is None
 
 
 def test_names_of_python_objects_are_no_tables(db: DuckDBConnection) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,6 +38,8 @@ class LoadMetrics:
     """The same as long as the files' names, sizes and times are; None where the engine does not tell."""
 
 
+LoadDone = Callable[[LoadMetrics], None]
+"""Called with what a load did while its transaction is open: what it writes is kept with the rows or not at all."""
 Row = tuple[object, ...]
 RecordValue = str | int | datetime | None
 """A value that `record` writes; a time is in UTC and without a zone."""
@@ -90,10 +92,11 @@ class BaseConnection(ABC):
         """
 
     @abstractmethod
-    def bulk_load(self, load: BulkLoadStep, *, base: Path) -> LoadMetrics:
+    def bulk_load(self, load: BulkLoadStep, *, base: Path, done: LoadDone | None = None) -> LoadMetrics:
         """Let the database load files into a table; relative paths are below `base`; raises `LoadError`.
 
-        The load is one transaction: the table then holds exactly the files' rows, or what it held before.
+        The load is one transaction: the table then holds exactly the files' rows, or what it held before. `done` is
+        called once, at the end of that transaction; where the engine has none, after the load.
         """
 
     @abstractmethod

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadMetrics, RecordValue, Row
+from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadDone, LoadMetrics, RecordValue, Row
 from omopcloudetl.core.errors import DatabaseError
 from omopcloudetl.core.findings import Diagnosis
 from omopcloudetl.core.known_secrets import hidden, spellings
@@ -105,10 +105,10 @@ class RedactedConnection(BaseConnection):
         with redacted(self._secrets):
             self.inner.record(table, columns, rows, replacing=replacing)
 
-    def bulk_load(self, load: BulkLoadStep, *, base: Path) -> LoadMetrics:
+    def bulk_load(self, load: BulkLoadStep, *, base: Path, done: LoadDone | None = None) -> LoadMetrics:
         """Load files."""
         with redacted(self._secrets):
-            return self.inner.bulk_load(load, base=base)
+            return self.inner.bulk_load(load, base=base, done=done)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -135,7 +135,7 @@ class Completion:
         for step in self._plan.steps:
             if step.name in self._passed_over:
                 rows.append(self._step_row(step, "passed_over"))
-            elif isinstance(step, BulkLoadStep) or step.transaction == "none":
+            elif step.transaction == "none":
                 self._planned.add(step.name)
                 rows.append(self._step_row(step, "planned"))
         if rows:

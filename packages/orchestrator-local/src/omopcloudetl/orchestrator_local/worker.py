@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import assert_never
 
-from omopcloudetl.core.connection import BaseConnection
+from omopcloudetl.core.connection import BaseConnection, LoadMetrics
 from omopcloudetl.core.errors import CheckError, DatabaseError, OmopCloudEtlError, StatementError
 from omopcloudetl.core.plan import BulkLoadStep, Reports, Retry, SqlStep, Statement
 from omopcloudetl.core.runs import Attempt
@@ -144,17 +144,10 @@ class Worker:
                 return self._statements(step, connection, limit)
             case BulkLoadStep():
                 self._refuse(limit)
-                loaded = connection.bulk_load(step, base=self._base)
-                outcome = Outcome(
-                    rows_affected=loaded.rows_loaded,
-                    rows_loaded=loaded.rows_loaded,
-                    rows_rejected=loaded.rows_rejected,
-                    bytes_read=loaded.bytes_read,
-                    files=loaded.files,
-                    files_digest=loaded.files_digest,
+                loaded = connection.bulk_load(
+                    step, base=self._base, done=lambda did: self._done(step, connection, _outcome(did))
                 )
-                self._done(step, connection, outcome)
-                return outcome
+                return _outcome(loaded)
             case _:
                 assert_never(step)
 
@@ -180,6 +173,17 @@ class Worker:
             )
             self._done(step, connection, outcome)  # in the step's own transaction, where it has one
         return outcome
+
+
+def _outcome(loaded: LoadMetrics) -> Outcome:
+    return Outcome(
+        rows_affected=loaded.rows_loaded,
+        rows_loaded=loaded.rows_loaded,
+        rows_rejected=loaded.rows_rejected,
+        bytes_read=loaded.bytes_read,
+        files=loaded.files,
+        files_digest=loaded.files_digest,
+    )
 
 
 def rows_written(counts: Iterable[tuple[str, int]]) -> int | None:

@@ -9,18 +9,19 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from omopcloudetl.core.connection import LoadMetrics
+from omopcloudetl.core.connection import LoadDone, LoadMetrics
 from omopcloudetl.core.errors import DatabaseError, LoadError, StatementError
 from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.provider_duckdb import contract, files, readers, sql
 from omopcloudetl.provider_duckdb.casts import unreadable, value_of
-from omopcloudetl.provider_duckdb.datafiles import DataFile, FileGroup, LoadSession
+from omopcloudetl.provider_duckdb.datafiles import FileGroup, LoadSession
 from omopcloudetl.provider_duckdb.engine_rejects import count_lines
+from omopcloudetl.provider_duckdb.filling import Filling
 from omopcloudetl.provider_duckdb.packed import refuse_damaged
 from omopcloudetl.provider_duckdb.places import choose_uri
 from omopcloudetl.provider_duckdb.problems import engine_words, explained, is_about_csv
 from omopcloudetl.provider_duckdb.rejects import forget_rejects, load_with_rejects
-from omopcloudetl.provider_duckdb.snapshots import Snapshot, unchanged
+from omopcloudetl.provider_duckdb.snapshots import Snapshot
 from omopcloudetl.provider_duckdb.sql import FileColumn, TableColumn
 from omopcloudetl.provider_duckdb.statements import (
     SourceOf,
@@ -35,52 +36,36 @@ LINE_BREAK = re.compile(r"[\r\n]")
 DELIMITED = {"csv", "tsv", "athena"}
 
 
-def load_files(session: LoadSession, load: BulkLoadStep, base: Path) -> LoadMetrics:
-    """Load a step's files; raises `LoadError`.
+def load_files(session: LoadSession, load: BulkLoadStep, base: Path, done: LoadDone | None) -> LoadMetrics:
+    """Load a step's files, and call `done` in the load's transaction; raises `LoadError`.
 
     A malformed line fails the load unless some may be rejected. The one leniency is the engine's: a
     delimiter at the very end of a line, with nothing behind it, is no value.
     """
-    start = time.perf_counter()
+    begin = time.perf_counter()
     uri = choose_uri(session, load, base)
     if uri is None:
-        _empty(session, load)
-        return LoadMetrics(time.perf_counter() - start, rows_loaded=0, rows_rejected=0, files=0, bytes_read=0)
+        return Filling(session, None, (), done, begin).run(lambda: _empty(session, load))
     snapshot = Snapshot.take(session, uri, base)
     with ExitStack() as stack:
         found = files.find_files(session, uri, base, stack)
         try:
-            rows, rejected = _load(session, load, found, snapshot)
+            return _load(session, load, Filling(session, snapshot, found, done, begin))
         except DatabaseError as error:
             snapshot.explain(session, error)
             raise
-    return LoadMetrics(
-        seconds=time.perf_counter() - start,
-        rows_loaded=rows,
-        rows_rejected=rejected,
-        files=len(found),
-        bytes_read=_bytes(found, snapshot),
-        files_digest=snapshot.digest(),
-    )
 
 
-def _bytes(found: Sequence[DataFile], snapshot: Snapshot) -> int | None:
-    """The size of the files, if all are known; that of remote ones is what their server says."""
-    states = {file.path: snapshot.states.get(file.label) for file in found if file.size is None}
-    sizes = [file.size if (state := states.get(file.path)) is None else state.size for file in found]
-    known = [size for size in sizes if size is not None]
-    return sum(known) if len(known) == len(sizes) else None
-
-
-def _empty(session: LoadSession, load: BulkLoadStep) -> None:
+def _empty(session: LoadSession, load: BulkLoadStep) -> tuple[int, int]:
     """What a load without files leaves of its table."""
-    with session.transaction():
-        forget_rejects(session, load)
-        session.execute(f"DELETE FROM {sql.qualified(load.table)}")
+    forget_rejects(session, load)
+    session.execute(f"DELETE FROM {sql.qualified(load.table)}")
+    return 0, 0
 
 
-def _load(session: LoadSession, load: BulkLoadStep, found: Sequence[DataFile], snapshot: Snapshot) -> tuple[int, int]:
-    """Check the files and fill the table; returns how many rows were loaded and how many rejected."""
+def _load(session: LoadSession, load: BulkLoadStep, filling: Filling) -> LoadMetrics:
+    """Check the files and fill the table."""
+    found = filling.files
     for file in found:
         if file.size is not None and load.format != "parquet":
             refuse_damaged(file.path, file.label, session.refuse_if_cancelled)
@@ -90,7 +75,7 @@ def _load(session: LoadSession, load: BulkLoadStep, found: Sequence[DataFile], s
         contract.refuse_other_table(load, groups, table)
     contract.refuse_broken_contract(load, groups, table)
     _refuse_swallowed(session, load, groups)
-    return _write(session, load, groups, table, snapshot)
+    return _write(load, groups, table, filling)
 
 
 def _refuse_swallowed(session: LoadSession, load: BulkLoadStep, groups: Sequence[FileGroup]) -> None:
@@ -120,21 +105,17 @@ def _is_swallowed(session: LoadSession, load: BulkLoadStep, group: FileGroup) ->
 
 
 def _write(
-    session: LoadSession,
-    load: BulkLoadStep,
-    groups: Sequence[FileGroup],
-    table: Sequence[TableColumn],
-    snapshot: Snapshot,
-) -> tuple[int, int]:
-    """Fill the table; returns how many rows were loaded and how many rejected."""
+    load: BulkLoadStep, groups: Sequence[FileGroup], table: Sequence[TableColumn], filling: Filling
+) -> LoadMetrics:
+    """Fill the table, in the fastest way that can read the files."""
+    session = filling.session
     try:
         try:
-            with unchanged(session, snapshot):
-                return _run(session, load, groups, table, reading(load)), 0
+            return filling.run(lambda: (_run(session, load, groups, table, reading(load)), 0))
         except StatementError as error:
             session.refuse_if_cancelled()  # it is no mistake in a file
             if load.rejects is not None:
-                return load_with_rejects(session, load, groups, table, snapshot)
+                return load_with_rejects(load, groups, table, filling)
             # Several threads cannot always find where a record starts when values span lines. The
             # engine notices and gives up; one thread reads every file that is well-formed. But one
             # thread is silent where the file ends inside quotes, so the lines are counted first.
@@ -142,8 +123,7 @@ def _write(
                 raise
             if not all(_is_read_to_its_end(session, load, groups)):
                 raise
-            with unchanged(session, snapshot):
-                return _run(session, load, groups, table, reading(load, parallel=False)), 0
+            return filling.run(lambda: (_run(session, load, groups, table, reading(load, parallel=False)), 0))
     except StatementError as error:
         session.refuse_if_cancelled()
         problem = _unreadable_value(session, load, groups, table)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from omopcloudetl.core.connection import LoadMetrics
 from omopcloudetl.core.errors import LoadError
 from omopcloudetl.core.plan import BulkLoadStep, RejectOptions
 from omopcloudetl.provider_duckdb import documents, engine_rejects, readers
 from omopcloudetl.provider_duckdb.casts import refusal, refused
 from omopcloudetl.provider_duckdb.datafiles import DataFile, FileGroup, LoadSession
-from omopcloudetl.provider_duckdb.snapshots import Snapshot, unchanged
+from omopcloudetl.provider_duckdb.filling import Filling
 from omopcloudetl.provider_duckdb.sql import FileColumn, TableColumn, identifier, literal, qualified
 from omopcloudetl.provider_duckdb.statements import create_statement, drop_statement, insert_statement
 from omopcloudetl.provider_duckdb.unfinished import CUT_OFF, ends_within
@@ -37,31 +38,33 @@ class Staged:
 
 
 def load_with_rejects(
-    session: LoadSession,
-    load: BulkLoadStep,
-    groups: Sequence[FileGroup],
-    table: Sequence[TableColumn],
-    snapshot: Snapshot,
-) -> tuple[int, int]:
-    """Load what can be read and keep what cannot; returns how many rows were loaded and how many rejected.
+    load: BulkLoadStep, groups: Sequence[FileGroup], table: Sequence[TableColumn], filling: Filling
+) -> LoadMetrics:
+    """Load what can be read and keep what cannot.
 
     Raises `LoadError` if more is rejected than the load allows, or if not every line is accounted for.
     """
+    return filling.run(lambda: _load(filling.session, load, groups, table))
+
+
+def _load(
+    session: LoadSession, load: BulkLoadStep, groups: Sequence[FileGroup], table: Sequence[TableColumn]
+) -> tuple[int, int]:
+    """Returns how many rows were loaded and how many rejected."""
     assert load.rejects is not None
-    with unchanged(session, snapshot):
-        columns = "file VARCHAR, line BIGINT, reason VARCHAR, text VARCHAR"
-        session.execute(f"CREATE OR REPLACE TEMP TABLE {REJECTED} ({columns})")
-        files = [(file, group.columns) for group in groups for file in group.files]
-        staged = [
-            _stage(session, load, Staged(file, columns, f'temp."omopcloudetl file {number}"'), table)
-            for number, (file, columns) in enumerate(files)
-        ]
-        rejected = _refuse_too_many(session, load.rejects)
-        forget_rejects(session, load)
-        _keep_rejects(session, load, load.rejects)
-        rows = _fill(session, load, staged, table)
-        for name in (*(one.table for one in staged), REJECTED):
-            session.execute(f"DROP TABLE {name}")
+    columns = "file VARCHAR, line BIGINT, reason VARCHAR, text VARCHAR"
+    session.execute(f"CREATE OR REPLACE TEMP TABLE {REJECTED} ({columns})")
+    files = [(file, group.columns) for group in groups for file in group.files]
+    staged = [
+        _stage(session, load, Staged(file, columns, f'temp."omopcloudetl file {number}"'), table)
+        for number, (file, columns) in enumerate(files)
+    ]
+    rejected = _refuse_too_many(session, load.rejects)
+    forget_rejects(session, load)
+    _keep_rejects(session, load, load.rejects)
+    rows = _fill(session, load, staged, table)
+    for name in (*(one.table for one in staged), REJECTED):
+        session.execute(f"DROP TABLE {name}")
     return rows, rejected
 
 

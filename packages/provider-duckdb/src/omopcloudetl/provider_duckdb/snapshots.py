@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ from omopcloudetl.core.errors import DatabaseError, LoadError, StatementError
 from omopcloudetl.core.text import plural
 from omopcloudetl.provider_duckdb import files, readers
 from omopcloudetl.provider_duckdb.archives import archive_of
-from omopcloudetl.provider_duckdb.datafiles import LoadSession, Session
+from omopcloudetl.provider_duckdb.datafiles import Session
 from omopcloudetl.provider_duckdb.problems import engine_words, explained
 from omopcloudetl.provider_duckdb.remote import is_missing, public
 
@@ -90,14 +89,6 @@ class Snapshot:
 
     def _label(self, path: str) -> str:
         return path if files.is_remote(self.uri) else str(files.label_of(Path(path), self.base))
-
-
-@contextmanager
-def unchanged(session: LoadSession, snapshot: Snapshot) -> Iterator[None]:
-    """A transaction that is rolled back if the files of a snapshot changed meanwhile."""
-    with session.transaction():
-        yield
-        snapshot.refuse_change(session)
 
 
 def _local(session: Session, uri: str, base: Path) -> dict[str, FileState]:

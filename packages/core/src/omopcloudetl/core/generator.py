@@ -55,6 +55,13 @@ class BaseSQLGenerator(ABC):
         """A text as the timestamp it is in a format of strptime's directives, NULL where it is none."""
         return exp.Try(this=exp.StrToTime(this=text, format=exp.Literal.string(format_)))
 
+    def read_whole(self, value: exp.Expr, type_: exp.DataType) -> exp.Expr:
+        """The value as a whole number of a type, NULL where it is none: `2.7` is none, `2.0` is 2."""
+        cast = exp.TryCast(this=value, to=type_)
+        number = exp.TryCast(this=value.copy(), to=self.data_type("float"))
+        exact = exp.EQ(this=number, expression=cast)
+        return exp.Case(ifs=[exp.If(this=exact, true=cast.copy())])
+
     def create_schema(self, schema: str) -> exp.Expr:
         """`CREATE SCHEMA IF NOT EXISTS`."""
         parts = schema.split(".")

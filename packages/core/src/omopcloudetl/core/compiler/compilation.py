@@ -222,15 +222,13 @@ class Compilation:
     def read_as(self, value: exp.Expr, type_: str) -> exp.Expr:
         """The value as a type, NULL where it is not exactly of it: `2.7` is no integer, `2020-01-02 x` no date."""
         kind = self.type(type_)
-        cast = trees.try_cast(value, kind)
         match type_.partition("(")[0]:
             case "integer" | "bigint" if not isinstance(value, _WHOLE):
-                exact = trees.equal(trees.try_cast(value.copy(), self.type("float")), cast)
-                return trees.case([(exact, cast.copy())], None)
+                return self.generator.read_whole(value, kind)
             case "date":
                 return trees.try_cast(trees.try_cast(value, self.type("timestamp")), kind)
             case _:
-                return cast
+                return trees.try_cast(value, kind)
 
     def read_column(self, value: exp.Expr, declared: Column) -> exp.Expr:
         """A column's text as its declared type; with formats, as the first of them that it is in."""

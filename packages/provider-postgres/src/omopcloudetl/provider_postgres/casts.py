@@ -1,0 +1,150 @@
+r"""Spells casts that give NULL for what cannot be read: a regular expression decides, and only then the server casts.
+
+PostgreSQL has no TRY_CAST, and its own casts read more than anybody means (`today`, `January 8, 1999`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sqlglot import exp
+
+_DAYS = "|".join(
+    (
+        "(?:0?[13578]|1[02])[-/](?:0?[1-9]|[12][0-9]|3[01])",
+        "(?:0?[469]|11)[-/](?:0?[1-9]|[12][0-9]|30)",
+        "0?2[-/](?:0?[1-9]|1[0-9]|2[0-8])",
+    )
+)
+_LEAP_YEAR = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
+DAY = f"(?=[0-9]+(?:-[0-9]+-|/[0-9]+/))(?!0000)(?:[0-9]{{4}}[-/](?:{_DAYS})|{_LEAP_YEAR}[-/]0?2[-/]29)"
+"""A day that there is, in a year of four digits; both separators are the same."""
+TIME = (
+    "(?:[T ](?:[01]?[0-9]|2[0-3]):[0-5]?[0-9](?::[0-5]?[0-9](?:[.][0-9]*)?)?"
+    "(?: ?UTC|Z|[+-][0-9]{2}(?::?[0-9]{2})?)? *)?"
+)
+DATE_PATTERN = f"^ *{DAY} *$"
+TIMESTAMP_PATTERN = f"^{DAY}{TIME}$"
+DIGITS = "(?:[0-9]+[.]?[0-9]*|[.][0-9]+)"
+NUMBER_PATTERN = rf"^\s*[+-]?{DIGITS}(?:[eE][+-]?[0-9]{{1,3}})?\s*$"
+_SHORT = rf"(?=.{{1,200}}$){DIGITS}(?:[eE][+-]?0*[0-9]{{1,2}})?"
+_LARGE = r"[0-9](?:[.][0-9]{0,17})?[eE][+-]?[12]?[0-9]{2}"
+FLOAT_PATTERN = rf"^\s*[+-]?(?:{_SHORT}|{_LARGE})\s*$"
+"""Of a size that a double has: the server's cast fails for others, where DuckDB's gives infinity or 0."""
+BOOLEAN_PATTERN = "^(?:t|true|y|yes|1|f|false|n|no|0)$"
+
+_LIMITS: Mapping[exp.DType, int] = {exp.DType.SMALLINT: 2**15, exp.DType.INT: 2**31, exp.DType.BIGINT: 2**63}
+_NUMERIC = exp.DataType.build("numeric")
+_TEXT = exp.DataType.build("text")
+_TIMES = {exp.DType.DATE, exp.DType.TIMESTAMP}
+_FLOATS = {exp.DType.DOUBLE}
+_WIDER = {exp.DType.INT: {exp.DType.BIGINT, exp.DType.DOUBLE}}
+_NUMBERS = {*_LIMITS, exp.DType.DOUBLE, exp.DType.FLOAT, exp.DType.DECIMAL}
+_WHOLE = (exp.Extract, exp.DateDiff, exp.Length, exp.Count, exp.RowNumber)
+
+
+def try_cast(value: exp.Expr, to: exp.DataType) -> exp.Expr:
+    """The value as a type, NULL where it cannot be read as one."""
+    known = kind_of(value)
+    spell = _SPELLED.get(to.this)
+    if spell is None or isinstance(value, exp.Null) or _never_fails(known, to.this):
+        return exp.Cast(this=value, to=to)
+    found = spell(as_text(value), to)
+    found.type = to
+    return found
+
+
+def read_whole(value: exp.Expr, to: exp.DataType) -> exp.Expr:
+    """The value as a whole number, NULL where it is none: `2.7` is none, `2.0` is 2."""
+    text = as_text(value)
+    number = exp.Cast(this=text, to=_NUMERIC)
+    whole = exp.EQ(this=number, expression=exp.Anonymous(this="TRUNC", expressions=[number.copy()]))
+    found = _guarded(
+        text, NUMBER_PATTERN, _case(exp.And(this=whole, expression=_in_range(number, to)), _as(number, to))
+    )
+    found.type = to
+    return found
+
+
+def kind_of(value: exp.Expr) -> exp.DType | None:
+    """The type of a value, where the tree tells it."""
+    if isinstance(value, exp.Paren):
+        return kind_of(value.this)
+    type_ = value.to if isinstance(value, exp.Cast) else value.type
+    if isinstance(type_, exp.DataType) and isinstance(type_.this, exp.DType) and type_.this != exp.DType.UNKNOWN:
+        return type_.this
+    return exp.DType.INT if isinstance(value, _WHOLE) else None
+
+
+def as_text(value: exp.Expr) -> exp.Expr:
+    """The value as a text, whatever it is."""
+    if kind_of(value) in exp.DataType.TEXT_TYPES or (isinstance(value, exp.Literal) and value.is_string):
+        return value
+    return exp.Cast(this=value, to=_TEXT)
+
+
+def _never_fails(known: exp.DType | None, to: object) -> bool:
+    """Whether every value of a type is one of another."""
+    return known == to or (known in _TIMES and to in _TIMES) or (known in _NUMBERS and to in _WIDER.get(known, _FLOATS))
+
+
+def _to_whole(text: exp.Expr, to: exp.DataType) -> exp.Expr:
+    number = exp.Cast(this=text, to=_NUMERIC)
+    rounded = exp.Anonymous(this="ROUND", expressions=[number])
+    return _guarded(text, NUMBER_PATTERN, _case(_in_range(rounded, to), _as(number, to)))
+
+
+def _to_decimal(text: exp.Expr, to: exp.DataType) -> exp.Expr:
+    number = exp.Cast(this=text, to=_NUMERIC)
+    sizes = [int(size.this.name) for size in to.expressions] or [18, 3]
+    digits, scale = sizes[0], sizes[1] if len(sizes) > 1 else 0
+    rounded = exp.Anonymous(this="ROUND", expressions=[number, exp.Literal.number(scale)])
+    limit = exp.Literal.number(10 ** (digits - scale))
+    fits = exp.LT(this=exp.Abs(this=rounded), expression=limit)
+    return _guarded(text, NUMBER_PATTERN, _case(fits, _as(number, to)))
+
+
+def _to_float(text: exp.Expr, to: exp.DataType) -> exp.Expr:
+    return _guarded(text, FLOAT_PATTERN, _as(text, to))
+
+
+def _to_timestamp(text: exp.Expr, to: exp.DataType) -> exp.Expr:
+    return _guarded(text, TIMESTAMP_PATTERN, _as(text, to))
+
+
+def _to_date(text: exp.Expr, to: exp.DataType) -> exp.Expr:
+    return _guarded(text, DATE_PATTERN, _as(text, to))
+
+
+def _to_boolean(text: exp.Expr, to: exp.DataType) -> exp.Expr:
+    return _guarded(exp.Lower(this=text), BOOLEAN_PATTERN, _as(text, to))
+
+
+def _guarded(text: exp.Expr, pattern: str, value: exp.Expr) -> exp.Case:
+    return _case(exp.RegexpLike(this=text.copy(), expression=exp.Literal.string(pattern)), value)
+
+
+def _case(condition: exp.Expr, value: exp.Expr) -> exp.Case:
+    """CASE alone makes sure that nothing is cast before it is known that it can be."""
+    return exp.Case(ifs=[exp.If(this=condition, true=value)])
+
+
+def _in_range(number: exp.Expr, to: exp.DataType) -> exp.Expr:
+    limit = _LIMITS[to.this]
+    low, high = exp.Neg(this=exp.Literal.number(limit)), exp.Literal.number(limit - 1)
+    return exp.Between(this=number.copy(), low=low, high=high)
+
+
+def _as(value: exp.Expr, to: exp.DataType) -> exp.Cast:
+    return exp.Cast(this=value.copy(), to=to.copy())
+
+
+_SPELLED: Mapping[object, Callable[[exp.Expr, exp.DataType], exp.Expr]] = {
+    **dict.fromkeys(_LIMITS, _to_whole),
+    exp.DType.DECIMAL: _to_decimal,
+    exp.DType.DOUBLE: _to_float,
+    exp.DType.FLOAT: _to_float,
+    exp.DType.DATE: _to_date,
+    exp.DType.TIMESTAMP: _to_timestamp,
+    exp.DType.BOOLEAN: _to_boolean,
+}

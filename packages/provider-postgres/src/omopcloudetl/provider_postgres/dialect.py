@@ -1,0 +1,110 @@
+"""Declares PostgreSQL's dialect: its types, what it can do, and how tables are made and written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlglot import exp
+from sqlglot.errors import UnsupportedError
+
+from omopcloudetl.core.capabilities import FULL, Capability, Support
+from omopcloudetl.core.generator import BaseSQLGenerator
+from omopcloudetl.provider_postgres.casts import read_whole
+from omopcloudetl.provider_postgres.collation import collated, of_code_points
+from omopcloudetl.provider_postgres.rewriting import rewritten
+
+LONGEST_NAME = 63
+"""What the server keeps of a name, in bytes; it cuts the rest off without a word."""
+
+
+class PostgresGenerator(BaseSQLGenerator):
+    """PostgreSQL 15 to 18, with the same statements on each.
+
+    Texts are in the order of their code points: columns that are made are of the collation "C", and so is every text
+    that a query gives.
+    """
+
+    dialect = "postgres"
+    types = {
+        "integer": "INTEGER",
+        "bigint": "BIGINT",
+        "float": "DOUBLE PRECISION",
+        "number": "DOUBLE PRECISION",
+        "date": "DATE",
+        "datetime": "TIMESTAMP",
+        "timestamp": "TIMESTAMP",
+        "varchar": "VARCHAR",
+        "text": "TEXT",
+        "boolean": "BOOLEAN",
+    }
+    capabilities = {
+        Capability.TRANSACTIONS: FULL,
+        Capability.TRANSACTIONAL_DDL: FULL,
+        Capability.CREATE_OR_REPLACE: Support(
+            "never", "PostgreSQL drops the table and makes it anew, in one transaction"
+        ),
+        Capability.TRY_CAST: Support("never", "PostgreSQL has none: a regular expression decides before the cast"),
+        Capability.NOT_NULL: FULL,
+        Capability.PRIMARY_KEYS: FULL,
+        Capability.FOREIGN_KEYS: FULL,
+        Capability.FOREIGN_KEYS_ACROSS_SCHEMAS: FULL,
+        Capability.ADD_FOREIGN_KEY: FULL,
+        Capability.COMMENT_ON_COLUMN: FULL,
+        Capability.MERGE: FULL,
+        Capability.HASH_IDS: FULL,
+        Capability.ROW_AS_JSON: FULL,
+        Capability.LOAD_CSV: FULL,
+        Capability.LOAD_PARQUET: Support("never", "COPY reads delimited text"),
+        Capability.LOAD_IN_PLACE: Support("never", "there are no views of files"),
+    }
+
+    def read_whole(self, value: exp.Expr, type_: exp.DataType) -> exp.Expr:
+        """By way of a decimal number, which has every digit."""
+        return read_whole(value, type_)
+
+    def create_table(
+        self, table: exp.Table, columns: Sequence[exp.ColumnDef | exp.PrimaryKey | exp.ForeignKey]
+    ) -> exp.Expr:
+        """Texts in the order of their code points, whatever the database's own order is."""
+        return super().create_table(table, [of_code_points(column) for column in columns])
+
+    def create_table_as(self, table: exp.Table, query: exp.Query) -> list[exp.Expr]:
+        """Drop and make, and look at what it holds: nobody else does before the next step reads it."""
+        drop = exp.Drop(tables=[table.copy()], kind="TABLE", exists=True)
+        return [drop, exp.Create(this=table.copy(), kind="TABLE", expression=query), _analyze(table)]
+
+    def write_full(self, table: exp.Table, columns: Sequence[str], query: exp.Query) -> list[exp.Expr]:
+        """TRUNCATE in the transaction leaves no dead rows behind, and takes no time that grows with them."""
+        _, insert = super().write_full(table.copy(), columns, query)
+        return [exp.TruncateTable(expressions=[table.copy()]), insert, _analyze(table)]
+
+    def hash_id(self, text: exp.Expr) -> exp.Expr:
+        """By way of a string of bits: the first 16 hexadecimal digits, shifted as a number without sign."""
+        digits = exp.Substring(this=exp.MD5(this=text), start=exp.convert(1), length=exp.convert(16))
+        bits = exp.DPipe(this=exp.convert("x"), expression=digits)
+        number = exp.Cast(this=exp.Cast(this=bits, to=exp.DataType.build("bit(64)", dialect="postgres")), to=_BIGINT)
+        shifted = exp.BitwiseRightShift(this=number, expression=exp.convert(1))
+        # The shift brings the sign along; the mask takes it away.
+        return exp.BitwiseAnd(this=exp.Paren(this=shifted), expression=exp.convert(2**63 - 1))
+
+    def row_as_json(self, alias: str) -> exp.Expr:
+        """`to_jsonb` would sort the keys; `row_to_json` keeps the table's order."""
+        row = exp.Dot(this=exp.Paren(this=exp.to_identifier(alias, quoted=True)), expression=exp.Star())
+        return exp.cast(exp.Anonymous(this="ROW_TO_JSON", expressions=[row]), "text", dialect=self.dialect)
+
+    def render(self, statement: exp.Expr, schemas: Mapping[str, str]) -> str:
+        """The statement as SQL text; raises `UnsupportedError` also for a name that the server would cut off."""
+        statement = collated(rewritten(statement))
+        for name in statement.find_all(exp.Identifier):
+            if len(name.name.encode()) > LONGEST_NAME:
+                raise UnsupportedError(
+                    f"the name {name.name} has more than {LONGEST_NAME} bytes, of which it keeps no more"
+                )
+        return super().render(statement, schemas)
+
+
+_BIGINT = exp.DataType.build("bigint")
+
+
+def _analyze(table: exp.Table) -> exp.Expr:
+    return exp.Analyze(tables=[table.copy()])

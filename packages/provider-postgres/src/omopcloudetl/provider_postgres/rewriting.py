@@ -1,0 +1,188 @@
+"""Rewrites what sqlglot would spell in another sense, or not at all: a function for each kind of node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sqlglot import exp
+from sqlglot.errors import UnsupportedError
+
+from omopcloudetl.provider_postgres.casts import as_text, try_cast
+from omopcloudetl.provider_postgres.times import read_time
+
+_ONE: Mapping[str, str] = {"DAYS": "DAY", "MONTHS": "MONTH", "YEARS": "YEAR"}
+_FUNCTIONS: Mapping[str, str] = {"TO_MONTHS": "MONTH", "TO_YEARS": "YEAR", "TO_HOURS": "HOUR", "TO_MINUTES": "MINUTE"}
+
+
+def rewritten(statement: exp.Expr) -> exp.Expr:
+    """The statement in PostgreSQL's own words; raises `UnsupportedError` where it has none."""
+    nodes = [node for node in statement.walk() if type(node) in _REWRITES]
+    for node in reversed(nodes):  # the innermost first
+        found = _REWRITES[type(node)](node)
+        if found is node:
+            continue
+        if node is statement:
+            statement = found
+        else:
+            node.replace(found)
+    return statement
+
+
+def _try_cast(node: exp.Expr) -> exp.Expr:
+    return try_cast(node.this, node.args["to"])
+
+
+def _try(node: exp.Expr) -> exp.Expr:
+    if isinstance(node.this, exp.StrToTime):
+        return read_time(as_text(node.this.this), node.this.args["format"])
+    return node.this if isinstance(node.this, exp.Case) else node
+
+
+def _read_time(node: exp.Expr) -> exp.Expr:
+    """Within a TRY it may fail to read; without, a text that cannot be read is NULL just the same."""
+    return read_time(as_text(node.this), node.args["format"])
+
+
+def _interval(node: exp.Expr) -> exp.Expr:
+    """`INTERVAL (n) DAY` is n times a day."""
+    value, unit = node.this, str(node.args["unit"].name).upper() if node.args.get("unit") else ""
+    if value is None or isinstance(value, exp.Literal) or not unit:
+        return node
+    return exp.Paren(this=_times(value, _ONE.get(unit, unit)))
+
+
+def _times(count: exp.Expr, unit: str) -> exp.Mul:
+    if not isinstance(count, exp.Paren | exp.Column | exp.Literal | exp.Cast | exp.Coalesce):
+        count = exp.Paren(this=count)
+    one = exp.Interval(this=exp.Literal.string("1"), unit=exp.var(unit))
+    return exp.Mul(this=count, expression=one)
+
+
+def _date_add(node: exp.Expr) -> exp.Expr:
+    """A date and n times a unit, whatever n is."""
+    count, unit = node.args["expression"], str(node.args["unit"].name).upper()
+    if isinstance(count, exp.Literal) and not count.is_string:
+        more: exp.Expr = exp.Interval(this=exp.Literal.string(count.name), unit=exp.var(unit))
+    else:
+        more = _times(count, unit)
+    return exp.Add(this=node.this, expression=more)
+
+
+def _date_diff(node: exp.Expr) -> exp.Expr:
+    """How many of a unit's borders lie between two times."""
+    unit = str(node.args["unit"].name).upper() if node.args.get("unit") else "DAY"
+    later, earlier = _as_date(node.this), _as_date(node.args["expression"])
+    if unit == "DAY":
+        return exp.Paren(this=exp.Sub(this=later, expression=earlier))
+    years = exp.Paren(this=exp.Sub(this=_part("YEAR", later), expression=_part("YEAR", earlier)))
+    if unit == "YEAR":
+        return exp.Cast(this=years, to=_BIGINT.copy())
+    if unit == "MONTH":
+        months = exp.Sub(this=_part("MONTH", later.copy()), expression=_part("MONTH", earlier.copy()))
+        whole = exp.Add(this=exp.Mul(this=years, expression=exp.Literal.number(12)), expression=exp.Paren(this=months))
+        return exp.Cast(this=whole, to=_BIGINT.copy())
+    return node
+
+
+def _as_date(value: exp.Expr) -> exp.Expr:
+    if isinstance(value, exp.Cast) and value.to.this == exp.DType.DATE:
+        return value
+    return exp.Cast(this=value, to=exp.DataType.build("date"))
+
+
+def _part(part: str, of: exp.Expr) -> exp.Extract:
+    return exp.Extract(this=exp.var(part), expression=of)
+
+
+def _make_date(node: exp.Expr) -> exp.Expr:
+    parts = [exp.Cast(this=node.args[name], to=_INT.copy()) for name in ("year", "month", "day")]
+    return exp.Anonymous(this="MAKE_DATE", expressions=parts)
+
+
+def _full_match(node: exp.Expr) -> exp.Expr:
+    pattern = node.args["expression"]
+    if not isinstance(pattern, exp.Literal):
+        whole: exp.Expr = exp.DPipe(
+            this=exp.DPipe(this=exp.Literal.string("^(?:"), expression=pattern), expression=exp.Literal.string(")$")
+        )
+    else:
+        whole = exp.Literal.string(f"^(?:{pattern.name})$")
+    return exp.RegexpLike(this=node.this, expression=whole)
+
+
+def _extract_match(node: exp.Expr) -> exp.Expr:
+    """The first match, or one of its groups; the empty text where there is none."""
+    group = node.args.get("group")
+    found = [node.this, node.args["expression"], exp.convert(1), exp.convert(1), exp.convert("")]
+    call = exp.Anonymous(this="REGEXP_SUBSTR", expressions=[*found, group or exp.convert(0)])
+    given = exp.Not(this=exp.Is(this=node.this.copy(), expression=exp.Null()))
+    return exp.Case(ifs=[exp.If(this=given, true=exp.Coalesce(this=call, expressions=[exp.convert("")]))])
+
+
+def _contains(node: exp.Expr) -> exp.Expr:
+    place = exp.Anonymous(this="STRPOS", expressions=[node.this, node.args["expression"]])
+    return exp.Paren(this=exp.GT(this=place, expression=exp.convert(0)))
+
+
+def _division(node: exp.Expr) -> exp.Expr:
+    """What is divided by nothing has no result; the server would stop there."""
+    divisor = node.args["expression"]
+    if isinstance(divisor, exp.Literal) and divisor.name.strip("0.") != "":
+        return node
+    if not isinstance(divisor, exp.Nullif):
+        node.set("expression", exp.Nullif(this=divisor, expression=exp.convert(0)))
+    return node
+
+
+def _round(node: exp.Expr) -> exp.Expr:
+    """The server rounds only decimal numbers to places, and doubles to the even neighbour."""
+    decimals = node.args.get("decimals")
+    number = exp.Cast(this=node.this, to=exp.DataType.build("numeric"))
+    rounded = exp.Anonymous(this="ROUND", expressions=[number, *([decimals] if decimals is not None else [])])
+    return exp.Cast(this=rounded, to=exp.DataType.build("double"))
+
+
+def _named(node: exp.Expr) -> exp.Expr:
+    """Functions that sqlglot knows nothing of."""
+    unit = _FUNCTIONS.get(node.name.upper())
+    if unit is not None:
+        return exp.Paren(this=_times(node.expressions[0], unit))
+    if node.name.upper() == "TRY_STRPTIME":
+        return read_time(as_text(node.expressions[0]), node.expressions[1])
+    return node
+
+
+def _group(node: exp.Expr) -> exp.Expr:
+    """The server takes a bare text there for a mistake; as a cast it is a group like any other."""
+    for value in list(node.expressions):
+        if isinstance(value, exp.Literal) and value.is_string:
+            value.replace(exp.Cast(this=value.copy(), to=exp.DataType.build("text")))
+    return node
+
+
+def _any_value(node: exp.Expr) -> exp.Expr:
+    raise UnsupportedError("ANY_VALUE is not the same on two engines: say which value, as MIN(…)")
+
+
+_BIGINT = exp.DataType.build("bigint")
+_INT = exp.DataType.build("int")
+_REWRITES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
+    exp.TryCast: _try_cast,
+    exp.Try: _try,
+    exp.StrToTime: _read_time,
+    exp.Interval: _interval,
+    exp.DateAdd: _date_add,
+    exp.DateDiff: _date_diff,
+    exp.DateFromParts: _make_date,
+    exp.RegexpFullMatch: _full_match,
+    exp.RegexpExtract: _extract_match,
+    exp.Contains: _contains,
+    exp.Div: _division,
+    exp.IntDiv: _division,
+    exp.Mod: _division,
+    exp.Round: _round,
+    exp.Anonymous: _named,
+    exp.ToDays: lambda node: exp.Paren(this=_times(node.this, "DAY")),
+    exp.AnyValue: _any_value,
+    exp.Group: _group,
+}

@@ -1,0 +1,77 @@
+"""What the server's errors mean: which pass by themselves, and how they are told without a value of the data."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+TRANSIENT = frozenset(
+    {
+        "40001",  # serialization_failure
+        "40P01",  # deadlock_detected
+        "53300",  # too_many_connections
+        "55P03",  # lock_not_available
+        "57P01",  # admin_shutdown
+        "57P02",  # crash_shutdown
+        "57P03",  # cannot_connect_now
+        "57P05",  # idle_session_timeout
+    }
+)
+"""https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+CONNECTION = "08"
+"""The class of what is wrong between the two."""
+UNSENT = (
+    "server closed the connection",
+    "connection is lost",
+    "connection refused",
+    "could not connect",
+    "timeout expired",
+)
+"""What libpq says, which has no SQLSTATE, where nothing answers."""
+
+
+class Diagnostics(Protocol):
+    """The parts of an error that the server sends."""
+
+    @property
+    def message_primary(self) -> str | None:
+        """What is wrong; it quotes what a statement says, no parameter and no row of a table."""
+
+    @property
+    def message_detail(self) -> str | None:
+        """More about it, as the values of a key that is there twice."""
+
+    @property
+    def message_hint(self) -> str | None:
+        """What to do."""
+
+
+class EngineError(Protocol):
+    """What is asked of the driver's errors."""
+
+    @property
+    def sqlstate(self) -> str | None:
+        """Five letters, or None where the error is not the server's."""
+
+    @property
+    def diag(self) -> Diagnostics:
+        """The server's words, in parts."""
+
+
+def is_transient(error: EngineError) -> bool:
+    """Whether it may be gone the next time."""
+    state = error.sqlstate
+    if state is None:
+        words = str(error).lower()
+        return any(sign in words for sign in UNSENT)
+    return state in TRANSIENT or state.startswith(CONNECTION)
+
+
+def told(error: EngineError, *, quoting: bool = True) -> str:
+    """The error in the server's words; without `quoting` only the part that never quotes a value of a parameter."""
+    diag = error.diag
+    if diag.message_primary is None:
+        return str(error).strip()
+    parts = [f"{diag.message_primary} ({error.sqlstate})"]
+    if quoting:
+        parts += [text for text in (diag.message_detail, diag.message_hint) if text]
+    return "; ".join(parts)

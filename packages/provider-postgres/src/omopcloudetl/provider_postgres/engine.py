@@ -12,7 +12,7 @@ import psycopg
 import tenacity
 from psycopg import sql
 
-from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadMetrics, RecordValue, Row
+from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadDone, LoadMetrics, RecordValue, Row
 from omopcloudetl.core.errors import DatabaseConnectionError, DatabaseError, StatementError
 from omopcloudetl.core.findings import Diagnosis
 from omopcloudetl.core.plan import BulkLoadStep
@@ -108,10 +108,10 @@ class PostgresConnection(BaseConnection):
             with self._errors(about, quoting=False), self._running():
                 self._session.execute(whole, [value for row in some for value in row])
 
-    def bulk_load(self, load: BulkLoadStep, *, base: Path) -> LoadMetrics:
+    def bulk_load(self, load: BulkLoadStep, *, base: Path, done: LoadDone | None = None) -> LoadMetrics:
         """Load files with `COPY`: the server reads them, or they are sent to it where the target says so."""
         self._cancelled.clear()
-        return load_files(self, load, base.resolve())
+        return load_files(self, load, base.resolve(), done)
 
     def copy_in(self, statement: str, chunks: Iterator[bytes]) -> int:
         """Send bytes to a `COPY … FROM STDIN`; returns how many rows the server made of them."""

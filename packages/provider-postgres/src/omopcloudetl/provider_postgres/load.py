@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from omopcloudetl.core.connection import LoadMetrics
+from omopcloudetl.core.connection import LoadDone, LoadMetrics
 from omopcloudetl.core.errors import LoadError, StatementError
 from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.provider_postgres import copying
@@ -23,8 +23,8 @@ PLACE = re.compile(r"COPY .*?, line (\d+)(?:, column ([^:]*))?")
 WAY_OUT = "nothing of them was kept; load them again when the delivery is complete"
 
 
-def load_files(session: LoadSession, load: BulkLoadStep, base: Path) -> LoadMetrics:
-    """Load a step's files in one transaction; raises `LoadError`."""
+def load_files(session: LoadSession, load: BulkLoadStep, base: Path, done: LoadDone | None) -> LoadMetrics:
+    """Load a step's files, and call `done`, in one transaction; raises `LoadError`."""
     start = time.perf_counter()
     _refuse_kind(load)
     files: Files = ClientFiles(session) if session.config.client_streaming else ServerFiles(session)
@@ -39,14 +39,17 @@ def load_files(session: LoadSession, load: BulkLoadStep, base: Path) -> LoadMetr
         rows = sum(_copied(session, files, load, one, copying.wanted(one, table)) for one in columns)
         session.execute(f"ANALYZE {qualified(load.table)}")
         _refuse_change(files, load, base, found)
-    return LoadMetrics(
-        seconds=time.perf_counter() - start,
-        rows_loaded=rows,
-        rows_rejected=0,
-        files=len(found),
-        bytes_read=sum(file.size for file in found),
-        files_digest=_digest(found) if found else None,
-    )
+        metrics = LoadMetrics(
+            seconds=time.perf_counter() - start,
+            rows_loaded=rows,
+            rows_rejected=0,
+            files=len(found),
+            bytes_read=sum(file.size for file in found),
+            files_digest=_digest(found) if found else None,
+        )
+        if done is not None:
+            done(metrics)
+    return metrics
 
 
 def _refuse_kind(load: BulkLoadStep) -> None:

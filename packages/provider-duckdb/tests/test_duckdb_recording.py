@@ -72,6 +72,15 @@ def test_an_error_does_not_quote_the_values(made: DuckDBConnection) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", ["hunter2", 'it\'s "hunter2"', "hunter2\nLINE 1"])
+@pytest.mark.parametrize("rows", [1, 100])
+def test_an_error_about_a_value_does_not_quote_it(made: DuckDBConnection, value: str, rows: int) -> None:
+    """A text that its column cannot hold is told without the text."""
+    with pytest.raises(StatementError, match="Conversion Error") as caught:
+        made.record(TABLE, COLUMNS, [["r", "s", value, None]] * rows)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_sessions_that_write_at_the_same_time_do_not_disturb_each_other(
     made: DuckDBConnection, open_database: Open
 ) -> None:

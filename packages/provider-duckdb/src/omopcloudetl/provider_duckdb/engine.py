@@ -132,7 +132,7 @@ class DuckDBConnection(BaseConnection):
             try:
                 self._session.execute(sql, values)
             except duckdb.Error as error:
-                raise type(error)(str(error).partition("\nLINE ")[0].rstrip()) from None
+                raise type(error)(recording.without_values(str(error))) from None
 
     def bulk_load(self, load: BulkLoadStep, *, base: Path, done: LoadDone | None = None) -> LoadMetrics:
         """Load files with `read_csv` or `read_parquet`; no row passes through Python."""

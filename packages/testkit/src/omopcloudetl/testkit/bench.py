@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,7 +13,8 @@ from omopcloudetl.core.connection import BaseConnection
 from omopcloudetl.core.errors import CheckError, DatabaseError, ProjectError
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.testkit.cases import DataCase
-from omopcloudetl.testkit.outcome import ConformanceError, expect
+from omopcloudetl.testkit.executor import Executed
+from omopcloudetl.testkit.outcome import ConformanceError, expect, expect_equal
 from omopcloudetl.testkit.projects import Database, ProjectFiles, compile_project
 from omopcloudetl.testkit.rows import RowFile, insert_rows, replace_table
 from omopcloudetl.testkit.target import Target
@@ -61,10 +62,35 @@ class Bench:
         rows = RowFile(("n",), ((str(value),),))
         return next(insert_rows(self.generator, NUMBERS, {"n": "bigint"}, rows, self.schemas()))
 
+    def select_numbers(self) -> str:
+        """A query for the numbers there are, the lowest first."""
+        query = exp.select(trees.column("n")).from_(trees.table(NUMBERS)).order_by(trees.column("n"))
+        return self.render(query)
+
     def read_numbers(self, connection: BaseConnection) -> list[object]:
         """The numbers there are, the lowest first."""
-        query = exp.select(trees.column("n")).from_(trees.table(NUMBERS)).order_by(trees.column("n"))
-        return [row[0] for row in connection.fetch(self.render(query))]
+        return [row[0] for row in connection.fetch(self.select_numbers())]
+
+    def set_numbers(self, value: int) -> str:
+        """A statement that changes every number to one value."""
+        change = exp.EQ(this=trees.column("n"), expression=exp.convert(value))
+        return self.render(exp.Update(this=trees.table(NUMBERS), expressions=[change]))
+
+    def add_rows(self, connection: BaseConnection, table: str, types: Mapping[str, str], csv: str) -> None:
+        """Add rows, written as a file of rows, to a logical table."""
+        for sql in insert_rows(self.generator, table, types, RowFile.read(csv), self.schemas()):
+            connection.execute(sql)
+
+    def rows(self, connection: BaseConnection, table: str, columns: Iterable[str]) -> list[tuple[object, ...]]:
+        """Some columns of all rows of a logical table."""
+        query = exp.Select(expressions=[trees.column(name) for name in columns])
+        query.set("from_", exp.From(this=trees.table(table)))
+        return [tuple(row) for row in connection.fetch(self.render(query), limit=100_000)]
+
+    def physical(self, table: str) -> list[str]:
+        """The physical name of a logical table."""
+        schema, _, name = table.partition(".")
+        return [*self.schemas()[schema].split("."), name]
 
 
 def run_data_case(case: DataCase, bench: Bench) -> None:
@@ -83,19 +109,33 @@ def run_data_case(case: DataCase, bench: Bench) -> None:
 
 def _run(case: DataCase, bench: Bench) -> None:
     deliveries = [case.rows(folder) for folder in case.deliveries]
-    declared = case.options.get("columns", {})
-    files = ProjectFiles(
-        mappings=case.mappings(),
-        sources={name: declared.get(name, {}) for name in deliveries[0]},
-        write=str(case.options.get("write", "full")),
-        deletes=case.options.get("deletes"),
-        project=case.options.get("project", {}),
-    )
+    files = _project(case, deliveries[0])
     plan = compile_project(files, bench.target, bench.generator)
-    given = case.vocabulary() | case.rows("cdm")
+    for name, content in case.data.items():
+        path = bench.target.base / "data" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    done = Executed()
     with bench.session() as connection:
-        database = Database(connection, bench.generator, plan.schemas)
+        database = Database(connection, bench.generator, plan.schemas, bench.target.base if case.data else None)
         for delivery in deliveries + deliveries[-1:] * bool(case.options.get("again")):
-            database.run(plan, delivery, given)
+            done = database.run(plan, delivery, {} if case.data else case.vocabulary() | case.rows("cdm"))
         for name, expected in case.rows("expected").items():
             database.compare(name, expected)
+    for step, metrics in case.options.get("metrics", {}).items():
+        found = {name: getattr(done.loads[step], name) for name in metrics}
+        expect_equal(found, metrics, f"what the load {step} says of itself")
+
+
+def _project(case: DataCase, delivery: Mapping[str, RowFile]) -> ProjectFiles:
+    declared = case.options.get("columns", {})
+    return ProjectFiles(
+        mappings=case.mappings(),
+        sources=declared if case.data else {name: declared.get(name, {}) for name in delivery},
+        write=str(case.options.get("write", "full")),
+        deletes=case.options.get("deletes"),
+        schema=str(case.options.get("schema", "source")),
+        load=case.options.get("load", {}),
+        files=case.options.get("files", {}),
+        project=case.options.get("project", {}),
+    )

@@ -16,7 +16,22 @@ from omopcloudetl.testkit.rows import RowFile
 
 ROOT = files("omopcloudetl.testkit")
 CASES, SHARED, SPECIFICATION = ROOT / "cases", ROOT / "shared", ROOT / "specification" / "5.4.json"
-OPTIONS = {"promise", "needs", "uses", "columns", "write", "deletes", "deliveries", "project", "again"}
+OPTIONS = {
+    "promise",
+    "needs",
+    "uses",
+    "columns",
+    "write",
+    "deletes",
+    "deliveries",
+    "project",
+    "again",
+    "load",
+    "schema",
+    "files",
+    "written",
+    "metrics",
+}
 
 
 @dataclass(frozen=True)
@@ -65,6 +80,17 @@ class DataCase:
         """Table → the rows that a folder of the case has for it, by file."""
         return dict(_row_files(self.folder / folder))
 
+    @property
+    def data(self) -> dict[str, bytes]:
+        """Name of a file that the engine loads itself → its content; empty where rows are inserted."""
+        folder = self.folder / "data"
+        if not folder.is_dir():
+            return {}
+        written = self.options.get("written", {})
+        newline, encoding = written.get("newline", "\n"), written.get("encoding", "utf-8")
+        items = sorted(folder.iterdir(), key=lambda item: item.name)
+        return {item.name: _text(item).replace("\n", newline).encode(encoding) for item in items}
+
     def vocabulary(self) -> dict[str, RowFile]:
         """Vocabulary table → its rows: those of all cases, but where the case has its own."""
         return dict(_row_files(SHARED / "vocab")) | self.rows("vocab")
@@ -75,7 +101,7 @@ def _need(name: str) -> Need:
 
 
 def _text(item: Traversable) -> str:
-    return item.read_text(encoding="utf-8")
+    return item.read_bytes().decode("utf-8")
 
 
 def _row_files(folder: Traversable) -> Iterator[tuple[str, RowFile]]:

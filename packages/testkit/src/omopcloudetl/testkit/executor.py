@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import assert_never
 
 from omopcloudetl.core.connection import BaseConnection, LoadMetrics
@@ -53,11 +52,6 @@ def execute(
                 assert_never(step)
         after(step.name)
     return done
-
-
-def by_engine(connection: BaseConnection, base: Path) -> Load:
-    """The engine loads the files itself."""
-    return lambda step: connection.bulk_load(step, base=base)
 
 
 def _run(step: SqlStep, connection: BaseConnection, done: Executed) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from omopcloudetl.core.capabilities import Capability, Support
@@ -51,6 +51,8 @@ class Profile:
     """The declarations of one provider; those of core's capabilities are its generator's."""
 
     features: Mapping[Feature, Support]
+    cases: Mapping[str, Support] = field(default_factory=dict)
+    """Single cases that are missing although their features are there, by name, such as `loads/utf_16`."""
 
     def support(self, need: Need, generator: BaseSQLGenerator) -> Support | None:
         """What is declared of a need; None where nothing is."""

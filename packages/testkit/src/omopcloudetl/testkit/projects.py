@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from sqlglot import exp
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.workflow import WorkflowCompiler
-from omopcloudetl.core.connection import BaseConnection
+from omopcloudetl.core.connection import BaseConnection, LoadMetrics
 from omopcloudetl.core.errors import ProjectError
 from omopcloudetl.core.files.project_loader import read_project
 from omopcloudetl.core.generator import BaseSQLGenerator
@@ -25,7 +26,9 @@ from omopcloudetl.testkit.executor import Executed, execute
 from omopcloudetl.testkit.rows import RowFile, refill_table, replace_table
 from omopcloudetl.testkit.target import Target
 
-LEDGER, LEDGER_TYPES = "work.ledger", {"row_count": "bigint"}
+LEDGER = "work.ledger"
+WORK_TYPES = {"row_count": "bigint", "line": "bigint"}
+"""Columns of tables in `work` that are no texts."""
 
 
 @cache
@@ -45,6 +48,8 @@ class ProjectFiles:
     write: str = "full"
     """What the step of the mappings says."""
     deletes: str | None = None
+    schema: str = "source"
+    """The logical schema that is loaded."""
     load: Mapping[str, object] = field(default_factory=dict)
     """More options of the load of the sources, such as `delimiter`."""
     files: Mapping[str, str] = field(default_factory=dict)
@@ -66,17 +71,16 @@ class ProjectFiles:
         mappings["write"] = self.write
         if self.deletes is not None:
             mappings["deletes"] = self.deletes
-        tables = {
-            name: {"file": self.files.get(name, f"{name}.csv"), "columns": dict(columns)}
-            for name, columns in self.sources.items()
-        }
         steps: list[dict[str, object]] = [{"name": f"{s}_tables", "kind": "ddl", "schema": s} for s in ("vocab", "cdm")]
-        if tables:
-            load = {"format": "csv", **self.load}
-            steps.append(
-                {"name": "source", "kind": "bulk_load", "schema": "source", "from": "data", "tables": tables, **load}
-            )
+        if self.sources:
+            step = {"name": self.schema, "kind": "bulk_load", "schema": self.schema, "from": "data", "format": "csv"}
+            tables = {name: self._table(name, columns) for name, columns in self.sources.items()}
+            steps.append({**step, "tables": tables, **self.load})
         return {"name": "kit", "steps": [*steps, mappings] if self.mappings else steps}
+
+    def _table(self, name: str, columns: Mapping[str, object]) -> dict[str, object]:
+        table: dict[str, object] = {"file": self.files.get(name, f"{name}.csv")}
+        return table if self.schema == "vocab" else {**table, "columns": dict(columns)}
 
 
 def compile_project(files: ProjectFiles, target: Target, generator: BaseSQLGenerator) -> CompiledWorkflowPlan:
@@ -98,13 +102,18 @@ class Database:
     connection: BaseConnection
     generator: BaseSQLGenerator
     schemas: Mapping[str, str]
+    loads_below: Path | None = None
+    """The folder below which the engine finds the files that it loads; without it, rows are inserted."""
 
     def run(self, plan: CompiledWorkflowPlan, sources: Mapping[str, RowFile], given: Mapping[str, RowFile]) -> Executed:
         """Run a plan; where it would load files, rows are inserted, and after tables are made, those of the CDM."""
 
-        def load(step: BulkLoadStep) -> None:
+        def load(step: BulkLoadStep) -> LoadMetrics | None:
+            if self.loads_below is not None:
+                return self.connection.bulk_load(step, base=self.loads_below)
             (logical,) = step.writes
             self._load(logical, [column.name for column in step.columns], sources[logical.partition(".")[2]])
+            return None
 
         return execute(plan, self.connection, load, lambda step: self._fill(given) if step == "cdm_tables" else None)
 
@@ -132,7 +141,7 @@ class Database:
         """Hold a table against a file of expected rows; `person` is `cdm.person`, `work.ledger` the ledger."""
         logical = name if "." in name else f"cdm.{name}"
         table = specification().by_name.get(logical.partition(".")[2])
-        types = {field.name: field.type for field in table.fields} if table else LEDGER_TYPES
+        types = {field.name: field.type for field in table.fields} if table else WORK_TYPES
         found = self.rows(logical, expected.columns)
         if logical == LEDGER:  # entries of no rows say nothing
             found = [row for row in found if row[expected.columns.index("row_count")] != 0]

@@ -30,6 +30,7 @@ class RowFile:
     @classmethod
     def read(cls, text: str) -> RowFile:
         """The rows of a CSV file."""
+        csv.field_size_limit(max(csv.field_size_limit(), len(text)))
         header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
         for number, row in enumerate(rows, start=2):
             if len(row) != len(header):

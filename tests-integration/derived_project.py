@@ -200,10 +200,10 @@ class InMemory:
             tables[f"vocab.{name}"] = [dict(zip(columns, row, strict=True)) for row in given]
         for table in (*(f"cdm.{name}" for name in _TABLES), *(name for name in tables if name.startswith("vocab."))):
             self.connection.execute(f"DELETE FROM {table}")
-            for row in tables.get(table, ()):
-                values = [_plain(name, value) for name, value in row.items()]
-                places = ", ".join("?" * len(row))
-                self.connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", values)
+            rows = tables.get(table, [])
+            if rows:  # as literals: the driver takes 0.25 ms for a parameter
+                values = ", ".join(f"({', '.join(_literal(name, row[name]) for name in rows[0])})" for row in rows)
+                self.connection.execute(f"INSERT INTO {table} ({', '.join(rows[0])}) VALUES {values}")
         for name in (f"stage_{self.builder}", f"write_{self.builder}", "ledger"):
             self._execute(self.plan.step(name))
         rows = self.connection.execute(f"FROM cdm.{self.builder} ORDER BY ALL").fetchall()
@@ -219,12 +219,14 @@ class InMemory:
             assert statement.check is None or found.fetchall() == [], statement.check
 
 
-def _plain(column: str, value: object) -> object:
-    """A cell of a file as a value."""
-    if value == "":
-        return None
+def _literal(column: str, value: object) -> str:
+    """A cell of a file in SQL."""
+    if value is None or value == "":
+        return "NULL"
     text = str(value)
-    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if column.startswith("valid_") else value
+    if column.startswith("valid_"):
+        text = f"{text[:4]}-{text[4:6]}-{text[6:]}"
+    return str(value) if isinstance(value, int | float) else "'" + text.replace("'", "''") + "'"
 
 
 def shuffled(cdm: Cdm, random: Random) -> Cdm:

@@ -1,7 +1,9 @@
 """Explanations of the whole Synthea project: every field, with rules and columns that really are where they say."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,6 +37,12 @@ def explained(session: Session, plan: CompiledWorkflowPlan) -> Iterator[FieldExp
             yield found
 
 
+@cache
+def content(file: str, text: str) -> Any:
+    """What a file says."""
+    return parse_yaml(file, text).data
+
+
 def check_rules(root: Path, filling: Filling) -> None:
     """Each rule's line begins with its key, its text is in the file, and it is the value that YAML reads there."""
     for rule in filling.rules:
@@ -43,10 +51,10 @@ def check_rules(root: Path, filling: Filling) -> None:
         assert first in text.splitlines()[rule.line - 1]
         assert first.startswith(f"{rule.key.rpartition('.')[2]}:")
         assert all(line.strip() in text for line in rest)
-        value = parse_yaml(rule.file, text).data
+        value = content(rule.file, text)
         for key in rule.key.split("."):
             value = value[int(key) if key.isdigit() else key]
-        assert parse_yaml(rule.file, rule.text).data == {rule.key.rpartition(".")[2]: value}
+        assert content(rule.file, rule.text) == {rule.key.rpartition(".")[2]: value}
 
 
 def check_column(session: Session, column: ReadColumn) -> None:

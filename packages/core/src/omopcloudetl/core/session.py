@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from omopcloudetl.core.plugins import Plugins, load_plugins
 if TYPE_CHECKING:
     from omopcloudetl.core.compiler.workflow import WorkflowCompiler
     from omopcloudetl.core.connection import BaseConnection
+    from omopcloudetl.core.explain.context import Context
     from omopcloudetl.core.explain.model import Explanation
     from omopcloudetl.core.files.project_loader import LoadedProject
     from omopcloudetl.core.files.yaml_document import YamlDocument
@@ -162,6 +163,8 @@ class Session:
     project: LoadedProject
     plugins: Plugins
     provider: Provider
+    _explained: dict[str, Context] = field(default_factory=dict, init=False, compare=False)
+    """Hash of the plan that was explained last → its files and statements, which are read once."""
 
     @classmethod
     def open(cls, root: Path, *, target: str | None = None, variables: Mapping[str, str] | None = None) -> Session:
@@ -235,9 +238,14 @@ class Session:
             ProjectError: The project cannot be compiled.
             UnknownNameError: Nothing has this name.
         """
+        from omopcloudetl.core.explain.context import Context
         from omopcloudetl.core.explain.explanation import explain
 
-        return explain(self.project, plan or self.compile(), self.specification(), name)
+        plan = plan or self.compile()
+        if plan.content_hash not in self._explained:
+            self._explained.clear()
+            self._explained[plan.content_hash] = Context(self.project, plan, self.specification())
+        return explain(self._explained[plan.content_hash], name)
 
     def test(self, *mappings: str) -> RuleTestReport:
         """Run the rule tests of some mappings, or of all, on an embedded DuckDB in memory, whatever the target is.

@@ -17,10 +17,7 @@ from omopcloudetl.core.explain.fields import explain_field
 from omopcloudetl.core.explain.model import Explanation
 from omopcloudetl.core.explain.steps import explain_step, explain_workflow_step
 from omopcloudetl.core.explain.tables import columns_of, explain_table
-from omopcloudetl.core.files.project_loader import LoadedProject
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
-from omopcloudetl.core.plan import CompiledWorkflowPlan
-from omopcloudetl.core.specification.models import CdmSpecification
 
 Meaning = tuple[str, Callable[[tuple[str, ...]], Explanation]]
 """How a name is written so that it means only this, and what explains it, told what else the name means."""
@@ -28,21 +25,16 @@ STEP, MAPPING = "step:", "mapping:"
 _ORDER = ("cdm", "vocab", "source", "work")
 
 
-def explain(
-    project: LoadedProject, plan: CompiledWorkflowPlan, specification: CdmSpecification, name: str
-) -> Explanation:
+def explain(context: Context, name: str) -> Explanation:
     """Explain a field, a table or a step of a project.
 
     Args:
-        project: The project.
-        plan: Its plan.
-        specification: Its CDM.
+        context: The project and its plan.
         name: `person.gender_concept_id`, `cdm.person`, `person`, `write_person`, `step:vocabulary`, `mapping:person`.
 
     Raises:
         UnknownNameError: Nothing in the project has this name; it says which names are near.
     """
-    context = Context(project, plan, specification)
     meanings = _meanings(context, name.strip().lower())
     if not meanings:
         raise _unknown(context, name.strip())

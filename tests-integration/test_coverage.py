@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_project import PERSON, Etl, Vocabulary, patients
+from test_laws import EXAMPLES
 
 from omopcloudetl.cli.main import cli
 from omopcloudetl.core.errors import RunError, UnknownNameError
@@ -140,7 +141,7 @@ def test_from_coverage_to_usagi_and_back(etl: Etl, tmp_path: Path) -> None:
     assert (concept.mapped, concept.unmapped) == (Counts(3, 7, 3), Counts(0, 0, 0))
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(st.sampled_from("pqr"), st.sampled_from(["GLU", "OLD", "A", "B"])), min_size=1))
 def test_counts_are_those_of_a_slow_reference(new_etl, rows: list[tuple[str, str]]) -> None:
     """Whatever the rows: the same as counting them one by one in Python."""

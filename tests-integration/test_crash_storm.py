@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from crash_storm import Storm, undisturbed
 
-KILLS = int(os.environ.get("OMOPCLOUDETL_CRASH_KILLS", "4"))
-STEPS = os.environ.get("OMOPCLOUDETL_CRASH_STEPS", "6")
+KILLS = int(os.environ.get("OMOPCLOUDETL_CRASH_KILLS", "2"))
+STEPS = os.environ.get("OMOPCLOUDETL_CRASH_STEPS", "2")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there is no SIGKILL")

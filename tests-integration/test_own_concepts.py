@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_project import EVENT, PERSON, Etl, Ran, Vocabulary, events, patients
+from test_laws import EXAMPLES
 
 HEADER = "vocabulary_id,concept_code,concept_name,domain_id,standard_concept,concept_id,maps_to,maps_to_value"
 STEP = """
@@ -255,7 +256,7 @@ def test_the_files_of_a_pattern_are_one(etl: Etl) -> None:
 CODES = st.lists(st.sampled_from("abcdefgh"), unique=True)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(deliveries=st.lists(CODES, min_size=1, max_size=4))
 def test_a_code_has_one_id_for_ever(new_etl, deliveries: list[list[str]]) -> None:
     """Whatever order the rows have, whatever comes and goes: ids never change, are never shared, have no gaps."""

@@ -6,6 +6,8 @@ import pytest
 
 from omopcloudetl.core import RuleTestReport, check_rules, create_project
 
+pytestmark = pytest.mark.xdist_group("shipped rules")  # so that the report is made once
+
 VARIABLES = {"source_uri": "data", "vocabulary_uri": "vocabulary"}
 
 

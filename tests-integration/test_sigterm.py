@@ -1,6 +1,6 @@
 """Promises of runs that SIGTERM ends: in each step of the Synthea project, within two seconds, and whole.
 
-A couple of steps by default; OMOPCLOUDETL_SIGTERM_STEPS is how many, or `all`.
+One step by default; OMOPCLOUDETL_SIGTERM_STEPS is how many, or `all`.
 """
 
 import os
@@ -17,7 +17,7 @@ from omopcloudetl.core.plugins import load_plugins
 from omopcloudetl.core.projects import list_runs
 from omopcloudetl.core.templates import copy_demo_data, create_project
 
-STEPS = os.environ.get("OMOPCLOUDETL_SIGTERM_STEPS", "2")
+STEPS = os.environ.get("OMOPCLOUDETL_SIGTERM_STEPS", "1")
 ALLOWED = 2.0
 TRIES = 3
 """A busy machine may take long to start a thread, or to see that a process has ended; it is measured again then."""

@@ -13,7 +13,7 @@ from span_model import Bounds, Dose, Record, condition_eras, dose_eras, drug_era
 from test_laws import EXAMPLES
 from test_laws import law as of_runs
 
-law = settings(of_runs, max_examples=3 * EXAMPLES)  # these examples are much shorter than runs
+law = settings(of_runs, max_examples=4 * EXAMPLES)  # these examples are much shorter than runs
 BEGIN = dt.date(2020, 1, 1)
 MG, MCG = 8576, 9655
 INGREDIENTS = {1: (1,), 2: (2,), 10: (1,), 11: (1, 2), 12: (2,), 99: ()}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from examples import EXAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -173,7 +174,7 @@ SCALAR = STRING.map(json.dumps) | NUMBER
 NAMES = st.sampled_from(["a", "b", "c.d", 'e"f', "g/h~"])
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(rows=st.lists(st.dictionaries(NAMES, SCALAR, min_size=1), min_size=1, max_size=5), nest=st.booleans())
 def test_any_text_and_any_number_keep_their_spelling(rows: list[dict[str, str]], nest: bool) -> None:
     """What a JSON writer writes is what the table holds, for any text and any spelling of numbers."""

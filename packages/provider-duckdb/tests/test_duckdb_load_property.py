@@ -3,6 +3,7 @@ import io
 import tempfile
 from pathlib import Path
 
+from examples import EXAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ VALUE = st.lists(TEXT | SPECIAL, max_size=3).map("".join)
 ROWS = st.integers(1, 3).flatmap(lambda width: st.lists(st.lists(VALUE, min_size=width, max_size=width), max_size=6))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(rows=ROWS, newline=st.sampled_from(["\n", "\r\n"]))
 def test_csv_round_trip(rows: list[list[str]], newline: str) -> None:
     """What a CSV writer writes is what the table holds, for any text."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from examples import EXAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -200,7 +201,7 @@ def _spoilt(fault: str) -> bytes:
     return {"short": b"1,2", "long": b"1,2,3,4", "after the quote": b'"1"x,2,3', "not UTF-8": b"1,\xff,3"}[fault]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(
     records=st.lists(RECORD | st.sampled_from(FAULTS), max_size=12),
     tail=st.none() | st.lists(VALUES.map(lambda value: value.replace('"', "")), min_size=1, max_size=3),

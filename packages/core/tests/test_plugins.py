@@ -63,6 +63,13 @@ def test_core_registers_like_any_plugin(fresh_modules: None) -> None:
     assert {"environment", "file"} <= {p.name for p in load_plugins().secrets_providers()}
 
 
+def test_a_portion_without_a_plugin_is_not_imported(install: Write) -> None:
+    """What else is in the namespace costs a start of the command nothing, and cannot break it."""
+    install({"omopcloudetl/heavy/__init__.py": "raise RuntimeError('imported')"})
+    assert "omopcloudetl.heavy.plugin" not in [info.name for info in load_plugins().describe()]
+    assert "omopcloudetl.heavy" not in sys.modules
+
+
 def test_a_portion_of_the_namespace_is_found_without_being_named(install: Write) -> None:
     """A distribution that ships `omopcloudetl/NAME/plugin.py` is a plugin; a portion without one is none."""
     shipped = ("omopcloudetl/stranger/__init__.py", "omopcloudetl/stranger/plugin.py")

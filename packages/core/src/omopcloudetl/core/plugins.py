@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import pkgutil
 import warnings
@@ -11,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import metadata
+from importlib.machinery import PathFinder
 from importlib.resources.abc import Traversable
 from types import ModuleType
 from typing import Any, Protocol, TypeVar
@@ -121,8 +121,7 @@ def load_plugins(asked_for: Iterable[str] = ()) -> Plugins:
     manager.add_hookspecs(hookspecs)
     for name in _namespace_modules():
         try:
-            if importlib.util.find_spec(name) is not None:  # imports the portion, which may fail
-                _register(manager, name)
+            _register(manager, name)
         except Exception as error:  # noqa: BLE001  # a stranger's module may raise anything
             label = _label(name)
             warnings.warn(f"the plugin {label} is left out: {error!r}", RuntimeWarning, stacklevel=2)
@@ -137,10 +136,17 @@ def load_plugins(asked_for: Iterable[str] = ()) -> Plugins:
 
 
 def _namespace_modules() -> list[str]:
-    """The `plugin` module that a portion of the namespace may ship, for every portion."""
+    """The `plugin` modules that portions of the namespace ship; a portion without one is not imported."""
     namespace = importlib.import_module(NAMESPACE)
     portions = pkgutil.iter_modules(namespace.__path__, f"{NAMESPACE}.")
-    return sorted({f"{portion.name}.plugin" for portion in portions if portion.ispkg})
+    names = {portion.name for portion in portions if portion.ispkg}
+    return sorted(f"{name}.plugin" for name in names if _ships_plugin(name, namespace))
+
+
+def _ships_plugin(portion: str, namespace: ModuleType) -> bool:
+    found = PathFinder.find_spec(portion, namespace.__path__)
+    places = None if found is None else found.submodule_search_locations
+    return places is not None and PathFinder.find_spec(f"{portion}.plugin", places) is not None
 
 
 def _register(manager: pluggy.PluginManager, name: str) -> None:

@@ -19,17 +19,27 @@ def test_a_feature_that_is_not_declared_is_told_with_what_it_is() -> None:
     (problem,) = Profile({feature: FULL for feature in Feature if feature is not Feature.CANCEL}).undeclared(
         Generator()
     )
-    assert problem == f"Feature.CANCEL is not declared: {Feature.CANCEL.value}"
+    assert problem == f"Feature.CANCEL, {Feature.CANCEL.value}, is not declared"
 
 
 def test_what_is_missing_needs_a_reason() -> None:
     """`not_yet("")` is a problem."""
     (problem,) = Profile(ALL | {Feature.IDS: not_yet("")}).undeclared(Generator())
-    assert problem == "Feature.IDS is declared as not_yet without a reason"
+    assert problem == f"Feature.IDS, {Feature.IDS.value}, is declared as not_yet without a reason"
 
 
 def test_a_need_of_the_generator_is_asked_there() -> None:
     """A capability that the generator lacks is missing, with the generator's reason."""
     profile = Profile(ALL)
-    assert profile.missing({Feature.WRITES, Capability.MERGE}, Generator()) == "MERGE never: it has no MERGE"
-    assert profile.missing({Feature.WRITES}, Generator()) is None
+    assert (
+        profile.missing("writes/merge", {Feature.WRITES, Capability.MERGE}, Generator())
+        == "MERGE never: it has no MERGE"
+    )
+    assert profile.missing("writes/merge", {Feature.WRITES}, Generator()) is None
+
+
+def test_a_single_case_may_be_missing() -> None:
+    """A case that is declared by its name is missing although its needs are there."""
+    profile = Profile(ALL, {"loads/utf_16": not_yet("no UTF-16")})
+    assert profile.missing("loads/utf_16", {Feature.LOADS}, Generator()) == "loads/utf_16 not yet: no UTF-16"
+    assert profile.missing("loads/latin_1", {Feature.LOADS}, Generator()) is None

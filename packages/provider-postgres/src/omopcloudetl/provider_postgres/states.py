@@ -17,6 +17,8 @@ TRANSIENT = frozenset(
     }
 )
 """https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+ABOUT_VALUES = "22"
+"""The class of values that cannot be what they should, which the message quotes."""
 CONNECTION = "08"
 """The class of what is wrong between the two."""
 UNSENT = (
@@ -34,7 +36,7 @@ class Diagnostics(Protocol):
 
     @property
     def message_primary(self) -> str | None:
-        """What is wrong; it quotes what a statement says, no parameter and no row of a table."""
+        """What is wrong; it may quote a value that cannot be read."""
 
     @property
     def message_detail(self) -> str | None:
@@ -71,7 +73,10 @@ def told(error: EngineError, *, quoting: bool = True) -> str:
     diag = error.diag
     if diag.message_primary is None:
         return str(error).strip()
-    parts = [f"{diag.message_primary} ({error.sqlstate})"]
+    words = diag.message_primary
+    if not quoting and str(error.sqlstate).startswith(ABOUT_VALUES) and '"' in words:
+        words = f"{words.partition(chr(34))[0]}…"
+    parts = [f"{words} ({error.sqlstate})"]
     if quoting:
         parts += [text for text in (diag.message_detail, diag.message_hint) if text]
     return "; ".join(parts)

@@ -38,7 +38,7 @@ def all_cases() -> tuple[Case, ...]:
 
 def _all() -> Iterator[Case]:
     for data in data_cases():
-        yield Case(str(data), data.promise, data.needs, _runner(data), must_refuse=True)
+        yield Case(str(data), data.promise, data.needs, _runner(data), must_refuse=not data.refuses)
     for promise in PROMISES:
         yield _of_promise(promise)
 

@@ -40,6 +40,8 @@ class ProviderConformance:
     def test_every_capability_is_declared(self, target: Target) -> None:
         """The profile has every feature, and the generator every capability, with a reason where it is missing."""
         problems = self.profile.undeclared(target.provider.generator())
+        names = {case.name for case in all_cases()}
+        problems += [f"the kit has no case {name}" for name in self.profile.cases if name not in names]
         if problems:
             raise ConformanceError("\n".join(problems))
 
@@ -47,7 +49,7 @@ class ProviderConformance:
     def test_case(self, case: Case, target: Target) -> None:
         """The engine keeps the promise of the case, or says that it does not."""
         bench = Bench(target, target.provider.generator())
-        missing = self.profile.missing(case.needs, bench.generator)
+        missing = self.profile.missing(case.name, case.needs, bench.generator)
         if missing is None:
             case.run(bench)
             return

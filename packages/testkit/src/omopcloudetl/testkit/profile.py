@@ -62,23 +62,25 @@ class Profile:
 
     def undeclared(self, generator: BaseSQLGenerator) -> list[str]:
         """What nothing is declared of, and what is declared missing without a reason."""
-        return [
-            problem for need in (*Feature, *Capability) if (problem := _problem(need, self.support(need, generator)))
-        ]
+        declared: dict[str, Support | None] = {
+            f"{type(need).__name__}.{need.name}, {need.value},": self.support(need, generator)
+            for need in (*Feature, *Capability)
+        }
+        declared |= {f"the case {name}": support for name, support in self.cases.items()}
+        return [problem for name, support in declared.items() if (problem := _problem(name, support))]
 
-    def missing(self, needs: Iterable[Need], generator: BaseSQLGenerator) -> str | None:
-        """The first of some needs that the engine does not have, with the reason; None if it has them all."""
-        for need in sorted(needs, key=lambda need: (type(need).__name__, need.name)):
-            support = self.support(need, generator)
+    def missing(self, case: str, needs: Iterable[Need], generator: BaseSQLGenerator) -> str | None:
+        """Why a case cannot pass: the first of its needs that the engine does not have; None if it has them all."""
+        declared = {need.name: self.support(need, generator) for need in needs} | {case: self.cases.get(case)}
+        for name, support in sorted(declared.items()):
             if support is not None and support.level != "full":
-                return f"{need.name} {support.level.replace('_', ' ')}: {support.reason}"
+                return f"{name} {support.level.replace('_', ' ')}: {support.reason}"
         return None
 
 
-def _problem(need: Need, support: Support | None) -> str | None:
-    kind = type(need).__name__
+def _problem(name: str, support: Support | None) -> str | None:
     if support is None:
-        return f"{kind}.{need.name} is not declared: {need.value}"
+        return f"{name} is not declared"
     if support.level != "full" and not support.reason:
-        return f"{kind}.{need.name} is declared as {support.level} without a reason"
+        return f"{name} is declared as {support.level} without a reason"
     return None

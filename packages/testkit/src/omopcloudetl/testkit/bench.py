@@ -44,9 +44,13 @@ class Bench:
         """A statement over logical names as the engine's SQL."""
         return self.generator.render(tree, self.schemas())
 
+    def make_schema(self, connection: BaseConnection, table: str) -> None:
+        """Make the schema of a logical table where it is not there."""
+        connection.execute(self.render(self.generator.create_schema(self.schemas()[table.partition(".")[0]])))
+
     def make_table(self, connection: BaseConnection, table: str, columns: Mapping[str, str]) -> None:
         """Make a logical table, and its schema, with columns of these specification types."""
-        connection.execute(self.render(self.generator.create_schema(self.schemas()[table.partition(".")[0]])))
+        self.make_schema(connection, table)
         for sql in replace_table(self.generator, table, columns, RowFile((), ()), self.schemas()):
             connection.execute(sql)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from sqlglot import exp
+from sqlglot.errors import UnsupportedError
 
 _DAYS = "|".join(
     (
@@ -19,12 +20,12 @@ _DAYS = "|".join(
 _LEAP_YEAR = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
 DAY = f"(?=[0-9]+(?:-[0-9]+-|/[0-9]+/))(?!0000)(?:[0-9]{{4}}[-/](?:{_DAYS})|{_LEAP_YEAR}[-/]0?2[-/]29)"
 """A day that there is, in a year of four digits; both separators are the same."""
-TIME = (
-    "(?:[T ](?:[01]?[0-9]|2[0-3]):[0-5]?[0-9](?::[0-5]?[0-9](?:[.][0-9]*)?)?"
-    "(?: ?UTC|Z|[+-][0-9]{2}(?::?[0-9]{2})?)? *)?"
-)
-DATE_PATTERN = f"^ *{DAY} *$"
-TIMESTAMP_PATTERN = f"^{DAY}{TIME}$"
+_ZONE = "(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?"
+_CLOCK = rf"(?:[01]?[0-9]|2[0-3]):[0-5]?[0-9](?::[0-5]?[0-9](?:[.][0-9]*)?{_ZONE}\s*)?"
+TIMESTAMP_PATTERN = rf"^\s*{DAY}(?:(?:T|\s+)(?:{_CLOCK}|24:00(?::00)?))?$"
+"""ISO 8601, and a blank in place of the T; a zone may be told, and is not heeded: times are local."""
+FRACTION = "^[^.]*[.][0-9]{0,6}"
+"""What a timestamp has room for; the server would round the rest, into the next day at worst."""
 DIGITS = "(?:[0-9]+[.]?[0-9]*|[.][0-9]+)"
 NUMBER_PATTERN = rf"^\s*[+-]?{DIGITS}(?:[eE][+-]?[0-9]{{1,3}})?\s*$"
 _SHORT = rf"(?=.{{1,200}}$){DIGITS}(?:[eE][+-]?0*[0-9]{{1,2}})?"
@@ -36,19 +37,24 @@ BOOLEAN_PATTERN = "^(?:t|true|y|yes|1|f|false|n|no|0)$"
 _LIMITS: Mapping[exp.DType, int] = {exp.DType.SMALLINT: 2**15, exp.DType.INT: 2**31, exp.DType.BIGINT: 2**63}
 _NUMERIC = exp.DataType.build("numeric")
 _TEXT = exp.DataType.build("text")
-_TIMES = {exp.DType.DATE, exp.DType.TIMESTAMP}
+TIMESTAMPS = {exp.DType.TIMESTAMP, exp.DType.TIMESTAMPNTZ, exp.DType.DATETIME}
+_TIMES = {exp.DType.DATE, *TIMESTAMPS}
 _FLOATS = {exp.DType.DOUBLE}
 _WIDER = {exp.DType.INT: {exp.DType.BIGINT, exp.DType.DOUBLE}}
 _NUMBERS = {*_LIMITS, exp.DType.DOUBLE, exp.DType.FLOAT, exp.DType.DECIMAL}
 _WHOLE = (exp.Extract, exp.DateDiff, exp.Length, exp.Count, exp.RowNumber)
 
 
-def try_cast(value: exp.Expr, to: exp.DataType) -> exp.Expr:
-    """The value as a type, NULL where it cannot be read as one."""
+def try_cast(value: exp.Expr, to: exp.DataType, *, only_day: bool = False) -> exp.Expr:
+    """The value as a type, NULL where it cannot be read as one; `only_day` of a timestamp whose time nobody reads."""
     known = kind_of(value)
-    spell = _SPELLED.get(to.this)
-    if spell is None or isinstance(value, exp.Null) or _never_fails(known, to.this):
+    if isinstance(value, exp.Null) or _never_fails(known, to.this):
         return exp.Cast(this=value, to=to)
+    spell = _to_date if only_day else _SPELLED.get(to.this)
+    if spell is None:
+        raise UnsupportedError(
+            f"TRY_CAST to {to.sql('postgres')} has no words in PostgreSQL; cast to one of the usual types"
+        )
     found = spell(as_text(value), to)
     found.type = to
     return found
@@ -85,7 +91,12 @@ def as_text(value: exp.Expr) -> exp.Expr:
 
 def _never_fails(known: exp.DType | None, to: object) -> bool:
     """Whether every value of a type is one of another."""
-    return known == to or (known in _TIMES and to in _TIMES) or (known in _NUMBERS and to in _WIDER.get(known, _FLOATS))
+    return (
+        known == to
+        or to in exp.DataType.TEXT_TYPES
+        or (known in _TIMES and to in _TIMES)
+        or (known in _NUMBERS and to in _WIDER.get(known, _FLOATS))
+    )
 
 
 def _to_whole(text: exp.Expr, to: exp.DataType) -> exp.Expr:
@@ -108,12 +119,15 @@ def _to_float(text: exp.Expr, to: exp.DataType) -> exp.Expr:
     return _guarded(text, FLOAT_PATTERN, _as(text, to))
 
 
-def _to_timestamp(text: exp.Expr, to: exp.DataType) -> exp.Expr:
+def _to_date(text: exp.Expr, to: exp.DataType) -> exp.Expr:
     return _guarded(text, TIMESTAMP_PATTERN, _as(text, to))
 
 
-def _to_date(text: exp.Expr, to: exp.DataType) -> exp.Expr:
-    return _guarded(text, DATE_PATTERN, _as(text, to))
+def _to_timestamp(text: exp.Expr, to: exp.DataType) -> exp.Expr:
+    has_fraction = exp.Like(this=text.copy(), expression=exp.Literal.string("%.%"))
+    cut = exp.Anonymous(this="SUBSTRING", expressions=[text.copy(), exp.Literal.string(FRACTION)])
+    exact = exp.Case(ifs=[exp.If(this=has_fraction, true=cut)], default=text.copy())
+    return _guarded(text, TIMESTAMP_PATTERN, _as(exact, to))
 
 
 def _to_boolean(text: exp.Expr, to: exp.DataType) -> exp.Expr:
@@ -145,6 +159,6 @@ _SPELLED: Mapping[object, Callable[[exp.Expr, exp.DataType], exp.Expr]] = {
     exp.DType.DOUBLE: _to_float,
     exp.DType.FLOAT: _to_float,
     exp.DType.DATE: _to_date,
-    exp.DType.TIMESTAMP: _to_timestamp,
+    **dict.fromkeys(TIMESTAMPS, _to_timestamp),
     exp.DType.BOOLEAN: _to_boolean,
 }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from sqlglot import exp
 from sqlglot.errors import UnsupportedError
 
-from omopcloudetl.provider_postgres.casts import as_text, try_cast
+from omopcloudetl.provider_postgres.casts import TIMESTAMPS, as_text, try_cast
 from omopcloudetl.provider_postgres.times import read_time
 
 _ONE: Mapping[str, str] = {"DAYS": "DAY", "MONTHS": "MONTH", "YEARS": "YEAR"}
@@ -29,7 +29,9 @@ def rewritten(statement: exp.Expr) -> exp.Expr:
 
 
 def _try_cast(node: exp.Expr) -> exp.Expr:
-    return try_cast(node.this, node.args["to"])
+    outer = node.parent
+    only_day = isinstance(outer, exp.Cast) and outer.to.this == exp.DType.DATE and node.args["to"].this in TIMESTAMPS
+    return try_cast(node.this, node.args["to"], only_day=only_day)
 
 
 def _try(node: exp.Expr) -> exp.Expr:
@@ -152,6 +154,23 @@ def _named(node: exp.Expr) -> exp.Expr:
     return node
 
 
+def _letters(node: exp.Expr) -> exp.Expr:
+    """The collation "C" knows letters of ASCII only; the database's own knows the others."""
+    node.set("this", _by_database(node.this))
+    return exp.Collate(this=node, expression=exp.to_identifier("C", quoted=True))
+
+
+def _like_letters(node: exp.Expr) -> exp.Expr:
+    if not isinstance(node.this, exp.Collate):
+        node.set("this", _by_database(node.this))
+    return node
+
+
+def _by_database(value: exp.Expr) -> exp.Collate:
+    inner = value if isinstance(value, exp.Column | exp.Func | exp.Literal) else exp.Paren(this=value)
+    return exp.Collate(this=inner, expression=exp.to_identifier("default", quoted=True))
+
+
 def _group(node: exp.Expr) -> exp.Expr:
     """The server takes a bare text there for a mistake; as a cast it is a group like any other."""
     for value in list(node.expressions):
@@ -185,4 +204,7 @@ _REWRITES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.ToDays: lambda node: exp.Paren(this=_times(node.this, "DAY")),
     exp.AnyValue: _any_value,
     exp.Group: _group,
+    exp.Upper: _letters,
+    exp.Lower: _letters,
+    exp.ILike: _like_letters,
 }

@@ -31,23 +31,28 @@ def read_time(text: exp.Expr, format_: exp.Expr) -> exp.Expr:
     )
     value = try_cast(exp.Cast(this=iso, to=exp.DataType.build("text")), exp.DataType.build("timestamp"))
     matches = exp.RegexpLike(this=text, expression=literal)
-    return exp.Case(ifs=[exp.If(this=matches, true=value)])
+    read = exp.Case(ifs=[exp.If(this=matches, true=value)])
+    read.type = exp.DataType.build("timestamp")
+    return read
 
 
 def _pattern(format_: str) -> tuple[str, list[str]]:
     """A regular expression with a group for each part, and the parts in their order."""
     pattern, order = [], []
-    for directive, between in _DIRECTIVE.findall(format_):
+    found = _DIRECTIVE.findall(format_)
+    for place, (directive, between) in enumerate(found):
         if between:
             pattern.append(_SPECIAL.sub(r"\\\1", between))
         elif directive == "%":
             pattern.append("%")
         elif directive in _PARTS:
-            pattern.append(_PARTS[directive])
+            # Where no separator follows, a part is as long as it can be.
+            is_followed = place + 1 < len(found) and found[place + 1][0] in _PARTS
+            pattern.append(_PARTS[directive].replace("{1,", "{") if is_followed else _PARTS[directive])
             order.append(directive)
         else:
             raise UnsupportedError(f"'{format_}' has %{directive}, and on PostgreSQL only {READ} are read")
-    return f"^{''.join(pattern)}$", order
+    return rf"^\s*{''.join(pattern)}\s*$", order
 
 
 def _iso(order: list[str]) -> str:

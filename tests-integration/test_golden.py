@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 import sqlglot
-from small_project import PERSON, Etl
+from small_project import PERSON, PROJECT, Etl
 
 from omopcloudetl.core.errors import ProjectError
 from omopcloudetl.core.plan import CompiledWorkflowPlan, SqlStep
@@ -14,6 +14,13 @@ from omopcloudetl.core.session import Session
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = sorted(path.name for path in GOLDEN.iterdir())
+PROJECTS = {
+    "duckdb": PROJECT,
+    "postgres": PROJECT.replace("duckdb", "postgres").replace(
+        "{path: omop.postgres, threads: 2}", "{host: localhost, dbname: omop, user: etl}"
+    ),
+}
+"""Dialect → a project that is compiled for it. A dialect more is a line here and `--update-golden`."""
 # What every case can read; `start` and `stop` are declared, so that casts are seen.
 SOURCE = {
     "patients": [{"id": "p1", "x": ""}],
@@ -36,12 +43,12 @@ DECLARED = {"events": "{patient: text, code: text, start: timestamp, stop: date,
 "unit: text, high: number, system: text}"}  # fmt: skip
 
 
-def compile_case(etl: Etl, case: str) -> CompiledWorkflowPlan:
+def compile_case(etl: Etl, case: str, dialect: str) -> CompiledWorkflowPlan:
     """The plan of a case's mapping beside the mapping of persons, and the one that it refers to if there is any."""
     mappings = [path.read_text(encoding="utf-8") for path in sorted((GOLDEN / case).glob("*.yaml"))]
     how = GOLDEN / case / "write"
     write = how.read_text(encoding="utf-8").strip() if how.exists() else "write: full"
-    etl.write([PERSON, *mappings], SOURCE, columns=DECLARED, write=write)
+    etl.write([PERSON, *mappings], SOURCE, columns=DECLARED, write=write, project=PROJECTS[dialect])
     return Session.open(etl.root).compile()
 
 
@@ -77,27 +84,38 @@ def same_as_file(path: Path, text: str, *, update: bool) -> None:
     assert path.read_text(encoding="utf-8") == text
 
 
+@pytest.mark.parametrize("dialect", PROJECTS)
 @pytest.mark.parametrize("case", [case for case in CASES if not case.startswith("refuses")])
-def test_the_plan_of_a_case_is_the_one_that_was_read(etl: Etl, case: str, pytestconfig: pytest.Config) -> None:
-    """SQL and outline of a mapping's steps equal the golden files, parse in their dialect, and run."""
+def test_the_sql_of_a_case_is_the_one_that_was_read(
+    etl: Etl, case: str, dialect: str, pytestconfig: pytest.Config
+) -> None:
+    """The SQL of a mapping's steps equals the golden file and parses in its dialect."""
+    steps = own_steps(compile_case(etl, case, dialect))
     update = bool(pytestconfig.getoption("--update-golden"))
-    steps = own_steps(compile_case(etl, case))
-    same_as_file(GOLDEN / case / "duckdb.sql", as_sql(steps), update=update)
-    same_as_file(GOLDEN / case / "plan.json", as_outline(steps), update=update)
+    same_as_file(GOLDEN / case / f"{dialect}.sql", as_sql(steps), update=update)
     for step in steps:
         for statement in step.statements:
-            sqlglot.parse_one(statement.sql, read="duckdb")
+            sqlglot.parse_one(statement.sql, read=dialect)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not case.startswith("refuses")])
+def test_the_plan_of_a_case_is_the_one_that_was_read(etl: Etl, case: str, pytestconfig: pytest.Config) -> None:
+    """The outline of a mapping's steps equals the golden file, and they run on DuckDB."""
+    steps = own_steps(compile_case(etl, case, "duckdb"))
+    update = bool(pytestconfig.getoption("--update-golden"))
+    same_as_file(GOLDEN / case / "plan.json", as_outline(steps), update=update)
     etl.run()
     with duckdb.connect(str(etl.root / "omop.duckdb"), read_only=True) as connection:
         assert connection.execute("SELECT COUNT(*) FROM work.ledger WHERE entry = 'written'").fetchall() != [(0,)]
 
 
+@pytest.mark.parametrize("dialect", PROJECTS)
 @pytest.mark.parametrize("case", [case for case in CASES if case.startswith("refuses")])
 def test_a_mapping_that_must_be_refused_is_refused_in_these_words(
-    etl: Etl, case: str, pytestconfig: pytest.Config
+    etl: Etl, case: str, dialect: str, pytestconfig: pytest.Config
 ) -> None:
     """Every mistake of the mapping is told at once, each at its place."""
     with pytest.raises(ProjectError) as refused:
-        compile_case(etl, case)
+        compile_case(etl, case, dialect)
     update = bool(pytestconfig.getoption("--update-golden"))
-    same_as_file(GOLDEN / case / "duckdb.refuses", f"{refused.value}\n", update=update)
+    same_as_file(GOLDEN / case / f"{dialect}.refuses", f"{refused.value}\n", update=update)

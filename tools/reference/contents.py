@@ -60,6 +60,7 @@ from omopcloudetl.core.models.workflow import (
     WorkflowStep,
 )
 from omopcloudetl.provider_duckdb.config import DuckDBConfig
+from omopcloudetl.provider_postgres.config import PostgresConfig
 
 OF_SOURCE_ROWS = "It is made of source rows. Besides the keys of these and of every mapping:"
 WHERE_SQL = "SQL is written in DuckDB's dialect, whatever the target, over the mapping's aliases."
@@ -158,6 +159,7 @@ PROJECT = Page(
         Section("Specification", SpecificationSource, ("specification",), level=3, note="A bare text is the `source`."),
         Section("Targets", Target, ("targets", "local")),
         Section("Connection to DuckDB", DuckDBConfig, ("connection",), note="The `connection` of `provider: duckdb`."),
+        Section("Connection to PostgreSQL", PostgresConfig, ("connection",), note="That of `provider: postgres`."),
     ],
 )
 

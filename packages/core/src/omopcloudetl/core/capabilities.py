@@ -19,12 +19,17 @@ class Capability(StrEnum):
     FOREIGN_KEYS = "FOREIGN KEY to a table of the same schema"
     FOREIGN_KEYS_ACROSS_SCHEMAS = "FOREIGN KEY to a table of another schema"
     ADD_FOREIGN_KEY = "ALTER TABLE … ADD FOREIGN KEY"
+    INDEXES = "CREATE INDEX"
     COMMENT_ON_COLUMN = "COMMENT ON COLUMN in the catalogue"
     MERGE = "MERGE INTO with a condition on its update"
     HASH_IDS = "ids of 63 bits from MD5, the same on every engine"
     ROW_AS_JSON = "a whole row as a text of JSON, whatever columns it has"
     LOAD_CSV = "loading delimited text by the engine"
     LOAD_PARQUET = "loading Parquet by the engine"
+    LOAD_JSON = "loading JSON by the engine"
+    LOAD_UTF16 = "loading text in UTF-16"
+    LOAD_NULL_TEXTS = "loads in which certain texts mean that there is no value"
+    LOAD_REJECTS = "loads that set malformed records aside"
     LOAD_IN_PLACE = "a view of Parquet files, which stay where they are"
 
 

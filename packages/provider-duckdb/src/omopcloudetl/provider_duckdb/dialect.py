@@ -40,12 +40,17 @@ class DuckDBGenerator(BaseSQLGenerator):
         Capability.FOREIGN_KEYS: FULL,
         Capability.FOREIGN_KEYS_ACROSS_SCHEMAS: Support("not_yet", "DuckDB 1.5 refuses keys across schemas"),
         Capability.ADD_FOREIGN_KEY: Support("not_yet", "ALTER TABLE of DuckDB 1.5 adds no foreign key"),
+        Capability.INDEXES: FULL,
         Capability.COMMENT_ON_COLUMN: FULL,
         Capability.MERGE: FULL,
         Capability.HASH_IDS: FULL,
         Capability.ROW_AS_JSON: FULL,
         Capability.LOAD_CSV: FULL,
         Capability.LOAD_PARQUET: FULL,
+        Capability.LOAD_JSON: FULL,
+        Capability.LOAD_UTF16: FULL,
+        Capability.LOAD_NULL_TEXTS: FULL,
+        Capability.LOAD_REJECTS: FULL,
         Capability.LOAD_IN_PLACE: FULL,
     }
 

@@ -57,10 +57,7 @@ def _cells(file: DataFile, head: bytes, text: TextOptions, *, whole: bool) -> li
     """The cells of the first record; None if it may go on behind what was read."""
     if not head.removeprefix(BYTE_ORDER_MARK):
         raise LoadError(f"{file.label} is empty; its first line must name the columns")
-    try:
-        letters = head.removeprefix(BYTE_ORDER_MARK).decode(text.encoding, "strict" if whole else "ignore")
-    except UnicodeDecodeError:
-        raise LoadError(f"{file.label}: it is not {text.encoding}; if it is Latin-1, say `encoding: latin-1`") from None
+    letters = head.removeprefix(BYTE_ORDER_MARK).decode(text.encoding, "surrogateescape")
     lines = letters.splitlines(keepends=True)
     if not text.quote:
         cells, used = lines[0].rstrip("\r\n").split(text.delimiter), 1
@@ -72,6 +69,8 @@ def _cells(file: DataFile, head: bytes, text: TextOptions, *, whole: bool) -> li
             raise LoadError(f"{file.label}: the header cannot be read: {error}") from error
     if not whole and used >= len(lines):
         return None
+    if any("\udc80" <= letter <= "\udcff" for letter in "".join(cells)):
+        raise LoadError(f"{file.label}: the header is not UTF-8; if it is Latin-1, say `encoding: latin-1`")
     if cells in ([], [""]):
         raise LoadError(f"{file.label}: the first line is blank; it must name the columns")
     return cells

@@ -49,12 +49,17 @@ class PostgresGenerator(BaseSQLGenerator):
         Capability.FOREIGN_KEYS: FULL,
         Capability.FOREIGN_KEYS_ACROSS_SCHEMAS: FULL,
         Capability.ADD_FOREIGN_KEY: FULL,
+        Capability.INDEXES: FULL,
         Capability.COMMENT_ON_COLUMN: FULL,
         Capability.MERGE: FULL,
         Capability.HASH_IDS: FULL,
         Capability.ROW_AS_JSON: FULL,
         Capability.LOAD_CSV: FULL,
         Capability.LOAD_PARQUET: Support("never", "COPY reads delimited text"),
+        Capability.LOAD_JSON: Support("not_yet", "COPY reads delimited text"),
+        Capability.LOAD_UTF16: Support("never", "PostgreSQL knows no UTF-16"),
+        Capability.LOAD_NULL_TEXTS: Support("not_yet", "COPY knows one text for nothing, and an empty value is one"),
+        Capability.LOAD_REJECTS: Support("not_yet", "COPY does not say which records it would leave out"),
         Capability.LOAD_IN_PLACE: Support("never", "there are no views of files"),
     }
 

@@ -242,6 +242,10 @@ class PostgresConnection(BaseConnection):
         connection = psycopg.connect(**connection_parameters(self.config, self._base), autocommit=True)  # type: ignore[arg-type]  # libpq's names
         try:
             settings = session_settings(self.config)
+            encoding = connection.info.parameter_status("server_encoding")
+            if encoding != "UTF8":
+                way_out = "make one with ENCODING 'UTF8' TEMPLATE template0"
+                raise DatabaseConnectionError(f"the database {self.config.dbname} holds texts in {encoding}: {way_out}")
             asked = ", ".join(["set_config(%s, %s, false)"] * len(settings))
             connection.execute(f"SELECT {asked}", [word for pair in settings.items() for word in pair])
         except BaseException:

@@ -54,7 +54,8 @@ def _interval(node: exp.Expr) -> exp.Expr:
 
 
 def _times(count: exp.Expr, unit: str) -> exp.Mul:
-    if not isinstance(count, exp.Paren | exp.Column | exp.Literal | exp.Cast | exp.Coalesce):
+    count = count.unnest()
+    if not isinstance(count, exp.Column | exp.Literal | exp.Cast | exp.Coalesce):
         count = exp.Paren(this=count)
     one = exp.Interval(this=exp.Literal.string("1"), unit=exp.var(unit))
     return exp.Mul(this=count, expression=one)

@@ -60,10 +60,10 @@ ddl_options = bundle(
     ),
     click.option(
         "--keys",
-        type=click.Choice(["none", "primary", "foreign"]),
+        type=click.Choice(["none", "primary", "foreign", "only"]),
         default="foreign",
         show_default=True,
-        help="No keys, primary ones, or foreign ones as well.",
+        help="No keys, primary ones, or foreign ones as well; only: keys and indices for tables that are filled.",
     ),
     click.option(
         "--as",

@@ -17,7 +17,7 @@ from omopcloudetl.core.errors import SpecificationError
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.specification.models import CdmSpecification, CdmTable
 
-Keys = Literal["none", "primary", "foreign"]
+Keys = Literal["none", "primary", "foreign", "only"]
 Which = Literal["cdm", "vocab", "all"]
 
 
@@ -44,7 +44,8 @@ def ddl_script(
         generator: The dialect.
         schemas: Logical schema → physical one, for `cdm` and `vocab`.
         which: The logical schemas.
-        keys: No keys, primary ones, or foreign ones as well.
+        keys: No keys, primary ones, or foreign ones as well; `only` is all of them, with indices, for tables that are
+            there and filled.
 
     Raises:
         SpecificationError: The engine cannot say a type or a constraint.
@@ -72,6 +73,9 @@ class _Script:
     ) -> Iterator[DdlStatement]:
         for schema in dict.fromkeys(self.schemas[name] for name in logical):
             yield self._statement("", self.generator.create_schema(schema))
+        if self.keys == "only":
+            yield from self._later(specification, tables)
+            return
         plans: list[KeyPlan] = []
         if self.keys == "foreign":  # also where an engine has none: then they are remarks
             tables, plans = plan_foreign_keys(specification, tables, self.generator, self.schemas)
@@ -84,6 +88,33 @@ class _Script:
             elif plan.form == "outside":
                 yield DdlStatement(f"{self._field(plan)} {self._reference(plan)}: left out, {plan.reason}")
 
+    def _later(self, specification: CdmSpecification, tables: list[CdmTable]) -> Iterator[DdlStatement]:
+        """Primary keys first, because foreign ones point to them; those last, when they are checked by an index."""
+        plans = plan_foreign_keys(specification, tables, self.generator, self.schemas)[1]
+        for table in tables:
+            if table.primary_key_fields and self.generator.has(Capability.PRIMARY_KEYS):
+                fields = [trees.identifier(field.name) for field in table.primary_key_fields]
+                yield self._alter(table, exp.PrimaryKey(expressions=fields))
+        for plan in plans:
+            if self.generator.has(Capability.INDEXES) and _is_looked_up(plan):
+                yield self._index(plan)
+        for plan in plans:
+            if plan.form in {"constraint", "added"} and self.generator.has(Capability.ADD_FOREIGN_KEY):
+                yield self._alter(plan.table, _foreign_key(plan))
+
+    def _alter(self, table: CdmTable, key: exp.PrimaryKey | exp.ForeignKey, purpose: str = "") -> DdlStatement:
+        action = exp.AddConstraint(expressions=[key])
+        return self._statement(purpose, exp.Alter(this=_logical(table), kind="TABLE", actions=[action]))
+
+    def _index(self, plan: KeyPlan) -> DdlStatement:
+        column = exp.Ordered(this=trees.column(plan.field.name), nulls_first=False)
+        index = exp.Index(
+            this=trees.identifier(f"idx_{plan.table.name}_{plan.field.name}"),
+            table=_logical(plan.table),
+            params=exp.IndexParameters(columns=[column]),
+        )
+        return self._statement("", exp.Create(this=index, kind="INDEX", exists=True))
+
     def _table(self, table: CdmTable, plans: Sequence[KeyPlan]) -> DdlStatement:
         foreign_keys = [_foreign_key(plan) for plan in plans if plan.form == "constraint"]
         primary = self.keys != "none" and self.generator.has(Capability.PRIMARY_KEYS)
@@ -91,9 +122,7 @@ class _Script:
         return self._statement("", tree)
 
     def _add(self, plan: KeyPlan) -> DdlStatement:
-        action = exp.AddConstraint(expressions=[_foreign_key(plan)])
-        tree = exp.Alter(this=_logical(plan.table), kind="TABLE", actions=[action])
-        return self._statement(f"after its target: {plan.reason}", tree)
+        return self._alter(plan.table, _foreign_key(plan), f"after its target: {plan.reason}")
 
     def _record(self, plan: KeyPlan) -> DdlStatement:
         """A key that is no constraint, in the catalogue where the engine keeps comments there."""
@@ -119,6 +148,12 @@ class _Script:
 
     def _statement(self, purpose: str, tree: exp.Expr) -> DdlStatement:
         return DdlStatement(purpose, self.generator.render(tree, self.schemas))
+
+
+def _is_looked_up(plan: KeyPlan) -> bool:
+    """Whether people join by the field: a concept that each row has, or a row of another table of the CDM."""
+    own = plan.table.primary_key is plan.field
+    return not own and (plan.field.required or schema_of(plan.target) == "cdm")
 
 
 def _logical(table: CdmTable) -> exp.Table:

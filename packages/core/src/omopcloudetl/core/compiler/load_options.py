@@ -30,6 +30,17 @@ WAYS_OUT = {
 }
 
 
+NEEDED: dict[FileFormat, Capability] = {
+    "csv": Capability.LOAD_CSV,
+    "tsv": Capability.LOAD_CSV,
+    "athena": Capability.LOAD_CSV,
+    "parquet": Capability.LOAD_PARQUET,
+    "json": Capability.LOAD_JSON,
+    "ndjson": Capability.LOAD_JSON,
+}
+"""What an engine needs for a format."""
+
+
 def check_options(compilation: Compilation, step: BulkLoadStep, index: int) -> None:
     """Report options that mean nothing for the format of the step or table that gives them."""
     _check_fit(compilation, step, step.format, ("steps", index))
@@ -44,10 +55,31 @@ def check_options(compilation: Compilation, step: BulkLoadStep, index: int) -> N
             compilation.problem("missing-columns", message, document.at(*path), help=help_)
         if options.header is False:
             _refuse_other_names(compilation, table, path)
+        _check_engine(compilation, step, name, path)
         if options.quote and options.quote == (options.delimiter or ","):
             message = f"values of {step.schema_}.{name} are quoted with what stands between them"
             help_ = "give `quote` and `delimiter` different characters"
             compilation.problem("invalid-value", message, document.at(*path), found=options.quote, help=help_)
+
+
+def _check_engine(compilation: Compilation, step: BulkLoadStep, name: str, path: tuple[str | int, ...]) -> None:
+    """Report what the target's engine cannot load, or not in this way."""
+    options, format_, generator = table_options(step, name), table_format(step, name), compilation.generator
+    asked = {"format": NEEDED[format_]}
+    if options.encoding == "utf-16":
+        asked["encoding"] = Capability.LOAD_UTF16
+    if options.null:
+        asked["null"] = Capability.LOAD_NULL_TEXTS
+    if options.max_rejected:
+        asked["max_rejected"] = Capability.LOAD_REJECTS
+    for key, capability in asked.items():
+        if generator.has(capability):
+            continue
+        own = path if getattr(step.tables[name], key) is not None else path[:2]
+        message = f"{generator.dialect} has no {capability.value}: {generator.support(capability).reason}"
+        place = compilation.project.workflow_document.at_key(*own, key)
+        ways = {"format": "deliver the files as csv", "encoding": "convert the files to UTF-8"}
+        compilation.problem("unsupported", message, place, help=ways.get(key, f"leave `{key}` out on this target"))
 
 
 def check_in_place(compilation: Compilation, step: BulkLoadStep, index: int, name: str, uri: str) -> None:

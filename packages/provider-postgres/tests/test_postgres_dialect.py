@@ -1,0 +1,91 @@
+import hashlib
+
+import pytest
+from sqlglot import exp, parse_one
+from sqlglot.errors import UnsupportedError
+
+from omopcloudetl.provider_postgres.dialect import PostgresGenerator
+from omopcloudetl.provider_postgres.engine import PostgresConnection
+
+GENERATOR = PostgresGenerator()
+
+
+def spelled(sql: str) -> str:
+    """An author's expression in one line, as PostgreSQL is given it."""
+    return " ".join(GENERATOR.render(parse_one(sql, read="duckdb"), {}).split())
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("a + interval (n) day", """ "a" + ( "n" * INTERVAL '1 DAY' )"""),
+        ("a + interval 60 day", """ "a" + INTERVAL '60 DAY'"""),
+        ("date_diff('month', date '2020-01-31', date '2020-02-01')", None),
+        ("make_date(y, 1, 2)", """ MAKE_DATE(CAST("y" AS INT), CAST(1 AS INT), CAST(2 AS INT))"""),
+        ("a / b", """ CAST("a" AS DOUBLE PRECISION) / NULLIF("b", 0)"""),
+        ("round(a, 2)", """ CAST(ROUND(CAST("a" AS DECIMAL), 2) AS DOUBLE PRECISION)"""),
+        ("upper(a)", """ UPPER("a" COLLATE "default") COLLATE "C" """),
+        ("regexp_full_match(a, 'x|y')", """ "a" ~ '^(?:x|y)$'"""),
+        ("a between 1 and 2", """ "a" BETWEEN 1 AND 2"""),
+    ],
+)
+def test_words_that_differ(sql: str, expected: str | None) -> None:
+    """Arithmetic of dates, division, rounding, letters and patterns are spelled as they are meant."""
+    found = spelled(sql)
+    assert expected is None or found == expected.strip()
+
+
+@pytest.mark.parametrize(
+    ("sql", "value"),
+    [
+        ("date_diff('month', date '2020-01-31', date '2020-02-01')", 1),
+        ("date_diff('year', date '2019-12-31', date '2020-01-01')", 1),
+        ("date_diff('day', timestamp '2020-01-01 23:00:00', timestamp '2020-01-02 01:00:00')", 1),
+        ("1 / 0", None),
+        ("round(2.345, 2)", 2.35),
+        ("upper('aé')", "AÉ"),
+        ("contains('abc', 'b')", True),
+        ("regexp_extract('ab12', '[0-9]+')", "12"),
+        ("regexp_extract('ab', '[0-9]+')", ""),
+        ("'a' < 'B'", False),
+        ("try_cast('2.5' as integer)", 3),
+        ("try_cast('today' as date)", None),
+        ("try_cast('2020-02-29T23:59:59.9999999Z' as timestamp) < timestamp '2020-03-01 00:00:00'", True),
+    ],
+)
+def test_values_that_differ(db: PostgresConnection, sql: str, value: object) -> None:
+    """What is easily otherwise on PostgreSQL is as DuckDB has it, or as the documentation says."""
+    assert db.fetch(f"SELECT {spelled(sql)}") == [(value,)]
+
+
+def test_hash_ids_are_the_first_63_bits_of_md5(db: PostgresConnection) -> None:
+    """An id is the same on every engine, and never negative."""
+    for text in ("a", "é|~N", "", "x" * 1000):
+        sql = GENERATOR.render(GENERATOR.hash_id(exp.convert(text)), {})
+        expected = int.from_bytes(hashlib.md5(text.encode()).digest()[:8], "big") >> 1
+        assert db.fetch(f"SELECT {sql}") == [(expected,)]
+
+
+def test_a_name_that_the_server_would_cut_off_is_refused() -> None:
+    """Two names that differ in their ends only would be one."""
+    GENERATOR.render(exp.to_table("é" * 31, quoted=True), {})
+    with pytest.raises(UnsupportedError, match="more than 63 bytes"):
+        GENERATOR.render(exp.to_table("é" * 32, quoted=True), {})
+
+
+def test_columns_that_are_made_are_in_the_order_of_code_points(db: PostgresConnection) -> None:
+    """A text that no column gives its collation, in a table made of a query, is sorted by code point nevertheless."""
+    query = parse_one("SELECT 'a' AS word, CAST(1 AS VARCHAR) AS number UNION ALL SELECT 'B', '2'", read="duckdb")
+    assert isinstance(query, exp.Query)
+    for tree in GENERATOR.create_table_as(exp.to_table("public.t", quoted=True), query):
+        db.execute(GENERATOR.render(tree, {}))
+
+    assert db.fetch("SELECT word FROM public.t ORDER BY word") == [("B",), ("a",)]
+    assert db.fetch("SELECT number FROM public.t ORDER BY number DESC") == [("2",), ("1",)]
+
+
+@pytest.mark.parametrize("sql", ["any_value(a)", "try_cast(a as time)", "strptime(a, '%d %b')", "strptime(a, b)"])
+def test_what_has_no_words_is_refused(sql: str) -> None:
+    """Nothing is spelled in another sense."""
+    with pytest.raises(UnsupportedError):
+        spelled(sql)

@@ -10,6 +10,7 @@ from small_project import ROOT
 
 DOCS = ROOT / "docs"
 FOLLOWED = [
+    "another-engine.md",
     "tutorial.md",
     "bring-your-own-source.md",
     "explain.md",

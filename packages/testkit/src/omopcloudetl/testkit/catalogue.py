@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Literal
 
 from omopcloudetl.testkit.bench import Bench, run_data_case
 from omopcloudetl.testkit.cases import DataCase, data_cases
@@ -23,8 +24,8 @@ class Case:
     """One sentence: what an engine must do."""
     needs: frozenset[Need]
     run: Callable[[Bench], None] = field(repr=False)
-    must_refuse: bool
-    """Whether an engine that lacks what it needs must refuse it: other rows without a word would be worse."""
+    kind: Literal["rows", "refusal", "promise"]
+    """`rows`: an engine that lacks what it needs must refuse it; `refusal`: refused it is in any case."""
 
     def __str__(self) -> str:
         return self.name
@@ -38,7 +39,7 @@ def all_cases() -> tuple[Case, ...]:
 
 def _all() -> Iterator[Case]:
     for data in data_cases():
-        yield Case(str(data), data.promise, data.needs, _runner(data), must_refuse=not data.refuses)
+        yield Case(str(data), data.promise, data.needs, _runner(data), "refusal" if data.refuses else "rows")
     for promise in PROMISES:
         yield _of_promise(promise)
 
@@ -48,4 +49,4 @@ def _runner(case: DataCase) -> Callable[[Bench], None]:
 
 
 def _of_promise(promise: Promise) -> Case:
-    return Case(promise.name, promise.sentence, promise.needs, promise.run, must_refuse=False)
+    return Case(promise.name, promise.sentence, promise.needs, promise.run, "promise")

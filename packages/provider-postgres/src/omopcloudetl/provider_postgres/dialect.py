@@ -93,9 +93,15 @@ class PostgresGenerator(BaseSQLGenerator):
         return exp.BitwiseAnd(this=exp.Paren(this=shifted), expression=exp.convert(2**63 - 1))
 
     def row_as_json(self, alias: str) -> exp.Expr:
-        """`to_jsonb` would sort the keys; `row_to_json` keeps the table's order."""
-        row = exp.Dot(this=exp.Paren(this=exp.to_identifier(alias, quoted=True)), expression=exp.Star())
-        return exp.cast(exp.Anonymous(this="ROW_TO_JSON", expressions=[row]), "text", dialect=self.dialect)
+        """`to_jsonb` would sort the keys; `row_to_json` keeps the table's order.
+
+        In the list of a query alone is the alias never taken for a column of that name.
+        """
+        every = exp.Column(this=exp.Star(), table=exp.to_identifier(alias, quoted=True))
+        inner = exp.Subquery(this=exp.Select(expressions=[every]), alias=exp.TableAlias(this=_WHOLE_ROW.copy()))
+        call = exp.Anonymous(this="ROW_TO_JSON", expressions=[_WHOLE_ROW.copy()])
+        json = exp.Subquery(this=exp.Select(expressions=[call], from_=exp.From(this=inner)))
+        return exp.cast(json, "text", dialect=self.dialect)
 
     def render(self, statement: exp.Expr, schemas: Mapping[str, str]) -> str:
         """The statement as SQL text; raises `UnsupportedError` also for a name that the server would cut off."""
@@ -108,6 +114,7 @@ class PostgresGenerator(BaseSQLGenerator):
         return super().render(statement, schemas)
 
 
+_WHOLE_ROW = exp.to_identifier("the whole row", quoted=True)
 _BIGINT = exp.DataType.build("bigint")
 
 

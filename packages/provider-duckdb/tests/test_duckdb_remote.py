@@ -307,8 +307,8 @@ def test_an_extension_that_is_not_there(open_database: Open, tmp_path: Path) -> 
         "import sys; sys.modules['duckdb_extension_httpfs'] = None\n"
         "from pathlib import Path\n"
         "from omopcloudetl.provider_duckdb.config import DuckDBConfig\n"
-        "from omopcloudetl.provider_duckdb.remote import extension_file\n"
-        "extension_file(DuckDBConfig(path='x'), Path(), 'v1.5.5')\n"
+        "from omopcloudetl.provider_duckdb.remote import EXTENSION\n"
+        "EXTENSION.file(DuckDBConfig(path='x'), Path(), 'v1.5.5')\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert "which is not installed: pip install 'omopcloudetl-provider-duckdb[remote]'" in done.stderr

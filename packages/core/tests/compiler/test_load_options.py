@@ -98,7 +98,6 @@ def test_a_table_in_place_is_a_view(compile_project: Compile) -> None:
 @pytest.mark.parametrize(
     ("edit", "place", "words"),
     [
-        pytest.param({"from: data": "from: s3://bucket/x"}, "10:5", "the files of source.a are remote", id="remote"),
         pytest.param(
             {"schema: source": "schema: vocab", "a: a": "concept: a"},
             "10:5",
@@ -106,9 +105,13 @@ def test_a_table_in_place_is_a_view(compile_project: Compile) -> None:
             id="vocabulary",
         ),
         pytest.param(
-            {"in_place: true": "description: x", "a.parquet": "{file: a.parquet, in_place: true}", "data": "s3://b"},
-            "11:35",
-            "the files of source.a are remote",
+            {
+                "in_place: true": "description: x",
+                "a: a.parquet": "concept: {file: a.parquet, in_place: true}",
+                "schema: source": "schema: vocab",
+            },
+            "11:41",
+            "vocab.concept has types of its own",
             id="table",
         ),
     ],

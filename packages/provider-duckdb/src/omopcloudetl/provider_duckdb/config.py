@@ -23,9 +23,21 @@ PROBLEMS = {
     "s3_endpoint": "write host and port, without https://",
     "threads": "write a whole number of at least 1",
     "memory_limit": "write a number and a unit, such as '4GB'",
+    "postgres_port": "write a whole number from 1 to 65535",
+    "postgres_sslmode": "write disable, prefer, require, verify-ca or verify-full",
 }
 
-
+PAIRS = (
+    ("s3_key_id", "s3_secret"),
+    ("s3_secret", "s3_key_id"),
+    ("s3_session_token", "s3_secret"),
+    ("postgres_dbname", "postgres_host"),
+    ("postgres_dbname", "postgres_user"),
+    ("postgres_host", "postgres_dbname"),
+    ("postgres_user", "postgres_dbname"),
+    ("postgres_password", "postgres_user"),
+)
+"""A setting, and another without which it means nothing."""
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -65,11 +77,25 @@ class DuckDBConfig(BaseModel):
     allow_http: bool = False
     """Whether files may be loaded over `http://`, without encryption."""
     extension_directory: Text | None = None
-    """A folder with DuckDB's extension httpfs, relative to the project; the installed extra `remote` by default."""
+    """A folder with DuckDB's extensions, relative to the project; those of the installed extras by default."""
+    postgres_host: Text | None = None
+    """The server of a PostgreSQL database whose tables are read where they are, as `postgres.SCHEMA.TABLE`."""
+    postgres_port: Annotated[int, Field(ge=1, le=65535)] = 5432
+    """The server's port."""
+    postgres_dbname: Text | None = None
+    """The database."""
+    postgres_user: Text | None = None
+    """The role that reads; it needs to write nothing."""
+    postgres_password: Annotated[Text | None, Field(repr=False)] = None
+    """The role's password. Write it as `${secret:NAME}`."""
+    postgres_sslmode: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
+    """How the connection is encrypted; only `verify-full` makes sure that the server is the one that was meant."""
+    postgres_sslrootcert: Text | None = None
+    """Certificates in PEM that the server's may be signed by, relative to the project; `system` for the system's."""
 
     @model_validator(mode="after")
     def _pairs(self) -> DuckDBConfig:
-        for key, other in (("s3_key_id", "s3_secret"), ("s3_secret", "s3_key_id"), ("s3_session_token", "s3_secret")):
+        for key, other in PAIRS:
             if getattr(self, key) is not None and getattr(self, other) is None:
                 raise PydanticCustomError("pair", f"needs {other}", {"key": key})
         return self

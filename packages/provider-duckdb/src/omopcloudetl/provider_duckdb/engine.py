@@ -18,6 +18,7 @@ from omopcloudetl.core.errors import DatabaseConnectionError, DatabaseError, Loa
 from omopcloudetl.core.findings import Diagnosis, Finding
 from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.provider_duckdb import recording, remote
+from omopcloudetl.provider_duckdb.attached import attachment, refused
 from omopcloudetl.provider_duckdb.config import MEMORY, DuckDBConfig, EngineSettings, engine_settings
 from omopcloudetl.provider_duckdb.file_guard import FileGuard
 from omopcloudetl.provider_duckdb.health import diagnose_file
@@ -42,6 +43,8 @@ COUNTING = {
 }
 NAME = "omop cloud etl"  # a space, so that no schema is named like it by accident
 DATABASE = f'"{NAME}"'
+ENGINE_VERSION = f"v{duckdb.__version__}"
+REMOTE_VIEWS = "SELECT 1 FROM duckdb_views() WHERE sql LIKE '%read_parquet(%://%' LIMIT 1"
 MAIN = "main"
 """The schema of a session."""
 OPENING = threading.Lock()
@@ -73,6 +76,7 @@ class DuckDBConnection(BaseConnection):
         )
         try:
             self._connection = retrying(self._open)
+            self._reach_out()
         except duckdb.Error as error:
             raise _connection_error(error, self._config.path, self._file) from error
         except OSError as error:
@@ -147,11 +151,14 @@ class DuckDBConnection(BaseConnection):
     def allow_remote(self, uri: str) -> None:
         """Load the engine's extension and hand it the target's settings, when the first remote file is asked for."""
         remote.refuse_uri(uri, self._config)
+        self._prepare_remote()
+
+    def _prepare_remote(self) -> None:
         if self._reads_remote:
             return
         with OPENING:  # sessions on one file share the engine
             try:
-                for statement in remote.preparation(self._config, self._base, f"v{duckdb.__version__}"):
+                for statement in remote.preparation(self._config, self._base, ENGINE_VERSION):
                     self.execute(statement)
             except StatementError as error:
                 # The engine may quote the statement, and that holds credentials.
@@ -302,6 +309,23 @@ class DuckDBConnection(BaseConnection):
     @property
     def _file(self) -> Path:
         return (self._base / self._config.path).resolve()
+
+    def _reach_out(self) -> None:
+        """Get ready to read what is elsewhere: an attached database, and files on S3 that views are made of."""
+        statements = attachment(self._config, self._base, ENGINE_VERSION)
+        try:
+            with OPENING:
+                for statement in statements:
+                    self._opened.execute(statement)
+        except duckdb.Error as error:
+            self.close()
+            raise DatabaseConnectionError(refused(self._config, str(error))) from None
+        if self._opened.execute(REMOTE_VIEWS).fetchone():
+            try:
+                self._prepare_remote()
+            except LoadError as error:
+                self.close()
+                raise DatabaseConnectionError(str(error)) from None
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         settings = engine_settings(self._config, self._base)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,11 +9,10 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from omopcloudetl.core.errors import LoadError
 from omopcloudetl.provider_duckdb.config import DuckDBConfig
+from omopcloudetl.provider_duckdb.extensions import Extension
 from omopcloudetl.provider_duckdb.sql import literal
 
-EXTENSION_MODULE = "duckdb_extension_httpfs"
-EXTENSION_FILE = "httpfs.duckdb_extension"
-INSTALL = "pip install 'omopcloudetl-provider-duckdb[remote]'"
+EXTENSION = Extension("httpfs", "remote", "remote files need")
 SECRET_NAME = "omopcloudetl_s3"
 SCHEMES = ("s3", "https", "http")
 
@@ -56,7 +54,7 @@ def preparation(config: DuckDBConfig, base: Path, version: str) -> Iterator[str]
 
     Credentials are on lines of their own: an error quotes the first line of a statement.
     """
-    yield f"LOAD {literal(str(extension_file(config, base, version)))}"
+    yield f"LOAD {literal(str(EXTENSION.file(config, base, version)))}"
     # Credentials are those of the target, not whatever the environment of the process has.
     yield "SET GLOBAL enable_global_s3_configuration = false"
     yield "SET GLOBAL enable_server_cert_verification = true"
@@ -83,27 +81,6 @@ def _credentials(config: DuckDBConfig) -> Iterator[str]:
             yield f"{key} {literal(value)}"
     if config.s3_use_ssl is not None:
         yield f"USE_SSL {str(config.s3_use_ssl).lower()}"
-
-
-def extension_file(config: DuckDBConfig, base: Path, version: str) -> Path:
-    """Where the engine's extension is; raises `LoadError` that says how to get it. Nothing is downloaded."""
-    if config.extension_directory is not None:
-        found = sorted((base / config.extension_directory).rglob(f"{version}/**/{EXTENSION_FILE}"))
-        if not found:
-            where = f"{config.extension_directory}, the target's extension_directory"
-            raise LoadError(f"remote files need {EXTENSION_FILE} for DuckDB {version}; there is none in {where}")
-        return found[0]
-    specification = importlib.util.find_spec(EXTENSION_MODULE)
-    if specification is None or not specification.submodule_search_locations:
-        raise LoadError(f"remote files need DuckDB's extension httpfs, which is not installed: {INSTALL}")
-    folder = Path(next(iter(specification.submodule_search_locations))) / "extensions"
-    file = folder / version / EXTENSION_FILE
-    if not file.is_file():
-        versions = ", ".join(path.name for path in sorted(folder.glob("v*"))) or "none"
-        raise LoadError(
-            f"remote files need {EXTENSION_MODULE} for DuckDB {version}; installed is {versions}: {INSTALL}"
-        )
-    return file
 
 
 def public(uri: str) -> str:

@@ -28,6 +28,7 @@ def schemas_step(compilation: Compilation) -> None:
     statements = [
         DraftStatement(compilation.generator.create_schema(schema), f"the schema for {logical}")
         for logical, schema in physical.items()
+        if logical != "source" or compilation.project.workflow.makes_source
     ]
     compilation.steps.append(
         DraftStep(

@@ -82,15 +82,13 @@ def _check_engine(compilation: Compilation, step: BulkLoadStep, name: str, path:
         compilation.problem("unsupported", message, place, help=ways.get(key, f"leave `{key}` out on this target"))
 
 
-def check_in_place(compilation: Compilation, step: BulkLoadStep, index: int, name: str, uri: str) -> None:
+def check_in_place(compilation: Compilation, step: BulkLoadStep, index: int, name: str) -> None:
     """Report a table that is to be a view of its files and cannot be."""
     if not is_in_place(step, name):
         return
     generator, code, help_ = compilation.generator, "unfit-option", "take the option away"
     if step.schema_ != "source":
         message = f"{step.schema_}.{name} has types of its own, so that its files are copied"
-    elif "://" in uri and not uri.lower().startswith("file://"):
-        message = f"the files of {step.schema_}.{name} are remote: every step that reads them would fetch them again"
     elif not generator.has(Capability.LOAD_IN_PLACE):
         reason = generator.support(Capability.LOAD_IN_PLACE).reason
         code, message = "unsupported", f"{generator.dialect} reads no files in place: {reason}"

@@ -27,8 +27,8 @@ def bulk_load_steps(compilation: Compilation, step: BulkLoadStep, index: int) ->
                 found=name,
                 allowed=tuple(sorted(vocabulary)),
             )
-        uri = load_uri(compilation, step, name, index)  # now, so that what is wrong with it is reported with the rest
-        check_in_place(compilation, step, index, name, uri)
+        load_uri(compilation, step, name, index)  # now, so that what is wrong with it is reported with the rest
+        check_in_place(compilation, step, index, name)
         compilation.steps.append(
             DraftStep(
                 name=f"{step.name}_{name}",

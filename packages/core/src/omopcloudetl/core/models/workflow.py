@@ -192,6 +192,16 @@ class WorkflowConfig(StrictModel):
     steps: Annotated[tuple[WorkflowStep, ...], Field(min_length=1)]
     """What must happen, of the kinds below; their order is inferred."""
 
+    @property
+    def makes_source(self) -> bool:
+        """Whether a step may make tables in `source`; else all of them are somewhere already, and stay as they are."""
+        made = any(
+            (isinstance(step, BulkLoadStep) and step.schema_ == "source")
+            or (isinstance(step, SqlStep) and (step.creates or "").startswith("source."))
+            for step in self.steps
+        )
+        return made or not self.sources
+
     @model_validator(mode="after")
     def _names(self) -> WorkflowConfig:
         names = [step.name for step in self.steps]

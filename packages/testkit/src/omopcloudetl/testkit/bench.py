@@ -15,7 +15,7 @@ from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.testkit.cases import DataCase
 from omopcloudetl.testkit.executor import Executed
 from omopcloudetl.testkit.outcome import ConformanceError, expect, expect_equal
-from omopcloudetl.testkit.projects import Database, ProjectFiles, compile_project
+from omopcloudetl.testkit.projects import Database, ProjectFiles, as_if_it_loaded, compile_project
 from omopcloudetl.testkit.rows import RowFile, insert_rows, replace_table
 from omopcloudetl.testkit.target import Target
 
@@ -114,7 +114,8 @@ def run_data_case(case: DataCase, bench: Bench) -> None:
 def _run(case: DataCase, bench: Bench) -> None:
     deliveries = [case.rows(folder) for folder in case.deliveries]
     files = _project(case, deliveries[0])
-    plan = compile_project(files, bench.target, bench.generator)
+    generator = bench.generator if case.data else as_if_it_loaded(bench.generator)
+    plan = compile_project(files, bench.target, generator)
     for name, content in case.data.items():
         path = bench.target.base / "data" / name
         path.parent.mkdir(exist_ok=True)

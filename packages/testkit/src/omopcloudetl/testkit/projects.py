@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from omopcloudetl.core.capabilities import FULL, Capability
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.workflow import WorkflowCompiler
 from omopcloudetl.core.connection import BaseConnection, LoadMetrics
@@ -81,6 +83,13 @@ class ProjectFiles:
     def _table(self, name: str, columns: Mapping[str, object]) -> dict[str, object]:
         table: dict[str, object] = {"file": self.files.get(name, f"{name}.csv")}
         return table if self.schema == "vocab" else {**table, "columns": dict(columns)}
+
+
+def as_if_it_loaded(generator: BaseSQLGenerator) -> BaseSQLGenerator:
+    """The same generator for projects whose files the kit itself puts into the tables: the compiler need not refuse."""
+    copied = copy(generator)
+    vars(copied)["capabilities"] = {**generator.capabilities, Capability.LOAD_CSV: FULL}
+    return copied
 
 
 def compile_project(files: ProjectFiles, target: Target, generator: BaseSQLGenerator) -> CompiledWorkflowPlan:

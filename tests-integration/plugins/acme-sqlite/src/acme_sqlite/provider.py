@@ -3,15 +3,18 @@
 import sqlite3
 import time
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlglot import exp
+from sqlglot.errors import UnsupportedError
 
 from omopcloudetl.core.capabilities import FULL, Capability, Support
 from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics
 from omopcloudetl.core.errors import LoadError, StatementError
 from omopcloudetl.core.generator import BaseSQLGenerator
 
+TYPES = sqlite3.PARSE_DECLTYPES
+sqlite3.register_converter("DATE", lambda text: date.fromisoformat(text.decode()))
 SCHEMAS = ("source", "vocab", "cdm", "work")
 
 
@@ -23,13 +26,18 @@ class SQLiteGenerator(BaseSQLGenerator):
         "integer": "INTEGER",
         "bigint": "INTEGER",
         "float": "REAL",
-        "date": "TEXT",
+        "number": "REAL",
+        "date": "DATE",
         "datetime": "TEXT",
+        "timestamp": "TEXT",
         "varchar": "TEXT",
         "text": "TEXT",
+        "boolean": "INTEGER",
     }
     capabilities = {capability: Support("not_yet", "only what the test needs") for capability in Capability} | {
         Capability.TRANSACTIONS: FULL,
+        Capability.TRANSACTIONAL_DDL: FULL,
+        Capability.PRIMARY_KEYS: FULL,
         Capability.NOT_NULL: FULL,
     }
 
@@ -42,6 +50,21 @@ class SQLiteGenerator(BaseSQLGenerator):
         drop = exp.Drop(tables=[table.copy()], kind="TABLE", exists=True)
         return [drop, exp.Create(this=table, kind="TABLE", expression=query)]
 
+    def render(self, statement, schemas):
+        """Refuse what sqlglot would spell as a cast that makes 0 of a text."""
+        if statement.find(exp.TryCast):
+            raise UnsupportedError("SQLite has no TRY_CAST")
+        return super().render(statement, schemas)
+
+
+@contextmanager
+def _errors():
+    """Errors of the driver as those of the contract."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StatementError(str(error)) from None
+
 
 class SQLiteConnection(BaseConnection):
     """One session."""
@@ -52,7 +75,7 @@ class SQLiteConnection(BaseConnection):
     def connect(self):
         """Open the files."""
         self._folder.mkdir(exist_ok=True)
-        self._session = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self._session = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, detect_types=TYPES)
         for schema in SCHEMAS:
             self._session.execute(f"ATTACH ? AS {schema}", (str(self._folder / f"{schema}.sqlite"),))
 
@@ -63,21 +86,25 @@ class SQLiteConnection(BaseConnection):
     def execute(self, sql):
         """Run one statement."""
         start = time.perf_counter()
-        try:
+        with _errors():
             cursor = self._session.execute(sql)
-        except sqlite3.Error as error:
-            raise StatementError(str(error)) from None
         return ExecutionMetrics(time.perf_counter() - start, cursor.rowcount if cursor.rowcount >= 0 else None)
 
     def fetch(self, sql, *, limit=10_000):
         """Run a query."""
-        return self._session.execute(sql).fetchmany(limit)
+        with _errors():
+            return self._session.execute(sql).fetchmany(limit)
 
     def record(self, table, columns, rows, *, replacing=()):
         """Insert rows; SQLite keeps times as text."""
         name = exp.table_(*reversed(table), quoted=True).sql("sqlite")
         names = [exp.to_identifier(column, quoted=True).sql("sqlite") for column in columns]
         same = " AND ".join(f"{names[columns.index(column)]} = ?" for column in replacing)
+        with _errors():
+            self._record(name, names, rows, (columns, replacing, same))
+
+    def _record(self, name, names, rows, by):
+        columns, replacing, same = by
         for row in rows:
             values = [str(value) if isinstance(value, datetime) else value for value in row]
             if replacing:
@@ -86,7 +113,7 @@ class SQLiteConnection(BaseConnection):
             marks = ", ".join("?" * len(values))
             self._session.execute(f"INSERT INTO {name} ({', '.join(names)}) VALUES ({marks})", values)
 
-    def bulk_load(self, load, *, base):
+    def bulk_load(self, load, *, base, done=None):
         """SQLite cannot read files."""
         raise LoadError("SQLite cannot load files by itself")
 
@@ -108,6 +135,8 @@ class SQLiteConnection(BaseConnection):
     def columns(self, table):
         """Names and types."""
         schema, name = table
+        if schema not in SCHEMAS:
+            return []
         found = self._session.execute("SELECT name, type FROM pragma_table_info(?, ?)", (name, schema))
         return found.fetchall()
 

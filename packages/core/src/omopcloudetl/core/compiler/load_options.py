@@ -73,7 +73,8 @@ def _check_engine(compilation: Compilation, step: BulkLoadStep, name: str, path:
     if options.max_rejected:
         asked["max_rejected"] = Capability.LOAD_REJECTS
     for key, capability in asked.items():
-        if generator.has(capability):
+        # A provider from before there was the capability says nothing about it; its connection does, then.
+        if generator.has(capability) or capability not in generator.capabilities:
             continue
         own = path if getattr(step.tables[name], key) is not None else path[:2]
         message = f"{generator.dialect} has no {capability.value}: {generator.support(capability).reason}"

@@ -26,6 +26,7 @@ BENCHMARKS = (
     "many_steps",
     "synthea_etl",
     "synthea_scale",
+    "postgres",
 )
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from omopcloudetl.core.errors import DatabaseConnectionError
+from omopcloudetl.core import provider_settings
 from omopcloudetl.core.registrations import Settings
 
 MEMORY = ":memory:"
-# A value that is only known when the connection opens.
-UNRESOLVED = "${secret:"
 
 # Shown in place of pydantic's words for patterns and missing keys.
 PROBLEMS = {
@@ -97,7 +94,7 @@ class DuckDBConfig(BaseModel):
     def _pairs(self) -> DuckDBConfig:
         for key, other in PAIRS:
             if getattr(self, key) is not None and getattr(self, other) is None:
-                raise PydanticCustomError("pair", f"needs {other}", {"key": key})
+                raise PydanticCustomError(provider_settings.PAIR, f"needs {other}", {"key": key})
         return self
 
 
@@ -128,37 +125,9 @@ def engine_settings(config: DuckDBConfig, base: Path) -> EngineSettings:
 
 def read_settings(settings: Settings) -> DuckDBConfig:
     """The settings as a model; raises `DatabaseConnectionError` that lists every problem."""
-    try:
-        return DuckDBConfig.model_validate(dict(settings))
-    except ValidationError:
-        problems = "; ".join(f"{key}: {problem}" for key, problem in check(settings))
-        raise DatabaseConnectionError(f"the connection settings are wrong: {problems}") from None
+    return provider_settings.read_settings(DuckDBConfig, settings, PROBLEMS)
 
 
 def check(settings: Settings) -> list[tuple[str, str]]:
     """What is wrong with the settings, as (key, problem); a secret's value is not known yet."""
-    try:
-        DuckDBConfig.model_validate(dict(settings))
-    except ValidationError as error:
-        found = [(_key(detail), detail["type"], detail["msg"]) for detail in error.errors()]
-    else:
-        return []
-    return [
-        (key, _problem(key, kind, message))
-        for key, kind, message in found
-        if kind == "pair" or UNRESOLVED not in str(settings.get(key, ""))
-    ]
-
-
-def _key(detail: ErrorDetails) -> str:
-    """The setting that a complaint is about; one about two of them says which."""
-    return str(detail["loc"][0]) if detail["loc"] else str(detail.get("ctx", {})["key"])
-
-
-def _problem(key: str, kind: str, message: str) -> str:
-    if kind != "extra_forbidden":
-        return PROBLEMS.get(key, message)
-    names = list(DuckDBConfig.model_fields)
-    close = get_close_matches(key, names, n=1)
-    hint = f"; did you mean '{close[0]}'?" if close else "."
-    return f"unknown setting{hint} There are: {', '.join(names)}"
+    return provider_settings.check_settings(DuckDBConfig, settings, PROBLEMS)

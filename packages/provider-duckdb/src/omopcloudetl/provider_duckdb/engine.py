@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
-import tenacity
 
+from omopcloudetl.core.connecting import patiently
 from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadDone, LoadMetrics, RecordValue, Row
 from omopcloudetl.core.errors import DatabaseConnectionError, DatabaseError, LoadError, StatementError
 from omopcloudetl.core.findings import Diagnosis, Finding
@@ -30,8 +30,6 @@ from omopcloudetl.provider_duckdb.ways_out import SurroundingsError, is_damage, 
 LOCKED = re.compile(r"Could not set lock on file")
 LOCK_HOLDER = re.compile(r"\(PID (\d+)\)")
 CONFLICT = re.compile(r"[Cc]onflict")
-ATTEMPTS = 5
-FIRST_WAIT = 0.1
 # Statements whose result is the number of rows they changed.
 COUNTING = {
     duckdb.StatementType.INSERT,
@@ -67,13 +65,7 @@ class DuckDBConnection(BaseConnection):
         if self._connection is not None:
             return
         self._cancelled.clear()
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(lambda error: self.is_transient(error) and not self._cancelled.is_set()),
-            sleep=tenacity.sleep_using_event(self._cancelled),
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
-            wait=tenacity.wait_exponential(FIRST_WAIT, max=1),
-            reraise=True,
-        )
+        retrying = patiently(self.is_transient, self._cancelled, longest=1)
         try:
             self._connection = retrying(self._open)
             self._reach_out()

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field
 
-from omopcloudetl.core.errors import DatabaseConnectionError
+from omopcloudetl.core import provider_settings
 from omopcloudetl.core.registrations import Settings
 
-# A value that is only known when the connection opens.
-UNRESOLVED = "${secret:"
 # Shown in place of pydantic's words.
 PROBLEMS = {
     "host": "write the server's name or address, or the folder of its socket",
@@ -68,24 +64,12 @@ class PostgresConfig(BaseModel):
 
 def read_settings(settings: Settings) -> PostgresConfig:
     """The settings as a model; raises `DatabaseConnectionError` that lists every problem."""
-    try:
-        return PostgresConfig.model_validate(dict(settings))
-    except ValidationError:
-        problems = "; ".join(f"{key}: {problem}" for key, problem in check(settings))
-        raise DatabaseConnectionError(f"the connection settings are wrong: {problems}") from None
+    return provider_settings.read_settings(PostgresConfig, settings, PROBLEMS)
 
 
 def check(settings: Settings) -> list[tuple[str, str]]:
     """What is wrong with the settings, as (key, problem); a secret's value is not known yet."""
-    try:
-        PostgresConfig.model_validate(dict(settings))
-    except ValidationError as error:
-        return [
-            (str(detail["loc"][0]), _problem(detail))
-            for detail in error.errors(include_input=False)
-            if UNRESOLVED not in str(settings.get(str(detail["loc"][0]), ""))
-        ]
-    return []
+    return provider_settings.check_settings(PostgresConfig, settings, PROBLEMS)
 
 
 def connection_parameters(config: PostgresConfig, base: Path) -> dict[str, str | int]:
@@ -131,13 +115,3 @@ def session_settings(config: PostgresConfig) -> dict[str, str]:
     if config.work_mem is not None:
         settings["work_mem"] = config.work_mem
     return settings
-
-
-def _problem(detail: ErrorDetails) -> str:
-    key = str(detail["loc"][0])
-    if detail["type"] != "extra_forbidden":
-        return PROBLEMS.get(key, detail["msg"])
-    names = list(PostgresConfig.model_fields)
-    close = get_close_matches(key, names, n=1)
-    hint = f"; did you mean '{close[0]}'?" if close else "."
-    return f"unknown setting{hint} There are: {', '.join(names)}"

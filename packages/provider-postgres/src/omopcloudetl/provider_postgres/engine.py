@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
-import tenacity
 from psycopg import sql
 
+from omopcloudetl.core.connecting import patiently
 from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadDone, LoadMetrics, RecordValue, Row
 from omopcloudetl.core.errors import DatabaseConnectionError, DatabaseError, StatementError
 from omopcloudetl.core.findings import Diagnosis
@@ -22,7 +22,6 @@ from omopcloudetl.provider_postgres.health import diagnose_settings
 from omopcloudetl.provider_postgres.load import load_files
 from omopcloudetl.provider_postgres.sql import TableColumn
 
-ATTEMPTS = 5
 FIRST_WAIT = 0.2
 CANCEL_TIMEOUT = 5.0
 AT_A_TIME = 500
@@ -47,13 +46,7 @@ class PostgresConnection(BaseConnection):
         if self._connection is not None:
             return
         self._cancelled.clear()
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(lambda error: self.is_transient(error) and not self._cancelled.is_set()),
-            sleep=tenacity.sleep_using_event(self._cancelled),
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
-            wait=tenacity.wait_exponential(FIRST_WAIT, max=2),
-            reraise=True,
-        )
+        retrying = patiently(self.is_transient, self._cancelled, longest=2)
         try:
             self._connection = retrying(self._open)
         except psycopg.Error as error:

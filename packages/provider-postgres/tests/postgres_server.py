@@ -39,6 +39,12 @@ def binaries(version: int) -> Path | None:
     return None
 
 
+def knows_tls(version: int) -> bool:
+    """Whether a version is here whose build has TLS."""
+    programs = binaries(version)
+    return programs is not None and "ssl" in _output([str(programs / "pg_config"), "--configure"])
+
+
 @dataclass(frozen=True)
 class Server:
     """A running server."""
@@ -103,26 +109,26 @@ def start(version: int, *, options: Sequence[str] = ("-c", "fsync=off")) -> Serv
     folder = Path(tempfile.mkdtemp(prefix=f"postgres-{version}-"))
     folder.chmod(0o755)
     (folder / "files").mkdir(mode=0o755)
-    _give(folder)
+    give(folder)
     server = Server(version, folder, _free_port(), secrets.token_hex(12))
     password = folder / "password"
     password.write_text(server.password)
-    _give(password)
+    give(password)
     arguments = ["-D", str(folder / "data"), "-U", SUPERUSER, "--encoding=UTF8", "--no-sync", *_locale(programs)]
     _run([str(programs / "initdb"), *arguments, "--auth=scram-sha-256", f"--pwfile={password}"])
     start_again(server, options=options)
     return server
 
 
-def start_again(server: Server, *, options: Sequence[str] = ("-c", "fsync=off")) -> None:
-    """Start a server that was stopped or killed."""
+def start_again(server: Server, *, options: Sequence[str] = ("-c", "fsync=off"), verb: str = "start") -> None:
+    """Start a server that was stopped or killed; `restart` is for one that runs and needs other options."""
     programs = binaries(server.version)
     assert programs is not None
     listening = f"-p {server.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={server.folder}"
     words = f"{listening} -c max_connections=60 {' '.join(options)}"
     log = str(server.folder / "log")
     data = str(server.folder / "data")
-    _run([str(programs / "pg_ctl"), "-D", data, "-l", log, "-w", "-t", str(PATIENCE), "-o", words, "start"])
+    _run([str(programs / "pg_ctl"), "-D", data, "-l", log, "-w", "-t", str(PATIENCE), "-o", words, verb])
 
 
 def stop(server: Server) -> None:
@@ -169,7 +175,8 @@ def _locale(programs: Path) -> list[str]:
     return ["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en"] if has_icu else ["--locale=C.UTF-8"]
 
 
-def _give(path: Path) -> None:
+def give(path: Path) -> None:
+    """Let the server's user own a file."""
     if os.geteuid() == 0:
         shutil.chown(path, "nobody", "nogroup")
 

@@ -50,7 +50,7 @@ class PostgresConnection(BaseConnection):
         try:
             self._connection = retrying(self._open)
         except psycopg.Error as error:
-            raise DatabaseConnectionError(f"cannot open {self._label}: {states.told(error)}") from error
+            raise DatabaseConnectionError(f"cannot open {self._label}: {states.told_of_refusal(error)}") from error
 
     def close(self) -> None:
         """End the session; what was not committed is lost."""

@@ -30,6 +30,13 @@ UNSENT = (
 )
 """What libpq says, which has no SQLSTATE, where nothing answers."""
 
+WAYS_OUT = {
+    "certificate verify failed": "name the certificates that the server's may be signed by in `sslrootcert`",
+    "no encryption": "the server may want TLS: set `sslmode: verify-full`, and `sslrootcert` to who signed for it",
+    "requires a valid client certificate": "name the client's certificate in `sslcert` and its key in `sslkey`",
+}
+"""What a refused session's error says → which of the target's settings answers it."""
+
 
 class Diagnostics(Protocol):
     """The parts of an error that the server sends."""
@@ -80,3 +87,10 @@ def told(error: EngineError, *, quoting: bool = True) -> str:
     if quoting:
         parts += [text for text in (diag.message_detail, diag.message_hint) if text]
     return "; ".join(parts)
+
+
+def told_of_refusal(error: EngineError) -> str:
+    """Why no session was opened, and the setting that helps, where one does."""
+    words = told(error)
+    ways = [way for sign, way in WAYS_OUT.items() if sign in words]
+    return "; ".join([words, *ways])

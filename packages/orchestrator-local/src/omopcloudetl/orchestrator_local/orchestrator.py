@@ -218,7 +218,9 @@ class _Execution:
     def _fail(self, step: Step, error: str) -> None:
         self._log.error("step_failed", step=step.name, error=error.split("\n", 1)[0])
         self._finish(step, "failed", error)
-        self._skip(self._schedule.drop_dependants(step.name), f"waits for {step.name}, which failed")
+        is_told_to_stop = self._worker.is_stopped or self._stopped.done()
+        why = INTERRUPTED if is_told_to_stop else f"waits for {step.name}, which failed"
+        self._skip(self._schedule.drop_dependants(step.name), why)
         if self._plan.on_failure == "stop":
             self._skip(self._schedule.drop_all(), f"not begun, because {step.name} failed (`on_failure: stop`)")
 

@@ -221,7 +221,8 @@ def _reasons(columns: dict[str, exp.Expr], parts: Iterable[str], within: Mapping
     """Why a row without one of these values is quarantined."""
     own = [node for name, node in columns.items() if name.partition(OF_SOURCE)[0] == "row_reason"]
     reasons = [made for node in own for made in made_of(node, within)]
-    texts = [node.name for reason in reasons for node in reason.find_all(exp.Literal) if node.is_string]
+    literals = [node for reason in reasons for node in reason.find_all(exp.Literal, bfs=False)]  # as they are written
+    texts = [node.name for node in literals if node.is_string]
     return tuple(dict.fromkeys(text for text in texts if text.partition(":")[0] in parts))
 
 

@@ -97,7 +97,9 @@ class PlanSql:
                 for value in (node.unalias() for node in query.selects if node.alias_or_name == field):
                     aliases = {node.table for node in value.find_all(exp.Column)}
                     for join in query.args.get("joins") or ():
-                        if join.this.alias_or_name in aliases and _name(join.this) == table:
+                        if join.this.alias_or_name not in aliases or not isinstance(join.this, exp.Table):
+                            continue
+                        if _name(join.this) == table:
                             by = (node for node in join.args["on"].find_all(exp.Column) if node.name.endswith("_key"))
                             return value, next(node.name for node in by if node.table != join.this.alias_or_name)
         return None
@@ -124,7 +126,8 @@ def _with_events(columns: dict[str, exp.Expr], rows: exp.Query) -> dict[str, exp
     """The columns of the rows, and those that are taken of events that are joined to the rows."""
     around = rows.find_ancestor(exp.Select)
     joins = (around.args.get("joins") or ()) if around is not None else ()
-    aliases = {join.this.alias_or_name for join in joins if f"{join.this.db}.{join.this.name}".startswith(EVENTS)}
+    tables = [join.this for join in joins if isinstance(join.this, exp.Table)]  # it may be a subquery, too
+    aliases = {table.alias_or_name for table in tables if _name(table).startswith(EVENTS)}
     if around is None or not aliases:
         return columns
     taken = {

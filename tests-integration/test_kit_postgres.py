@@ -23,11 +23,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 class TestPostgres(ProviderConformance):
     profile = Profile(
-        dict.fromkeys(Feature, FULL) | {Feature.REJECTS: not_yet("COPY of PostgreSQL 15 to 18 tells nothing of them")},
-        {
-            "loads/texts_for_null": not_yet("COPY takes one text for NULL"),
-            "loads/utf_16": not_yet("COPY knows no UTF-16"),
-        },
+        dict.fromkeys(Feature, FULL) | {Feature.REJECTS: not_yet("COPY of PostgreSQL 15 to 18 tells nothing of them")}
     )
 
     @pytest.fixture

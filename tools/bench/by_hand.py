@@ -52,6 +52,10 @@ class Recorder(DuckDBConnection):
         self.script.append(sql)
         return metrics
 
+    def _end(self, sql: str) -> None:
+        super()._end(sql)
+        self.script.append(sql)
+
 
 def measure(options: Options) -> Iterator[Result]:
     """Time run and script in pairs, each with a new database file; the ratio is the median pair's.

@@ -74,6 +74,7 @@ def test_the_script_by_hand_holds_every_statement_of_the_plan(tmp_path: Path) ->
     assert all(sql in rest for sql in wanted)
     loads = [step for step in plan.steps if step.kind == "bulk_load"]
     assert sum("read_csv(" in sql for sql in script) == len(loads)
+    assert script.count("BEGIN TRANSACTION") == script.count("COMMIT") > len(loads)
 
 
 def test_the_workflow_reads_parquet_where_it_is_told_to(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Kills runs of the Synthea project at random instants, and inside each step, and compares what resumed runs leave.
 
-As a program: `uv run python tests-integration/crash_storm.py --kills 200 --steps all --seed 7`.
+As a program: `uv run python tests-integration/crash_storm.py --kills 200 --steps all --seed 7`. With `--target pg18` or
+`--target pg15` it runs on a server of its own, and with `--server` it is the server that is killed.
 """
 
 import argparse
@@ -14,13 +15,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
-
-from omopcloudetl.core.plugins import load_plugins
-from omopcloudetl.core.templates import copy_demo_data, create_project
+from omopcloudetl.core.connection import BaseConnection
+from omopcloudetl.core.projects import create_demo
+from omopcloudetl.core.session import Session
 
 COMMAND = Path(sys.executable).with_name("omopcloudetl")
 OWN_HISTORY = ("etl_run", "etl_step")
@@ -29,15 +30,52 @@ KILLED = -signal.SIGKILL
 MOST_RUNS = 200
 """Of one database; a run that never gets on is a failure, not a storm."""
 
+SECONDS_TO_GIVE_UP = 60.0
+"""In which a run whose server is gone must have ended: some tries, and no wait for minutes."""
+TABLES = """
+SELECT table_schema, table_name FROM information_schema.tables
+WHERE table_schema NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2
+"""
+
 Fingerprint = dict[str, tuple[int, int]]
 """Table → number of its rows, and a sum over them that does not depend on their order."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """The file of the project's own target; what other engines do otherwise is said by a class beside it."""
+
+    root: Path
+    target: str = "local"
+    hash_of_row: str = "hash(one)::HUGEINT"
+    """A number that two rows have in common if they are equal; `one` is the row."""
+
+    def forget(self) -> None:
+        """Make it a new, empty one."""
+        for path in self.root.glob("omop.duckdb*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def open(self) -> AbstractContextManager[BaseConnection]:
+        """A session."""
+        return Session.open(self.root, target=self.target).connection()
+
+    def fingerprint(self) -> Fingerprint:
+        """What every table holds."""
+        with self.open() as connection:
+            tables = [(str(schema), str(name)) for schema, name in connection.fetch(TABLES) if name not in OWN_HISTORY]
+            return {f"{schema}.{name}": self._sum(connection, schema, name) for schema, name in tables}
+
+    def _sum(self, connection: BaseConnection, schema: str, table: str) -> tuple[int, int]:
+        query = f'SELECT count(*), coalesce(sum({self.hash_of_row}), 0) FROM "{schema}"."{table}" AS one'
+        ((rows, total),) = connection.fetch(query)
+        return int(str(rows)), int(str(total))
 
 
 @dataclass
 class Storm:
     """One project that is run again and again, each time in a new process."""
 
-    root: Path
+    database: Database
     chance: random.Random
     kills: int = 0
     """Processes that were killed before they ended."""
@@ -47,22 +85,24 @@ class Storm:
     @classmethod
     def of_demo(cls, root: Path, seed: int = 0) -> "Storm":
         """The Synthea project with the demo's data."""
-        resources = load_plugins().resources()
-        create_project(resources, "synthea", root, {"source_uri": "data/source", "vocabulary_uri": "data/vocabulary"})
-        copy_demo_data(resources, root)
-        return cls(root, random.Random(seed))
+        create_demo(root)
+        return cls(Database(root), random.Random(seed))
+
+    @property
+    def root(self) -> Path:
+        """The project's folder."""
+        return self.database.root
 
     def forget(self) -> None:
         """Begin with no database and no history."""
-        for path in self.root.glob("omop.duckdb*"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        self.database.forget()
         shutil.rmtree(self.root / ".omopcloudetl", ignore_errors=True)
 
     def start(self, *options: str, **variables: str) -> subprocess.Popen[str]:
         """A run in a process of its own."""
         environment = os.environ | variables
         return subprocess.Popen(
-            [COMMAND, "run", "--quiet", *options],
+            [COMMAND, "run", "--quiet", "--target", self.database.target, *options],
             cwd=self.root,
             env=environment,
             stdout=subprocess.PIPE,
@@ -77,16 +117,6 @@ class Storm:
         if process.returncode:
             raise AssertionError(f"a run that nobody disturbed ended with {process.returncode}:\n{said}")
 
-    def fingerprint(self) -> Fingerprint:
-        """What every table holds."""
-        with duckdb.connect(str(self.root / "omop.duckdb"), read_only=True) as connection:
-            tables = connection.execute(
-                "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT internal ORDER BY ALL"
-            ).fetchall()
-            return {
-                f"{schema}.{name}": _sum(connection, schema, name) for schema, name in tables if name not in OWN_HISTORY
-            }
-
     # -- at random instants
 
     def rage(self, kills: int, seconds: float, expected: Fingerprint) -> None:
@@ -94,26 +124,34 @@ class Storm:
         while self.kills < kills:
             self.forget()
             for _ in range(MOST_RUNS):
-                if self._run_and_kill(self.chance.uniform(0, seconds * 1.1)):
+                after = self.chance.uniform(0, seconds * 1.1) if self.kills < kills else None
+                if self._run_and_kill(after):
                     break
             else:
                 raise AssertionError(f"after {MOST_RUNS} runs the project is not finished")
             self.compare(expected)
 
-    def _run_and_kill(self, after: float) -> bool:
+    def _run_and_kill(self, after: float | None) -> bool:
         """Whether the run ended before it could be killed."""
         process = self.start("--resume")
         try:
             said, _ = process.communicate(timeout=after)
         except subprocess.TimeoutExpired:
-            process.kill()
-            said, _ = process.communicate()
-        if process.returncode == KILLED:
+            said = self.kill(process)
+        if process.returncode == self.death:
             self.kills += 1
             return False
         if process.returncode:
             raise AssertionError(f"a run ended with {process.returncode}:\n{said}")
         return True
+
+    death = KILLED
+    """How a process ends that was disturbed."""
+
+    def kill(self, process: subprocess.Popen[str]) -> str:
+        """End a run in its middle; returns what it said."""
+        process.kill()
+        return process.communicate()[0]
 
     # -- inside a step
 
@@ -144,23 +182,23 @@ class Storm:
         return False
 
     def _is_completed(self, step: str) -> bool:
-        with duckdb.connect(str(self.root / "omop.duckdb")) as connection:
+        with self.database.open() as connection:
             query = (
-                "SELECT count(*) FROM work.etl_step WHERE step = ? AND state = 'done' AND run_id ="
+                f"SELECT count(*) FROM work.etl_step WHERE step = '{step}' AND state = 'done' AND run_id ="
                 " (SELECT run_id FROM work.etl_run ORDER BY run_number DESC LIMIT 1)"
             )
-            return bool(connection.execute(query, [step]).fetchall()[0][0])
+            return bool(connection.fetch(query)[0][0])
 
     def _undo(self, step: str) -> None:
         """Let the step run again: what proves that it was completed is taken away."""
-        with duckdb.connect(str(self.root / "omop.duckdb")) as connection:
-            connection.execute("DELETE FROM work.etl_step WHERE step = ?", [step])
+        with self.database.open() as connection:
+            connection.execute(f"DELETE FROM work.etl_step WHERE step = '{step}'")
 
     # -- the result
 
     def compare(self, expected: Fingerprint) -> None:
         """Raise if any table is not what an undisturbed run leaves, or if the history cannot be read."""
-        found = self.fingerprint()
+        found = self.database.fingerprint()
         different = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
         if different:
             shown = "\n".join(f"  {name}: {found.get(name)}, undisturbed {expected.get(name)}" for name in different)
@@ -180,20 +218,13 @@ class Storm:
         return [(step["name"], step["seconds"] or 0.0) for step in record["steps"]]
 
 
-def _sum(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> tuple[int, int]:
-    name = f'"{schema}"."{table}"'
-    query = f"SELECT count(*), coalesce(sum(hash(one)::HUGEINT), 0) FROM {name} AS one"
-    ((rows, total),) = connection.execute(query).fetchall()
-    return int(rows), int(total)
-
-
 def undisturbed(storm: Storm) -> tuple[Fingerprint, list[tuple[str, float]], float]:
     """What a run that nobody disturbs leaves, its steps with their seconds, and how long it takes."""
     storm.forget()
     start = time.perf_counter()
     storm.finish()
     seconds = time.perf_counter() - start
-    return storm.fingerprint(), storm.steps(), seconds
+    return storm.database.fingerprint(), storm.steps(), seconds
 
 
 def _report(storm: Storm, root: Path, kills: int, steps: str, seed: int) -> Iterator[str]:
@@ -208,17 +239,30 @@ def _report(storm: Storm, root: Path, kills: int, steps: str, seed: int) -> Iter
         yield f"not hit: {', '.join(missed)}"
 
 
+@contextmanager
+def _storm(target: str, seed: int, *, of_server: bool) -> Iterator[Storm]:
+    if target != "local":
+        sys.path.append(str(Path(__file__).parents[1] / "packages/provider-postgres/tests"))
+        from crash_storm_server import server_storm  # needs a server's programs
+
+        with server_storm(int(target.removeprefix("pg")), seed, of_server=of_server) as storm:
+            yield storm
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Storm.of_demo(Path(folder) / "project", seed)
+
+
 def main() -> None:
     """Run the storm that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--steps", default="all", help="how many steps to die in, or all")
+    parser.add_argument("--target", default="local", choices=["local", "pg15", "pg18"])
+    parser.add_argument("--server", action="store_true", help="kill the server, not the run")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "project"
-        storm = Storm.of_demo(root, arguments.seed)
-        for line in _report(storm, root, arguments.kills, arguments.steps, arguments.seed):
+    with _storm(arguments.target, arguments.seed, of_server=arguments.server) as storm:
+        for line in _report(storm, storm.root, arguments.kills, arguments.steps, arguments.seed):
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
 

@@ -69,17 +69,22 @@ class Targets:
 def on_servers(root: Path, running: dict[int, Server]) -> Iterator[Targets]:
     """Give a project that runs on DuckDB a target for an empty database of each server."""
     with ExitStack() as stack:
-        targets = []
-        for version, server in running.items():
-            settings = server.settings | {"dbname": stack.enter_context(server.database())}
-            connection = ", ".join(
-                f'{key}: "{value}"' if key != "port" else f"port: {value}" for key, value in settings.items()
-            )
-            targets.append(f"  pg{version}: {{provider: postgres, connection: {{{connection}}}}}\n")
-        file = root / "project.yaml"
-        text = file.read_text(encoding="utf-8")
-        file.write_text(text.replace("targets:\n", "targets:\n" + "".join(targets)), encoding="utf-8")
+        for server in running.values():
+            add_target(root, server, stack.enter_context(server.database()))
         yield Targets(root)
+
+
+def add_target(root: Path, server: Server, database: str) -> str:
+    """Give a project a target for a database of a server; returns its name, as `pg18`."""
+    settings = server.settings | {"dbname": database}
+    connection = ", ".join(
+        f'{key}: "{value}"' if key != "port" else f"port: {value}" for key, value in settings.items()
+    )
+    target = f"pg{server.version}"
+    file = root / "project.yaml"
+    line = f"targets:\n  {target}: {{provider: postgres, connection: {{{connection}}}}}\n"
+    file.write_text(file.read_text(encoding="utf-8").replace("targets:\n", line), encoding="utf-8")
+    return target
 
 
 def differences(expected: Content, found: Content) -> list[str]:

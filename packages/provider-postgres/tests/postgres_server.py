@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -97,9 +98,15 @@ class Server:
         return [postmaster, *map(int, children)]
 
     def kill(self) -> None:
-        """SIGKILL to every process of it, as a machine that loses its power would."""
-        for process in self.processes():
+        """SIGKILL to every process of it, as a machine that loses its power would; returns when they are gone."""
+        postmaster, *_ = self.processes()
+        os.kill(postmaster, signal.SIGSTOP)  # it starts no other meanwhile
+        processes = self.processes()
+        for process in processes:
             os.kill(process, signal.SIGKILL)
+        limit = time.monotonic() + PATIENCE
+        while any(map(_exists, processes)) and time.monotonic() < limit:
+            time.sleep(0.05)
 
 
 def start(version: int, *, options: Sequence[str] = ("-c", "fsync=off")) -> Server:
@@ -197,6 +204,11 @@ def _run(command: Sequence[str]) -> None:
 
 def _output(command: Sequence[str]) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def _exists(process: int) -> bool:
+    """Whether it is there, if only as a zombie, which a new server would take for the old one."""
+    return _output(["ps", "-o", "pid=", "-p", str(process)]).strip() != ""
 
 
 def _free_port() -> int:

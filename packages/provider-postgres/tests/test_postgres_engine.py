@@ -2,6 +2,7 @@ import threading
 import time
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -174,6 +175,44 @@ def test_a_server_that_is_not_there_is_asked_again(open_database: Open, monkeypa
         open_database(port=1)
 
     assert len(tried) == 5
+
+
+def test_a_session_that_is_refused_for_now_is_asked_for_again(
+    server: Server, db: PostgresConnection, open_database: Open
+) -> None:
+    """A role that has no session left is known by the server's words: libpq keeps the SQLSTATE to itself here."""
+    role = f"limited_{db.config.dbname}"
+    db.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'planted' CONNECTION LIMIT 0")
+    with pytest.raises(DatabaseConnectionError, match="too many connections") as told:
+        open_database(user=role, password="planted")
+
+    db.execute(f"DROP ROLE {role}")
+    assert db.is_transient(told.value)
+
+
+def test_sessions_of_a_run_are_known_and_ended(db: PostgresConnection) -> None:
+    """They bear its id; whoever ends them waits until their locks are free, and those of other runs stay."""
+    ours, other = PostgresConnection(db.config, Path()), PostgresConnection(db.config, Path())
+    for session, run in ((ours, "r1"), (other, "r2")):
+        session.work_for(run)
+        session.connect()
+    db.execute("CREATE TABLE public.t (x INTEGER)")
+    ours.execute("BEGIN")
+    ours.execute("LOCK TABLE public.t")
+
+    assert [session.run for session in db.run_sessions()] == ["r1", "r2"]
+    db.end_sessions({"r1", "r3"})
+    assert [session.run for session in db.run_sessions()] == ["r2"]
+    db.execute("DROP TABLE public.t")
+    with pytest.raises(DatabaseConnectionError, match="was lost"):
+        ours.execute("SELECT 1")
+    ours.close()
+    other.close()
+
+
+def test_a_server_looks_whether_its_program_is_there(db: PostgresConnection) -> None:
+    """A statement for which nobody waits ends within seconds."""
+    assert db.fetch("SHOW client_connection_check_interval") == [("5s",)]
 
 
 def test_engine_version_names_the_server(server: Server, db: PostgresConnection) -> None:

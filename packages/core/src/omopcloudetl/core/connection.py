@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,6 +38,16 @@ class LoadMetrics:
     """The same as long as the files' names, sizes and times are; None where the engine does not tell."""
 
 
+@dataclass(frozen=True)
+class RunSession:
+    """A session of a run that a server still has."""
+
+    run: str
+    """The id of the run."""
+    label: str
+    """Which one it is, for people who would end it: the server's number of it, where it came from, since when."""
+
+
 LoadDone = Callable[[LoadMetrics], None]
 """Called with what a load did while its transaction is open: what it writes is kept with the rows or not at all."""
 Row = tuple[object, ...]
@@ -62,6 +72,19 @@ class BaseConnection(ABC):
         An engine within the process divides its threads among them. Others have nothing to do.
         """
         return
+
+    def work_for(self, run: str) -> None:  # noqa: B027  # an embedded engine ends with the process of its run
+        """Be a session of the run of this id; called before it is opened, so that `run_sessions` can tell."""
+
+    def run_sessions(self) -> list[RunSession]:
+        """The sessions of other runs that the database still has; none where they end with their process."""
+        return []
+
+    def end_sessions(self, runs: Collection[str]) -> None:  # noqa: B027  # as above
+        """End the sessions of these runs, whose processes are dead, and wait until what they did is rolled back.
+
+        A server may go on with a statement whose result nobody waits for. Raises `DatabaseError` if one does not end.
+        """
 
     @abstractmethod
     def close(self) -> None:

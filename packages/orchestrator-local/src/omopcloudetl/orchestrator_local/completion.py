@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from omopcloudetl.core.connection import BaseConnection, RecordValue
 from omopcloudetl.core.errors import DatabaseError, RunError
-from omopcloudetl.core.plan import BulkLoadStep, CompiledWorkflowPlan, Retry, RunTables, SqlStep
+from omopcloudetl.core.plan import BulkLoadStep, CompiledWorkflowPlan, RunTables, SqlStep
 from omopcloudetl.core.run_tables import (
     BETWEEN_TABLES,
     RUN_COLUMNS,
@@ -19,9 +19,10 @@ from omopcloudetl.core.run_tables import (
     RecordedState,
 )
 from omopcloudetl.core.runs import RunRecord, RunState, StepState
+from omopcloudetl.orchestrator_local.dead_sessions import end_dead_sessions, refuse_live_sessions
 from omopcloudetl.orchestrator_local.logs import get_logger
 from omopcloudetl.orchestrator_local.resume import completed_steps, filled_tables, read_earlier
-from omopcloudetl.orchestrator_local.retries import OnRetry, Pause, retrying
+from omopcloudetl.orchestrator_local.retries import OnRetry, Pause, work_patiently
 from omopcloudetl.orchestrator_local.worker import Outcome
 
 Step = SqlStep | BulkLoadStep
@@ -36,11 +37,14 @@ log = get_logger(__name__)
 class Completion:
     """The rows of one run in the target's `work.etl_run` and `work.etl_step`; none where the plan names no tables."""
 
-    def __init__(self, plan: CompiledWorkflowPlan, run: RunRecord) -> None:
+    def __init__(self, plan: CompiledWorkflowPlan, run: RunRecord, is_dead: Callable[[str], bool]) -> None:
+        """Hand over how to know that another run of the target is dead."""
         self._plan = plan
         self._run = run
+        self._is_dead = is_dead
         self._records = {record.name: record for record in run.steps}
         self._number = 0
+        self._tries = 0
         self._has_begun = False
         self._passed_over: set[str] = set()
         self._planned: set[str] = set()
@@ -61,12 +65,11 @@ class Completion:
                 raise RunError("this plan names no tables in which runs note what is done; compile it again")
             return set()
 
-        def may_pass(error: BaseException) -> bool:
-            return isinstance(error, DatabaseError) and connection.is_transient(error)
+        def begin() -> None:
+            self._begin(tables, connection, resume=resume, pause=pause)
 
-        patiently = retrying(self._plan.retry or Retry(), may_pass, pause, on_retry)
         try:
-            patiently(self._begin, tables, connection, resume=resume)
+            work_patiently(connection, self._plan.retry, pause, on_retry, begin)
         except DatabaseError as error:
             raise RunError(
                 f"what is done cannot be noted in {_named(tables)}: {error}\n"
@@ -74,13 +77,26 @@ class Completion:
             ) from error
         return self._passed_over
 
-    def _begin(self, tables: RunTables, connection: BaseConnection, *, resume: bool) -> None:
+    def _begin(self, tables: RunTables, connection: BaseConnection, *, resume: bool, pause: Pause) -> None:
+        self._tries += 1
+        end_dead_sessions(connection, self._is_dead)
         _make(tables, connection)
+        unfinished = self._unfinished(tables, connection)
+        refuse_live_sessions(connection, self._run.target, {str(row["run_id"]) for row in unfinished}, pause)
         if resume:
             self._passed_over = completed_steps(self._plan, read_earlier(tables, connection), connection)
         with connection.transaction():
             self._note_beginning(tables, connection)
         self._has_begun = True
+
+    def _unfinished(self, tables: RunTables, connection: BaseConnection) -> list[dict[str, object]]:
+        """The rows of earlier runs of this project's target, whose lock this run has, that did not end."""
+        rows = [
+            dict(zip(RUN_COLUMNS, row, strict=True))
+            for row in connection.fetch(tables.unfinished_runs, limit=MANY_RUNS)
+        ]
+        ours = (self._plan.name, self._run.target, self._run.run_id)
+        return [row for row in rows if (row["project"], row["target"]) == ours[:2] and row["run_id"] != ours[2]]
 
     def step_done(self, step: Step, connection: BaseConnection, outcome: Outcome) -> None:
         """Note that a step is complete; called in its own transaction, or right after it where it is none.
@@ -126,11 +142,8 @@ class Completion:
     def _note_beginning(self, tables: RunTables, connection: BaseConnection) -> None:
         last = connection.fetch(tables.last_number, limit=1)[0][0]
         self._number = 1 if last is None else int(str(last)) + 1
-        died = [row for row in connection.fetch(tables.unfinished_runs, limit=MANY_RUNS) if self._is_of_target(row)]
-        if died:
-            rows = [_with_state(row, DIED) for row in died]
-            connection.record(tables.runs, list(RUN_COLUMNS), rows, replacing=RUN_KEY)
-        connection.record(tables.runs, list(RUN_COLUMNS), [self._run_row(None)])
+        rows = [_with_state(row, DIED) for row in self._unfinished(tables, connection)]
+        connection.record(tables.runs, list(RUN_COLUMNS), [*rows, self._run_row(None)], replacing=RUN_KEY)
         rows = []
         for step in self._plan.steps:
             if step.name in self._passed_over:
@@ -139,12 +152,9 @@ class Completion:
                 self._planned.add(step.name)
                 rows.append(self._step_row(step, "planned"))
         if rows:
-            connection.record(tables.steps, list(STEP_COLUMNS), rows)
-
-    def _is_of_target(self, row: Sequence[object]) -> bool:
-        """Whether a run that did not end is of this project's target, whose lock this run has: then it is dead."""
-        found = dict(zip(RUN_COLUMNS, row, strict=True))
-        return (found["project"], found["target"]) == (self._plan.name, self._run.target)
+            # A commit whose answer was lost may have left the rows of the try before.
+            again = STEP_KEY if self._tries > 1 else ()
+            connection.record(tables.steps, list(STEP_COLUMNS), rows, replacing=again)
 
     def _run_row(self, finished_at: datetime | None) -> list[RecordValue]:
         run = self._run
@@ -214,8 +224,8 @@ def _named(tables: RunTables) -> str:
     return f"{'.'.join(tables.runs)} and {'.'.join(tables.steps)}"
 
 
-def _with_state(row: Sequence[object], state: str) -> list[RecordValue]:
-    found = dict(zip(RUN_COLUMNS, row, strict=True)) | {"state": state}
+def _with_state(row: dict[str, object], state: str) -> list[RecordValue]:
+    found = row | {"state": state}
     return [value if isinstance(value, int | datetime) or value is None else str(value) for value in found.values()]
 
 

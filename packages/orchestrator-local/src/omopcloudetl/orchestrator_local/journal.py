@@ -73,6 +73,13 @@ class RunJournal:
             raise
         return died
 
+    def has(self, run_id: str) -> bool:
+        """Whether it is an earlier run of the target from this state folder: who has the lock knows it to be dead."""
+        query = "SELECT count(*) FROM run WHERE run_id = ? AND target = ? AND run_id <> ?"
+        with self._guard, errors_of(self._path, "read"):
+            found = self._file.execute(query, (run_id, self._run.target, self._run.run_id)).fetchone()
+        return bool(found[0])
+
     def step_started(self, record: StepRecord) -> None:
         """A step runs."""
         self._put(record)

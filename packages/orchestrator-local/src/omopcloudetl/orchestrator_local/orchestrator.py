@@ -25,7 +25,7 @@ from omopcloudetl.orchestrator_local.journal import SECONDS_BETWEEN_COMMITS, Run
 from omopcloudetl.orchestrator_local.lock import Holder, hold, lock_file
 from omopcloudetl.orchestrator_local.logs import RunLogger, get_logger
 from omopcloudetl.orchestrator_local.outcome import read_outcome
-from omopcloudetl.orchestrator_local.retries import open_patiently
+from omopcloudetl.orchestrator_local.retries import open_patiently, work_patiently
 from omopcloudetl.orchestrator_local.schedule import Schedule, Step
 from omopcloudetl.orchestrator_local.worker import INTERRUPTED, Outcome, Worker
 
@@ -77,10 +77,11 @@ class _Execution:
         self._schedule = schedule
         self._records = {record.name: record for record in run.steps}
         self._passed_over: set[str] = set()
-        self._completion = Completion(plan, run)
-        self._worker = Worker(context.connect, context.base, self._completion.step_done, plan.retry)
+        self._completion = Completion(plan, run, journal.has)
+        self._worker = Worker(self._connect, context.base, self._completion.step_done, plan.retry)
         self._connection: BaseConnection | None = None
         self._running: dict[Future[Outcome], Step] = {}
+        self._unreachable = False
         self._stopped: Future[None] = Future()
         self._telling = threading.Lock()
         self._thread = threading.local()
@@ -97,10 +98,16 @@ class _Execution:
         with suppress(InvalidStateError):  # it was told before
             self._stopped.set_result(None)
 
+    def _connect(self) -> BaseConnection:
+        """A session of this run, which is not open yet."""
+        connection = self._context.connect()
+        connection.work_for(self._run.run_id)
+        return connection
+
     @contextmanager
     def connected(self) -> Iterator[BaseConnection]:
         """The run's own connection, open as long as any step runs: an embedded engine is not shut down between."""
-        connection = self._connection = self._context.connect()
+        connection = self._connection = self._connect()
         open_patiently(connection, self._plan.retry, self._worker.pause, self._tell_waiting)
         with closing(connection):
             yield connection
@@ -204,6 +211,8 @@ class _Execution:
         try:
             outcome = future.result()
         except OmopCloudEtlError as error:
+            # It was tried again: each other step would wait for it as long.
+            self._unreachable = self._unreachable or isinstance(error, DatabaseConnectionError)
             self._fail(step, str(error))
             return
         except Exception as error:
@@ -221,6 +230,8 @@ class _Execution:
         is_told_to_stop = self._worker.is_stopped or self._stopped.done()
         why = INTERRUPTED if is_told_to_stop else f"waits for {step.name}, which failed"
         self._skip(self._schedule.drop_dependants(step.name), why)
+        if self._unreachable:
+            self._skip(self._schedule.drop_all(), "not begun, because the database cannot be reached")
         if self._plan.on_failure == "stop":
             self._skip(self._schedule.drop_all(), f"not begun, because {step.name} failed (`on_failure: stop`)")
 
@@ -258,8 +269,9 @@ class _Execution:
     def _conclude(self, connection: BaseConnection) -> None:
         """Read what the run left, unless it is told to stop before the end of that."""
         try:
-            read_outcome(self._plan, self._run, connection, self._log, self._stopped.done)
-            if not self._stopped.done():
+            if not self._unreachable:
+                self._read_outcome(connection)
+            if not self._unreachable and not self._stopped.done():
                 self._maintain(connection)
         except DatabaseConnectionError as error:
             self._run.error = str(error)
@@ -267,6 +279,13 @@ class _Execution:
             self._run.state, self._run.error = "interrupted", INTERRUPTED
         else:
             self._run.state = "failed" if self._run.failed or self._run.error else "done"
+
+    def _read_outcome(self, connection: BaseConnection) -> None:
+        def read() -> None:
+            read_outcome(self._plan, self._run, connection, self._log, self._stopped.done)
+
+        # The session was idle as long as the steps ran: a server may have come and gone since.
+        work_patiently(connection, self._plan.retry, self._worker.pause, self._tell_waiting, read)
 
     def _maintain(self, connection: BaseConnection) -> None:
         try:

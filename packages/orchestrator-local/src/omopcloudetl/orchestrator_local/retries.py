@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import tenacity
 
 from omopcloudetl.core.connection import BaseConnection
-from omopcloudetl.core.errors import DatabaseError
+from omopcloudetl.core.errors import DatabaseConnectionError, DatabaseError
 from omopcloudetl.core.plan import Retry
 
+Result = TypeVar("Result")
 MayPass = Callable[[BaseException], bool]
 Pause = Callable[[float], None]
 OnRetry = Callable[[BaseException, float], object]
@@ -47,3 +49,29 @@ def open_patiently(connection: BaseConnection, policy: Retry | None, pause: Paus
         return isinstance(error, DatabaseError) and connection.is_transient(error)
 
     retrying(policy or Retry(attempts=1), may_pass, pause, on_retry)(connection.connect)
+
+
+def work_patiently(
+    connection: BaseConnection, policy: Retry | None, pause: Pause, on_retry: OnRetry, work: Callable[[], Result]
+) -> Result:
+    """Do what works on an open connection, as often as the workflow says; a session that was lost is opened anew."""
+    lost = False
+
+    def may_pass(error: BaseException) -> bool:
+        return isinstance(error, DatabaseError) and connection.is_transient(error)
+
+    def leave(error: BaseException, seconds: float) -> None:
+        nonlocal lost
+        on_retry(error, seconds)
+        if isinstance(error, DatabaseConnectionError):
+            connection.close()
+            lost = True
+
+    def attempt() -> Result:
+        nonlocal lost
+        if lost:
+            connection.connect()
+            lost = False
+        return work()
+
+    return retrying(policy or Retry(), may_pass, pause, leave)(attempt)

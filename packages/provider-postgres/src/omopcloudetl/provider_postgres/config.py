@@ -23,6 +23,8 @@ PROBLEMS = {
     "work_mem": "write a number and a unit, such as '64MB'",
     "client_streaming": "write true or false",
 }
+PROGRAM = "omopcloudetl"
+"""What sessions are called that work for no run."""
 Text = Annotated[str, Field(min_length=1)]
 Seconds = Annotated[int, Field(ge=1)]
 
@@ -72,8 +74,8 @@ def check(settings: Settings) -> list[tuple[str, str]]:
     return provider_settings.check_settings(PostgresConfig, settings, PROBLEMS)
 
 
-def connection_parameters(config: PostgresConfig, base: Path) -> dict[str, str | int]:
-    """What the driver is told; files of certificates are relative to the project."""
+def connection_parameters(config: PostgresConfig, base: Path, name: str = PROGRAM) -> dict[str, str | int]:
+    """What the driver is told; files of certificates are relative to the project, `name` is the session's."""
     parameters: dict[str, str | int | None] = {
         "host": config.host,
         "port": config.port,
@@ -82,7 +84,7 @@ def connection_parameters(config: PostgresConfig, base: Path) -> dict[str, str |
         "password": config.password,
         "sslmode": config.sslmode,
         "connect_timeout": config.connect_timeout,
-        "application_name": "omopcloudetl",
+        "application_name": name,
         "client_encoding": "UTF8",
     }
     for key in ("sslrootcert", "sslcert", "sslkey"):
@@ -111,6 +113,10 @@ def session_settings(config: PostgresConfig) -> dict[str, str]:
         "statement_timeout": f"{config.statement_timeout or 0}s",
         "lock_timeout": f"{config.lock_timeout or 0}s",
         "idle_in_transaction_session_timeout": "0",
+        # A session whose program is gone ends within two minutes, also if the network never says so.
+        "tcp_keepalives_idle": "60s",
+        "tcp_keepalives_interval": "10s",
+        "tcp_keepalives_count": "6",
     }
     if config.work_mem is not None:
         settings["work_mem"] = config.work_mem

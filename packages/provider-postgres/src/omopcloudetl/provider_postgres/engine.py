@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -12,12 +12,20 @@ import psycopg
 from psycopg import sql
 
 from omopcloudetl.core.connecting import patiently
-from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadDone, LoadMetrics, RecordValue, Row
+from omopcloudetl.core.connection import (
+    BaseConnection,
+    ExecutionMetrics,
+    LoadDone,
+    LoadMetrics,
+    RecordValue,
+    Row,
+    RunSession,
+)
 from omopcloudetl.core.errors import DatabaseConnectionError, DatabaseError, StatementError
 from omopcloudetl.core.findings import Diagnosis
 from omopcloudetl.core.plan import BulkLoadStep
-from omopcloudetl.provider_postgres import states
-from omopcloudetl.provider_postgres.config import PostgresConfig, connection_parameters, session_settings
+from omopcloudetl.provider_postgres import orphans, states
+from omopcloudetl.provider_postgres.config import PROGRAM, PostgresConfig, connection_parameters, session_settings
 from omopcloudetl.provider_postgres.health import diagnose_settings
 from omopcloudetl.provider_postgres.load import load_files
 from omopcloudetl.provider_postgres.sql import TableColumn
@@ -36,6 +44,7 @@ class PostgresConnection(BaseConnection):
     def __init__(self, config: PostgresConfig, base: Path) -> None:
         self.config = config
         self._base = base
+        self._name = PROGRAM
         self._connection: Driver | None = None
         self._cancelled = threading.Event()
         self._gate = threading.Lock()
@@ -51,6 +60,25 @@ class PostgresConnection(BaseConnection):
             self._connection = retrying(self._open)
         except psycopg.Error as error:
             raise DatabaseConnectionError(f"cannot open {self._label}: {states.told_of_refusal(error)}") from error
+
+    def work_for(self, run: str) -> None:
+        """Have the run's id in the session's name, which `pg_stat_activity` shows."""
+        self._name = orphans.session_name(run)
+
+    def run_sessions(self) -> list[RunSession]:
+        """The sessions of other runs on this database, as far as the role may see them: its own."""
+        rows = self._fetch(orphans.OTHERS, (orphans.session_name("%"), self._name), 1_000)
+        return [orphans.described(row) for row in rows]
+
+    def end_sessions(self, runs: Collection[str]) -> None:
+        """Have the server end them; what one had not committed is rolled back then, and its locks are free."""
+        for name in map(orphans.session_name, runs):
+            for number, ended in self._fetch(orphans.END, (orphans.PATIENCE, name), 1_000):
+                if not ended:
+                    raise StatementError(
+                        f"the session of a dead run, process {number} of the server, does not end; wait until it has"
+                        " rolled back what it did"
+                    )
 
     def close(self) -> None:
         """End the session; what was not committed is lost."""
@@ -223,7 +251,7 @@ class PostgresConnection(BaseConnection):
                 raise DatabaseConnectionError(f"the session with {self._label} was lost: {words}") from error
             raise StatementError(f"{words}\n  in: {_first_line(statement)}") from error
 
-    def _fetch(self, query: str, values: Sequence[str], limit: int) -> list[Row]:
+    def _fetch(self, query: str, values: Sequence[str | int], limit: int) -> list[Row]:
         with self._errors(query), self._running():
             cursor = self._session.execute(query, values or None)
             return cursor.fetchmany(limit) if cursor.description else []
@@ -232,7 +260,7 @@ class PostgresConnection(BaseConnection):
         return sql.Identifier(*table).as_string(self._session)
 
     def _open(self) -> Driver:
-        connection = psycopg.connect(**connection_parameters(self.config, self._base), autocommit=True)  # type: ignore[arg-type]  # libpq's names
+        connection = psycopg.connect(**connection_parameters(self.config, self._base, self._name), autocommit=True)  # type: ignore[arg-type]  # libpq's names
         try:
             settings = session_settings(self.config)
             encoding = connection.info.parameter_status("server_encoding")
@@ -241,6 +269,8 @@ class PostgresConnection(BaseConnection):
                 raise DatabaseConnectionError(f"the database {self.config.dbname} holds texts in {encoding}: {way_out}")
             asked = ", ".join(["set_config(%s, %s, false)"] * len(settings))
             connection.execute(f"SELECT {asked}", [word for pair in settings.items() for word in pair])
+            with suppress(psycopg.errors.InvalidParameterValue):  # a server on Windows cannot look
+                connection.execute(orphans.LOOK_FOR_CLIENT)
         except BaseException:
             connection.close()
             raise

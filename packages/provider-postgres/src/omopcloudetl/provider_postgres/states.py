@@ -27,8 +27,23 @@ UNSENT = (
     "connection refused",
     "could not connect",
     "timeout expired",
+    "timed out",
+    "connection is closed",
+    "reset by peer",
+    "broken pipe",
+    "eof detected",
+    "could not receive data",
+    "could not send data",
+    "no route to host",
+    "network is unreachable",
+    "temporary failure in name resolution",
+    # The server refuses a session; libpq passes on its words alone.
+    "the database system is",
+    "too many clients already",
+    "connection slots are reserved",
+    "too many connections for",
 )
-"""What libpq says, which has no SQLSTATE, where nothing answers."""
+"""What libpq says, which has no SQLSTATE, where nothing answers or a session is refused for now."""
 
 WAYS_OUT = {
     "certificate verify failed": "name the certificates that the server's may be signed by in `sslrootcert`",

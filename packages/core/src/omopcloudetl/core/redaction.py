@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics, LoadDone, LoadMetrics, RecordValue, Row
+from omopcloudetl.core.connection import (
+    BaseConnection,
+    ExecutionMetrics,
+    LoadDone,
+    LoadMetrics,
+    RecordValue,
+    Row,
+    RunSession,
+)
 from omopcloudetl.core.errors import DatabaseError
 from omopcloudetl.core.findings import Diagnosis
 from omopcloudetl.core.known_secrets import hidden, spellings
@@ -77,6 +85,21 @@ class RedactedConnection(BaseConnection):
         """Be one of several sessions."""
         with redacted(self._secrets):
             self.inner.share(sessions)
+
+    def work_for(self, run: str) -> None:
+        """Be a session of a run."""
+        self.inner.work_for(run)
+
+    def run_sessions(self) -> list[RunSession]:
+        """Sessions of other runs, without secrets."""
+        spelt = spellings(self._secrets)
+        with redacted(self._secrets):
+            return [replace(one, label=hidden(one.label, spelt)) for one in self.inner.run_sessions()]
+
+    def end_sessions(self, runs: Collection[str]) -> None:
+        """End the sessions of dead runs."""
+        with redacted(self._secrets):
+            self.inner.end_sessions(runs)
 
     def close(self) -> None:
         """End the session."""

@@ -58,6 +58,15 @@ def test_values_that_differ(db: PostgresConnection, sql: str, value: object) -> 
     assert db.fetch(f"SELECT {spelled(sql)}") == [(value,)]
 
 
+@pytest.mark.parametrize("type_", ["timestamp", "integer", "double", "boolean"])
+def test_a_query_whose_value_is_cast_is_asked_once(db: PostgresConnection, type_: str) -> None:
+    """A cast of a text is spelled with that text several times; each time the query would run again."""
+    found = spelled(f"try_cast(coalesce((select max(v) from (values ('1')) as t(v)), 'x') as {type_})")
+    plain = spelled(f"try_cast('1' as {type_})")
+    assert found.lower().count("max(") == 1
+    assert db.fetch(f"SELECT {found}") == db.fetch(f"SELECT {plain}")
+
+
 def test_hash_ids_are_the_first_63_bits_of_md5(db: PostgresConnection) -> None:
     """An id is the same on every engine, and never negative."""
     for text in ("a", "é|~N", "", "x" * 1000):

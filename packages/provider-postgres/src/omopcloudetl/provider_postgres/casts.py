@@ -37,6 +37,7 @@ BOOLEAN_PATTERN = "^(?:t|true|y|yes|1|f|false|n|no|0)$"
 _LIMITS: Mapping[exp.DType, int] = {exp.DType.SMALLINT: 2**15, exp.DType.INT: 2**31, exp.DType.BIGINT: 2**63}
 _NUMERIC = exp.DataType.build("numeric")
 _TEXT = exp.DataType.build("text")
+_GIVEN = exp.to_identifier("given", quoted=True)
 TIMESTAMPS = {exp.DType.TIMESTAMP, exp.DType.TIMESTAMPNTZ, exp.DType.DATETIME}
 _TIMES = {exp.DType.DATE, *TIMESTAMPS}
 _FLOATS = {exp.DType.DOUBLE}
@@ -55,14 +56,30 @@ def try_cast(value: exp.Expr, to: exp.DataType, *, only_day: bool = False) -> ex
         raise UnsupportedError(
             f"TRY_CAST to {to.sql('postgres')} has no words in PostgreSQL; cast to one of the usual types"
         )
-    found = spell(as_text(value), to)
+    found = _once(value, lambda given: spell(as_text(given), to))
     found.type = to
     return found
 
 
+def _once(value: exp.Expr, spell: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
+    """What is spelled of a value several times; a query in it is asked once, by a query around it that names it."""
+    if value.find(exp.Query) is None:
+        return spell(value)
+    named = exp.Select(expressions=[exp.alias_(value, "value", quoted=True)])
+    named.set("offset", exp.Offset(expression=exp.Literal.number(0)))  # else the planner would take it apart again
+    column = exp.column("value", "given", quoted=True)
+    column.type = value.type
+    around = exp.Select(expressions=[spell(column)])
+    around.set("from_", exp.From(this=exp.Subquery(this=named, alias=exp.TableAlias(this=_GIVEN.copy()))))
+    return exp.Subquery(this=around)
+
+
 def read_whole(value: exp.Expr, to: exp.DataType) -> exp.Expr:
     """The value as a whole number, NULL where it is none: `2.7` is none, `2.0` is 2."""
-    text = as_text(value)
+    return _once(value, lambda given: _whole(as_text(given), to))
+
+
+def _whole(text: exp.Expr, to: exp.DataType) -> exp.Expr:
     number = exp.Cast(this=text, to=_NUMERIC)
     whole = exp.EQ(this=number, expression=exp.Anonymous(this="TRUNC", expressions=[number.copy()]))
     found = _guarded(

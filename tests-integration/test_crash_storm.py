@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from crash_storm import Storm, undisturbed
 
-KILLS = int(os.environ.get("OMOPCLOUDETL_CRASH_KILLS", "2"))
-STEPS = os.environ.get("OMOPCLOUDETL_CRASH_STEPS", "2")
+KILLS = int(os.environ.get("OMOPCLOUDETL_CRASH_KILLS", "1"))
+STEPS = os.environ.get("OMOPCLOUDETL_CRASH_STEPS", "1")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there is no SIGKILL")

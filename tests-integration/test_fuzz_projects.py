@@ -21,7 +21,7 @@ from omopcloudetl.core.files.yaml_document import parse_yaml
 from omopcloudetl.core.session import check_project
 
 # The default keeps the suite short; FUZZ_EXAMPLES=10000 looks longer.
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "4"))
 fuzz = settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -13,7 +13,7 @@ from small_project import EVENT, PERSON, Etl, Ran, Vocabulary
 from omopcloudetl.core.runs import RunRecord
 
 # The default keeps the suite short; LAW_EXAMPLES=500 looks longer.
-DEFAULT_EXAMPLES = 5
+DEFAULT_EXAMPLES = 3
 EXAMPLES = int(os.environ.get("LAW_EXAMPLES", DEFAULT_EXAMPLES))
 law = settings(
     max_examples=EXAMPLES,

@@ -14,7 +14,7 @@ from malformed_project import BASE, Case, read_cases, snapshot
 from omopcloudetl.core.session import check_project
 
 # The default keeps the suite short; TOGETHER_EXAMPLES=5000 looks longer.
-EXAMPLES = int(os.environ.get("TOGETHER_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("TOGETHER_EXAMPLES", "12"))
 # Files that take a second each to refuse, and links, which cannot be made twice.
 CASES = [case for case in read_cases() if case.expect and not (case.repeat or case.link or case.options or case.folder)]
 

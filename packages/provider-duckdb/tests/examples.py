@@ -2,5 +2,5 @@
 
 import os
 
-EXAMPLES = int(os.environ.get("LOAD_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("LOAD_EXAMPLES", "25"))
 """The default keeps the suite short; LOAD_EXAMPLES=500 looks longer."""

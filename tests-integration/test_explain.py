@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from omopcloudetl.core import CompiledWorkflowPlan, Session, create_project, open_project
+from omopcloudetl.core import CompiledWorkflowPlan, Session, UnknownNameError, create_project, open_project
 from omopcloudetl.core.explain.model import FieldExplanation, Filling, ReadColumn, StepExplanation, TableExplanation
 from omopcloudetl.core.files.yaml_document import parse_yaml
 
@@ -156,3 +156,12 @@ def test_every_table_and_step_of_the_synthea_project_is_explained(
         assert isinstance(table, TableExplanation)
         assert table.table == name
         assert table.written_by or table.made_by
+
+
+def test_each_plan_is_explained_by_itself(project: tuple[Session, CompiledWorkflowPlan]) -> None:
+    """A plan that was changed by hand, its hash still that of before, is not told as the one that it was made of."""
+    session, plan = project
+    assert isinstance(session.explain("step:write_person", plan), StepExplanation)
+    shorter = plan.model_copy(update={"steps": tuple(step for step in plan.steps if step.name != "write_person")})
+    with pytest.raises(UnknownNameError):
+        session.explain("step:write_person", shorter)

@@ -3,15 +3,19 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pytest
 from loopback_servers import S3, s3_service
-from postgres_server import VERSIONS, Server
+from postgres_server import VERSIONS, Server, start, start_again, stop
 from postgres_targets import needs_servers, servers
 from psycopg import sql
+
+from omopcloudetl.provider_duckdb.attached import refused
+from omopcloudetl.provider_duckdb.config import DuckDBConfig
 
 PASSWORD = "hunter2 s3cr3t"
 PERSON = """
@@ -150,6 +154,42 @@ def test_a_database_that_cannot_be_attached_is_told_without_the_password(
         assert "cannot attach the database" in done.stderr
         assert "check the target's postgres_ settings" in done.stderr
         assert "wr0ng-p4ssword" not in done.stderr + done.stdout
+
+
+def test_no_part_of_a_password_is_told() -> None:
+    """Whatever stands in it, also what looks like a server's reason, is taken out before a reason is looked for."""
+    secret = "hun'ter2 FATAL: s3cr3t"
+    config = DuckDBConfig(path="x", postgres_host="h", postgres_dbname="d", postgres_user="u", postgres_password=secret)
+    for spelled in (secret, secret.replace("'", "\\'")):
+        told = refused(
+            config, f"Unable to connect to Postgres at \"password='{spelled}'\": it failed: no route to host"
+        )
+        assert "s3cr3t" not in told
+        assert told.startswith("cannot attach the database d on h, port 5432: no route to host")
+
+
+@needs_servers
+def test_a_server_that_comes_back_is_waited_for(tmp_path: Path) -> None:
+    """A source that is away for a moment does not fail the night's run."""
+    server = start(VERSIONS[-1])
+    try:
+        with server.admin() as session:
+            session.execute("CREATE DATABASE clinic")
+            session.execute(sql.SQL("CREATE ROLE reader LOGIN SUPERUSER PASSWORD {}").format(PASSWORD))
+        with server.admin("clinic") as session:
+            session.execute("CREATE SCHEMA hospital")
+            session.execute("CREATE TABLE hospital.patients AS SELECT 1 AS id, date '1970-05-01' AS born, 'a' AS name")
+        project = FEDERATED.replace("PORT", str(server.port)).replace("DATABASE", "clinic")
+        write(tmp_path, project, SOURCES + "retry: {attempts: 8, first_wait: 0.5, max_wait: 2}\n")
+        server.kill()
+        later = threading.Timer(4, start_again, (server,))
+        later.start()
+        done = run(tmp_path)
+        later.join()
+        assert done.returncode == 0, done.stderr
+        assert persons(tmp_path) == [(1, 1970, "a")]
+    finally:
+        stop(server)
 
 
 @pytest.fixture(scope="module")

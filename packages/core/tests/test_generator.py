@@ -9,7 +9,7 @@ import pytest
 from sqlglot import exp, parse_one
 from sqlglot.errors import UnsupportedError
 
-from omopcloudetl.core.capabilities import Capability
+from omopcloudetl.core.capabilities import Capability, Support
 from omopcloudetl.core.errors import Diagnostic
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.plan import CompiledWorkflowPlan, SqlStep
@@ -61,6 +61,17 @@ def test_logical_schemas_become_physical_ones(generator: BaseSQLGenerator, sql: 
     schemas = {"cdm": "db.omop", "source": "raw", "vocab": "source"}
     found = generator.render(parse_one(sql, read="duckdb"), schemas)
     assert found.endswith(f"FROM {expected}")
+
+
+def test_a_cast_that_may_fail_is_no_way_out_of_a_missing_try_cast() -> None:
+    """An engine without it must say by itself how a text is read; a plain cast would fail where a value is none."""
+
+    class Sqlite(BaseSQLGenerator):
+        dialect = "sqlite"
+        capabilities = {Capability.TRY_CAST: Support("never", "SQLite reads any text as a number")}
+
+    with pytest.raises(UnsupportedError, match="SQLite reads any text as a number"):
+        Sqlite().render(parse_one("select try_cast(a as integer) from source.a", read="duckdb"), {})
 
 
 def test_what_a_dialect_cannot_say_is_refused() -> None:

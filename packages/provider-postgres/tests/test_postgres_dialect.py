@@ -67,6 +67,15 @@ def test_a_query_whose_value_is_cast_is_asked_once(db: PostgresConnection, type_
     assert db.fetch(f"SELECT {found}") == db.fetch(f"SELECT {plain}")
 
 
+def test_a_cast_that_stands_in_two_places_is_guarded_in_both() -> None:
+    """The compiler may use one node twice; a rewriting of the node in place would reach one of them."""
+    cast = parse_one("try_cast(a as double)", read="duckdb")
+    query = parse_one("select 1 as x, 2 as y from t")
+    for alias in query.expressions:
+        alias.set("this", cast)
+    assert GENERATOR.render(query, {}).count(" ~ ") == 2
+
+
 def test_hash_ids_are_the_first_63_bits_of_md5(db: PostgresConnection) -> None:
     """An id is the same on every engine, and never negative."""
     for text in ("a", "é|~N", "", "x" * 1000):

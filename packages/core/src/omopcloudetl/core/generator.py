@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from sqlglot import ErrorLevel, exp
+from sqlglot.errors import UnsupportedError
 
-from omopcloudetl.core.capabilities import UNDECLARED, Capability, Support
+from omopcloudetl.core.capabilities import FULL, UNDECLARED, Capability, Support
 from omopcloudetl.core.latest_sql import join_latest
 from omopcloudetl.core.merge_sql import delete_and_insert, merge_into
 
@@ -141,6 +142,8 @@ class BaseSQLGenerator(ABC):
 
         Raises `sqlglot.errors.UnsupportedError` for what the dialect cannot express.
         """
+        if statement.find(exp.TryCast) is not None:
+            self._refuse_try_cast()
         for table in statement.find_all(exp.Table):
             _to_physical(table, schemas)
         return statement.sql(
@@ -150,6 +153,12 @@ class BaseSQLGenerator(ABC):
             copy=False,
             unsupported_level=ErrorLevel.RAISE,
         )
+
+    def _refuse_try_cast(self) -> None:
+        """Raise where the engine has none: sqlglot would spell a plain cast, which fails, or makes 0 of a text."""
+        support = self.capabilities.get(Capability.TRY_CAST, FULL)
+        if support.level != "full":
+            raise UnsupportedError(f"{self.dialect} has no TRY_CAST: {support.reason}")
 
 
 def _to_physical(table: exp.Table, schemas: Mapping[str, str]) -> None:

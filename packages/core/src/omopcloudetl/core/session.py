@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omopcloudetl.core.checked import Checked
-from omopcloudetl.core.errors import Diagnostic, PluginError, ProjectError, in_order
-from omopcloudetl.core.memory import collections_paused
-from omopcloudetl.core.plugins import Plugins, load_plugins
+from omopcloudetl.core.errors import ProjectError
+from omopcloudetl.core.opening import provider_of, read_parts, specification_of, told
 
 if TYPE_CHECKING:
     from omopcloudetl.core.compiler.workflow import WorkflowCompiler
@@ -19,9 +18,9 @@ if TYPE_CHECKING:
     from omopcloudetl.core.explain.context import Context
     from omopcloudetl.core.explain.model import Explanation
     from omopcloudetl.core.files.project_loader import LoadedProject
-    from omopcloudetl.core.files.yaml_document import YamlDocument
     from omopcloudetl.core.models.project import ResolvedTarget
     from omopcloudetl.core.plan import CompiledWorkflowPlan
+    from omopcloudetl.core.plugins import Plugins
     from omopcloudetl.core.registrations import Provider
     from omopcloudetl.core.rule_tests.report import RuleTestReport
     from omopcloudetl.core.run_events import OnEvent
@@ -32,65 +31,6 @@ if TYPE_CHECKING:
     from omopcloudetl.core.vocabulary.loading import VocabularyLoad
 
 STATE_FOLDER = ".omopcloudetl"
-
-
-def _load_plugins(names: Sequence[str], document: YamlDocument) -> tuple[Plugins, list[Diagnostic]]:
-    """The plugins that can be loaded, and a diagnostic for each that a project names and that cannot."""
-    try:
-        return load_plugins(names), []
-    except PluginError:
-        good, problems = [], []
-        load_plugins()  # if this fails, it is no mistake of the project
-        for i, name in enumerate(names):
-            try:
-                load_plugins([name])
-            except PluginError as error:
-                help_ = "install its package, or take it out of `plugins:`"
-                problems.append(Diagnostic("plugin", str(error), document.at("plugins", i), found=name, help=help_))
-            else:
-                good.append(name)
-        return load_plugins(good), problems
-
-
-def _provider_of(project: LoadedProject, plugins: Plugins) -> tuple[Provider | None, list[Diagnostic]]:
-    """The provider of the project's target, and what is wrong with its name or the target's settings."""
-    from omopcloudetl.core.files.validation import close_match
-    from omopcloudetl.core.secrets import unescaped
-
-    name = project.target.provider
-    providers = {provider.name: provider for provider in plugins.providers()}
-    provider = providers.get(name)
-    if provider is None:
-        problem = Diagnostic(
-            "unknown-provider",
-            f"no plugin provides the database '{name}'",
-            project.target.at("provider"),
-            found=name,
-            allowed=tuple(providers),
-            suggestion=close_match(name, tuple(providers)),
-            help="install its package; a plugin outside the namespace is named under `plugins:`",
-        )
-        return None, [problem]
-    return provider, [
-        Diagnostic(
-            "connection",
-            f"{key}: {problem}",
-            project.target.at("connection", key),
-            help=f"change the target's `connection:`; docs of the provider {name} list its settings",
-        )
-        for key, problem in provider.check(unescaped(project.target.connection))
-        if key in project.target.connection or "targets" not in project.incomplete
-    ]
-
-
-def _told(root: Path, diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """The diagnostics in order, each at exactly the text that it is about."""
-    found = in_order(diagnostics)
-    if not found:
-        return ()
-    from omopcloudetl.core.files.spans import Sources
-
-    return tuple(in_order(Sources(root).with_spans(found)))
 
 
 def check_project(root: Path, *, target: str | None = None, variables: Mapping[str, str] | None = None) -> Checked:
@@ -115,45 +55,21 @@ def check_rules(
         PluginError: DuckDB is not installed, or a plugin is broken.
         UnknownNameError: The project has no mapping of this name.
     """
-    project, plugins, problems = _read(root, target, variables)
+    project, plugins, problems = read_parts(root, target, variables)
     if problems:
-        raise ProjectError(_told(root, problems))
+        raise ProjectError(told(root, problems))
     return _report(project, plugins, mappings)
 
 
 def _report(project: LoadedProject, plugins: Plugins, mappings: Sequence[str]) -> RuleTestReport:
     from omopcloudetl.core.rule_tests.testing import try_rules
 
-    report, found = try_rules(project, plugins, _specification(project, plugins), mappings)
-    told = _told(project.root, found)
-    if any(diagnostic.severity == "error" for diagnostic in told):
-        raise ProjectError(tuple(diagnostic for diagnostic in told if diagnostic.severity == "error"))
-    return replace(report, warnings=told)
-
-
-def _specification(project: LoadedProject, plugins: Plugins) -> CdmSpecification:
-    from omopcloudetl.core.specification.manager import SpecificationManager
-    from omopcloudetl.core.specification.of_project import project_specification
-
-    manager = SpecificationManager(plugins.resources())
-    return project_specification(project.root, project.config, project.config_document, manager)
-
-
-def _read(
-    root: Path, target: str | None, variables: Mapping[str, str] | None
-) -> tuple[LoadedProject, Plugins, list[Diagnostic]]:
-    """A project, its plugins, and its mistakes so far; raises `ProjectError` where there is nothing to go on with."""
-    from omopcloudetl.core.files.project_loader import read_project
-
-    with collections_paused():
-        reading = read_project(root, target=target, variables=variables)
-    if reading.config is None or reading.config_document is None:
-        raise ProjectError(_told(root, reading.problems))
-    plugins, problems = _load_plugins(reading.config.plugins, reading.config_document)
-    problems += reading.problems
-    if reading.project is None:
-        raise ProjectError(_told(root, problems))
-    return reading.project, plugins, problems
+    report, found = try_rules(project, plugins, specification_of(project, plugins), mappings)
+    diagnostics = told(project.root, found)
+    errors = tuple(diagnostic for diagnostic in diagnostics if diagnostic.severity == "error")
+    if errors:
+        raise ProjectError(errors)
+    return replace(report, warnings=diagnostics)
 
 
 @dataclass(frozen=True, repr=False)
@@ -163,8 +79,8 @@ class Session:
     project: LoadedProject
     plugins: Plugins
     provider: Provider
-    _explained: dict[str, Context] = field(default_factory=dict, init=False, compare=False)
-    """Hash of the plan that was explained last → its files and statements, which are read once."""
+    _explained: list[Context] = field(default_factory=list, init=False, compare=False)
+    """Of the plan that was explained last: its files and statements are read once."""
 
     @classmethod
     def open(cls, root: Path, *, target: str | None = None, variables: Mapping[str, str] | None = None) -> Session:
@@ -179,14 +95,14 @@ class Session:
             ProjectError: The project's files are wrong.
             PluginError: Two plugins bring the same thing.
         """
-        project, plugins, problems = _read(root, target, variables)
-        provider, found = _provider_of(project, plugins)
+        project, plugins, problems = read_parts(root, target, variables)
+        provider, found = provider_of(project, plugins)
         problems += found
         if provider is None:
-            raise ProjectError(_told(root, problems))
+            raise ProjectError(told(root, problems))
         session = cls(project, plugins, provider)
         if problems:
-            raise ProjectError(_told(root, [*problems, *session.check().errors]))
+            raise ProjectError(told(root, [*problems, *session.check().errors]))
         return session
 
     def check(self) -> Checked:
@@ -194,9 +110,9 @@ class Session:
         try:
             compiler = self._compiler()
         except ProjectError as error:
-            return Checked(None, _told(self.root, error.diagnostics))
+            return Checked(None, told(self.root, error.diagnostics))
         checked = compiler.check(self.project)
-        return replace(checked, diagnostics=_told(self.root, checked.diagnostics))
+        return replace(checked, diagnostics=told(self.root, checked.diagnostics))
 
     def _compiler(self) -> WorkflowCompiler:
         from omopcloudetl.core.compiler.workflow import WorkflowCompiler
@@ -221,7 +137,7 @@ class Session:
 
     def specification(self) -> CdmSpecification:
         """The CDM as the project's version, source and overlays make it; raises `ProjectError`."""
-        return _specification(self.project, self.plugins)
+        return specification_of(self.project, self.plugins)
 
     def compile(self) -> CompiledWorkflowPlan:
         """The project's plan; raises `ProjectError` with every mistake there is."""
@@ -242,10 +158,9 @@ class Session:
         from omopcloudetl.core.explain.explanation import explain
 
         plan = plan or self.compile()
-        if plan.content_hash not in self._explained:
-            self._explained.clear()
-            self._explained[plan.content_hash] = Context(self.project, plan, self.specification())
-        return explain(self._explained[plan.content_hash], name)
+        if not any(context.plan is plan for context in self._explained):
+            self._explained[:] = [Context(self.project, plan, self.specification())]
+        return explain(self._explained[0], name)
 
     def test(self, *mappings: str) -> RuleTestReport:
         """Run the rule tests of some mappings, or of all, on an embedded DuckDB in memory, whatever the target is.

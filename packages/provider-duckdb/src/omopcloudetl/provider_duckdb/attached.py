@@ -15,6 +15,11 @@ EXTENSION = Extension("postgres_scanner", "postgres", "tables in PostgreSQL need
 CATALOG = "postgres"
 """What the attached database is called in names: `postgres.public.patients`."""
 SECRET_NAME = "omopcloudetl_postgres"  # a name, no password
+LOST = re.compile(
+    r"Unable to connect to Postgres.*(?:refused|timed out|timeout|starting up|shutting down|too many clients|reserved)"
+    r"|server closed the connection|Lost connection|terminating connection",
+    re.DOTALL,
+)
 REASON = re.compile(r"(?:FATAL|ERROR): +(.+)|(?:failed|could not [^:]*): ([^\n]+)")
 
 
@@ -63,12 +68,17 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace("'", "\\'")
 
 
+def is_lost(words: str) -> bool:
+    """Whether the server may be there again in a moment."""
+    return LOST.search(words) is not None
+
+
 def refused(config: DuckDBConfig, words: str) -> str:
     """Why the database cannot be attached, without the engine's words, which hold the password."""
+    for spelled in {config.postgres_password or "", _escaped(config.postgres_password or "")} - {""}:
+        words = words.replace(spelled, "***")
     found = REASON.search(words)
     reason = f": {(found[1] or found[2]).strip()}" if found else ""
-    if config.postgres_password:
-        reason = reason.replace(config.postgres_password, "***")
     return (
         f"cannot attach the database {config.postgres_dbname} on {config.postgres_host}, port {config.postgres_port}"
         f"{reason}; check the target's postgres_ settings"

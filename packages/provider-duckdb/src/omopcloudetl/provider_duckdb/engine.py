@@ -18,7 +18,7 @@ from omopcloudetl.core.errors import DatabaseConnectionError, DatabaseError, Loa
 from omopcloudetl.core.findings import Diagnosis, Finding
 from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.provider_duckdb import recording, remote
-from omopcloudetl.provider_duckdb.attached import attachment, refused
+from omopcloudetl.provider_duckdb.attached import attachment, is_lost, refused
 from omopcloudetl.provider_duckdb.config import MEMORY, DuckDBConfig, EngineSettings, engine_settings
 from omopcloudetl.provider_duckdb.file_guard import FileGuard
 from omopcloudetl.provider_duckdb.health import diagnose_file
@@ -68,7 +68,11 @@ class DuckDBConnection(BaseConnection):
         retrying = patiently(self.is_transient, self._cancelled, longest=1)
         try:
             self._connection = retrying(self._open)
-            self._reach_out()
+            try:
+                retrying(self._reach_out)
+            except BaseException:
+                self.close()
+                raise
         except duckdb.Error as error:
             raise _connection_error(error, self._config.path, self._file) from error
         except OSError as error:
@@ -234,7 +238,7 @@ class DuckDBConnection(BaseConnection):
         self._refuse_change()
 
     def is_transient(self, error: BaseException) -> bool:
-        """A file lock that another process holds, a conflict with another transaction, or a server out of breath."""
+        """A lock of the file, a conflict with another transaction, or a server that is away or out of breath."""
         cause: BaseException | None = error
         while isinstance(cause, DatabaseError):
             cause = cause.__cause__
@@ -242,7 +246,8 @@ class DuckDBConnection(BaseConnection):
             return CONFLICT.search(str(cause)) is not None
         if not isinstance(cause, duckdb.IOException):
             return False
-        return LOCKED.search(str(cause)) is not None or remote.is_transient_status(str(cause))
+        words = str(cause)
+        return LOCKED.search(words) is not None or remote.is_transient_status(words) or is_lost(words)
 
     def diagnose(self) -> Diagnosis:
         """Look at the database file without opening it."""
@@ -304,20 +309,19 @@ class DuckDBConnection(BaseConnection):
 
     def _reach_out(self) -> None:
         """Get ready to read what is elsewhere: an attached database, and files on S3 that views are made of."""
-        statements = attachment(self._config, self._base, ENGINE_VERSION)
+        try:
+            if self._opened.execute(REMOTE_VIEWS).fetchone():
+                self._prepare_remote()
+        except LoadError as error:
+            raise DatabaseConnectionError(str(error)) from None
         try:
             with OPENING:
-                for statement in statements:
+                for statement in attachment(self._config, self._base, ENGINE_VERSION):
                     self._opened.execute(statement)
         except duckdb.Error as error:
-            self.close()
-            raise DatabaseConnectionError(refused(self._config, str(error))) from None
-        if self._opened.execute(REMOTE_VIEWS).fetchone():
-            try:
-                self._prepare_remote()
-            except LoadError as error:
-                self.close()
-                raise DatabaseConnectionError(str(error)) from None
+            words = str(error)
+            # What may pass is said by its cause, which is of the server; others may quote the statement.
+            raise DatabaseConnectionError(refused(self._config, words)) from (error if is_lost(words) else None)
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         settings = engine_settings(self._config, self._base)

@@ -105,7 +105,8 @@ class PostgresGenerator(BaseSQLGenerator):
 
     def render(self, statement: exp.Expr, schemas: Mapping[str, str]) -> str:
         """The statement as SQL text; raises `UnsupportedError` also for a name that the server would cut off."""
-        statement = collated(rewritten(statement))
+        # A copy, because the compiler may have one node in two places, of which a rewriting would reach one.
+        statement = collated(rewritten(statement.copy()))
         for name in statement.find_all(exp.Identifier):
             if len(name.name.encode()) > LONGEST_NAME:
                 raise UnsupportedError(

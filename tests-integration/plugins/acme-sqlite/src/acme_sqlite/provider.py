@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from datetime import date, datetime
 
 from sqlglot import exp
-from sqlglot.errors import UnsupportedError
 
 from omopcloudetl.core.capabilities import FULL, Capability, Support
 from omopcloudetl.core.connection import BaseConnection, ExecutionMetrics
@@ -49,12 +48,6 @@ class SQLiteGenerator(BaseSQLGenerator):
         """SQLite has no CREATE OR REPLACE TABLE."""
         drop = exp.Drop(tables=[table.copy()], kind="TABLE", exists=True)
         return [drop, exp.Create(this=table, kind="TABLE", expression=query)]
-
-    def render(self, statement, schemas):
-        """Refuse what sqlglot would spell as a cast that makes 0 of a text."""
-        if statement.find(exp.TryCast):
-            raise UnsupportedError("SQLite has no TRY_CAST")
-        return super().render(statement, schemas)
 
 
 @contextmanager

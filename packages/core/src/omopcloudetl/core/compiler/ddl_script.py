@@ -99,8 +99,16 @@ class _Script:
             if self.generator.has(Capability.INDEXES) and _is_looked_up(plan):
                 yield self._index(plan)
         for plan in plans:
-            if plan.form in {"constraint", "added"} and self.generator.has(Capability.ADD_FOREIGN_KEY):
-                yield self._alter(plan.table, _foreign_key(plan))
+            yield self._key_of_filled(plan)
+
+    def _key_of_filled(self, plan: KeyPlan) -> DdlStatement:
+        """A foreign key of a table that is there, or the remark that the engine cannot have it."""
+        support = self.generator.support(Capability.ADD_FOREIGN_KEY)
+        is_key = plan.form in {"constraint", "added"}
+        if is_key and support.level == "full":
+            return self._alter(plan.table, _foreign_key(plan))
+        reason = support.reason if is_key else plan.reason
+        return DdlStatement(f"{self._field(plan)} {self._reference(plan)}: left out, {reason}")
 
     def _alter(self, table: CdmTable, key: exp.PrimaryKey | exp.ForeignKey, purpose: str = "") -> DdlStatement:
         action = exp.AddConstraint(expressions=[key])

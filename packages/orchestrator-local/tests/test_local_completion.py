@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from omopcloudetl.core.errors import RunError
-from omopcloudetl.core.plan import BulkLoadStep, Origin, SqlStep
+from omopcloudetl.core.errors import DatabaseConnectionError, RunError
+from omopcloudetl.core.plan import BulkLoadStep, Origin, Retry, SqlStep
 from omopcloudetl.core.run_tables import STEP_COLUMNS
 
 Make = Callable[..., SqlStep]
@@ -123,6 +123,38 @@ def test_a_kill_between_a_load_without_transaction_and_its_row_repeats_the_load(
     assert lab.query("SELECT step, state, tables_written FROM etl_step") == [("load", "planned", "main.people")]
     lab.query("DROP TABLE people")  # this database's load makes it, and would not twice
     assert lab.run([load], resume=True).steps[0].state == "done"
+
+
+def test_a_commit_whose_answer_is_lost_is_not_done_twice(lab: Lab, step: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A try whose commit did come about is found in the database; one whose commit did not is repeated."""
+    lab.query("CREATE TABLE t AS SELECT 1 AS i")
+    steps = [step("twice", "UPDATE t SET i = i * 2", writes=["cdm.t"]), _load(lab)]
+    connect = lab.connect
+    heard = iter(["ROLLBACK", "COMMIT", "COMMIT"])  # what becomes of the first commits; nothing is answered
+
+    def connect_and_lose() -> Any:
+        connection = connect()
+        run, sent = connection._run, [""]
+
+        def losing(sql: str, *values: str | None) -> Any:
+            sent.append(sql)
+            if sql == "ROLLBACK" and sent[-2] == "COMMIT":
+                return None  # the session is gone
+            if sql != "COMMIT" or "etl_step" not in sent[-2] or (what := next(heard, None)) is None:
+                return run(sql, *values)
+            run(what)
+            raise DatabaseConnectionError("the answer was lost, as if the database is locked")
+
+        connection._run = losing
+        return connection
+
+    monkeypatch.setattr(lab, "connect", connect_and_lose)
+    run = lab.run(steps, retry=Retry(attempts=3, first_wait=0.01))
+
+    assert [(record.state, len(record.attempts)) for record in run.steps] == [("done", 3), ("done", 2)]
+    assert [record.rows_affected for record in run.steps] == [1, 2]
+    assert lab.query("SELECT i FROM t") == [(2,)]
+    assert lab.query("SELECT step, state FROM etl_step ORDER BY step") == [("load", "done"), ("twice", "done")]
 
 
 @contextmanager

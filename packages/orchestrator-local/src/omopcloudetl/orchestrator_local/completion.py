@@ -21,7 +21,7 @@ from omopcloudetl.core.run_tables import (
 from omopcloudetl.core.runs import RunRecord, RunState, StepState
 from omopcloudetl.orchestrator_local.dead_sessions import end_dead_sessions, refuse_live_sessions
 from omopcloudetl.orchestrator_local.logs import get_logger
-from omopcloudetl.orchestrator_local.resume import completed_steps, filled_tables, read_earlier
+from omopcloudetl.orchestrator_local.resume import MANY_STEPS, completed_steps, filled_tables, read_earlier
 from omopcloudetl.orchestrator_local.retries import OnRetry, Pause, work_patiently
 from omopcloudetl.orchestrator_local.worker import Outcome
 
@@ -30,6 +30,7 @@ MANY_RUNS = 100_000
 AT_ONCE = 500
 """Rows of one statement at the end of a run."""
 DIED: RunState = "died"
+DONE: StepState = "done"
 
 log = get_logger(__name__)
 
@@ -106,7 +107,7 @@ class Completion:
         tables = self._plan.run_tables
         if tables is None or not (isinstance(step, BulkLoadStep) or step.writes):
             return
-        row = self._step_row(step, "done", outcome)
+        row = self._step_row(step, DONE, outcome)
         if step.name in self._planned:
             with connection.transaction():
                 connection.record(tables.steps, list(STEP_COLUMNS), [row], replacing=STEP_KEY)
@@ -115,6 +116,13 @@ class Completion:
             again = STEP_KEY if len(self._records[step.name].attempts) > 1 else ()
             connection.record(tables.steps, list(STEP_COLUMNS), [row], replacing=again)
         self._noted.add(step.name)
+
+    def is_done(self, step: Step, connection: BaseConnection) -> bool:
+        """Whether the database has the row that says that this run completed the step."""
+        if (tables := self._plan.run_tables) is None:
+            return False
+        rows = connection.fetch(tables.steps_since, limit=MANY_STEPS)
+        return (self._run.run_id, step.name, DONE) in {(row[0], row[1], row[3]) for row in rows}
 
     def end(self, connection: BaseConnection) -> None:
         """Note how the run ended, and the steps that are not noted yet; the database may be out of reach by now."""

@@ -78,7 +78,8 @@ class _Execution:
         self._records = {record.name: record for record in run.steps}
         self._passed_over: set[str] = set()
         self._completion = Completion(plan, run, journal.has)
-        self._worker = Worker(self._connect, context.base, self._completion.step_done, plan.retry)
+        completion = self._completion
+        self._worker = Worker(self._connect, context.base, completion.step_done, completion.is_done, plan.retry)
         self._connection: BaseConnection | None = None
         self._running: dict[Future[Outcome], Step] = {}
         self._unreachable = False

@@ -43,6 +43,8 @@ class Outcome:
 
 Done = Callable[[SqlStep | BulkLoadStep, BaseConnection, Outcome], None]
 """Called with a step that is complete, its connection and what it did: in its transaction, or after it has none."""
+IsDone = Callable[[SqlStep | BulkLoadStep, BaseConnection], bool]
+"""Whether the database says that this run completed a step."""
 
 
 class InterruptedStepError(DatabaseError):
@@ -53,19 +55,23 @@ class Worker:
     """Runs steps, each on the connection of the thread that asks for it."""
 
     def __init__(
-        self, connect: Callable[[], BaseConnection], base: Path, done: Done, retry: Retry | None = None
+        self, connect: Callable[[], BaseConnection], base: Path, done: Done, is_done: IsDone, retry: Retry | None = None
     ) -> None:
         self._connections = Connections(connect)
         self._base = base
         self._done = done
+        self._is_done = is_done
         self._retry = retry or Retry()
+        self._undecided: dict[str, Outcome] = {}
+        """Steps that were noted as complete by a try, of whose commit nothing is known yet."""
         self._limits = TimeLimits()
         self._stop = threading.Event()
 
     def run(self, step: SqlStep | BulkLoadStep, attempts: list[Attempt], on_retry: OnRetry) -> Outcome:
         """Run a step; what is transient is tried again, on a new connection, until its time is over.
 
-        A step can be repeated: it is one transaction, or its statements are safe to repeat.
+        A step can be repeated: it is one transaction, or its statements are safe to repeat. A commit whose answer was
+        lost may have come about: the database is asked first, because a step that amends tables would do it twice.
 
         Args:
             step: What must happen.
@@ -139,13 +145,17 @@ class Worker:
             raise limit.error()
 
     def _attempt(self, step: SqlStep | BulkLoadStep, connection: BaseConnection, limit: TimeLimit) -> Outcome:
+        if (before := self._undecided.get(step.name)) is not None:
+            if self._is_done(step, connection):
+                return before
+            del self._undecided[step.name]
         match step:
             case SqlStep():
                 return self._statements(step, connection, limit)
             case BulkLoadStep():
                 self._refuse(limit)
                 loaded = connection.bulk_load(
-                    step, base=self._base, done=lambda did: self._done(step, connection, _outcome(did))
+                    step, base=self._base, done=lambda did: self._note(step, connection, _outcome(did))
                 )
                 return _outcome(loaded)
             case _:
@@ -171,8 +181,12 @@ class Worker:
             outcome = Outcome(
                 rows_affected=rows_written(counts), notes=tuple(told["note"]), warnings=tuple(told["warning"])
             )
-            self._done(step, connection, outcome)  # in the step's own transaction, where it has one
+            self._note(step, connection, outcome)  # in the step's own transaction, where it has one
         return outcome
+
+    def _note(self, step: SqlStep | BulkLoadStep, connection: BaseConnection, outcome: Outcome) -> None:
+        self._done(step, connection, outcome)
+        self._undecided[step.name] = outcome
 
 
 def _outcome(loaded: LoadMetrics) -> Outcome:

@@ -33,9 +33,9 @@ FROM source.events AS a CROSS JOIN source.events AS b CROSS JOIN (SELECT id FROM
 TARGETS = """
 name: small
 targets:
-  local: {provider: duckdb, connection: {path: omop.duckdb, threads: 2}}
-  other: {provider: duckdb, connection: {path: other.duckdb, threads: 2}}
-  same: {provider: duckdb, connection: {path: omop.duckdb, threads: 2}}
+  local: {provider: duckdb, connection: {path: omop.duckdb, threads: 1}}
+  other: {provider: duckdb, connection: {path: other.duckdb, threads: 1}}
+  same: {provider: duckdb, connection: {path: omop.duckdb, threads: 1}}
 default_target: local
 """
 

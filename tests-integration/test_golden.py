@@ -17,7 +17,7 @@ CASES = sorted(path.name for path in GOLDEN.iterdir())
 PROJECTS = {
     "duckdb": PROJECT,
     "postgres": PROJECT.replace("duckdb", "postgres").replace(
-        "{path: omop.postgres, threads: 2}", "{host: localhost, dbname: omop, user: etl}"
+        "{path: omop.postgres, threads: 1}", "{host: localhost, dbname: omop, user: etl}"
     ),
 }
 """Dialect → a project that is compiled for it. A dialect more is a line here and `--update-golden`."""

@@ -271,7 +271,7 @@ def test_a_conflict_with_another_session_is_tried_again(tmp_path: Path) -> None:
     """A transaction that cannot write beside another one is repeated when that is over; both tries are recorded."""
     etl = Etl(tmp_path).write([PERSON], {"patients": patients("a", "b")}, steps="retry: {first_wait: 0.01}\n")
     etl.run()
-    other = DuckDBConnection(DuckDBConfig(path="omop.duckdb", threads=2), tmp_path)
+    other = DuckDBConnection(DuckDBConfig(path="omop.duckdb", threads=1), tmp_path)
 
     class Listener:
         @hookspecs.hookimpl

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from merge_model import EVENT_TABLES, MAPPINGS, NOW, THEN, Event, Model, Version, Write, vocabulary
-from small_project import PROJECT, Etl, Ran
+from small_project import Etl, Ran
 from test_laws import DEFAULT_EXAMPLES, EXAMPLES, empty, law
 
 from omopcloudetl.core.capabilities import Capability, Support
@@ -25,7 +25,6 @@ MODES: list[tuple[str, Write, bool]] = [
     ("write: append_new", "append_new", False),
 ]
 FOREIGN = 1_000_000
-ONE_THREAD = PROJECT.replace("threads: 2", "threads: 1")  # small tables are written faster so
 
 
 class NoMerge(DuckDBGenerator):
@@ -70,7 +69,7 @@ versions = st.builds(
 def run(etl: Etl, version: Version, write: str) -> Ran:
     """Run the project on a version of its source."""
     made = vocabulary(version.codes)
-    return etl.write(MAPPINGS, version.source(), vocabulary=made, write=write, project=ONE_THREAD).run()
+    return etl.write(MAPPINGS, version.source(), vocabulary=made, write=write).run()
 
 
 def everything(ran: Ran) -> dict[str, list[tuple[object, ...]]]:

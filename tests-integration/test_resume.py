@@ -114,7 +114,7 @@ def test_a_database_of_before_these_tables_is_made_anew(etl: Etl) -> None:
 def test_a_schema_for_work_that_cannot_be_made_is_told_before_anything_runs(etl: Etl) -> None:
     """With the tables, what the engine says and what is needed."""
     project = "name: small\nschemas: {work: nowhere.work}\ntargets:\n"
-    project += "  local: {provider: duckdb, connection: {path: omop.duckdb, threads: 2}}\n"
+    project += "  local: {provider: duckdb, connection: {path: omop.duckdb, threads: 1}}\n"
     etl.write([PERSON], {"patients": patients("p1")}, project=project)
     session = Session.open(etl.root)
     with pytest.raises(RunError, match=r"(?s)noted in nowhere\.work\.etl_run and .*nowhere.*must be able to make"):

@@ -21,7 +21,7 @@ def open_database(tmp_path: Path) -> Iterator[Open]:
     opened: list[DuckDBConnection] = []
 
     def make(path: str = "test.duckdb", **settings: object) -> DuckDBConnection:
-        config = DuckDBConfig.model_validate({"path": path, "threads": 2} | settings)
+        config = DuckDBConfig.model_validate({"path": path, "threads": 1} | settings)
         connection = DuckDBConnection(config, tmp_path)
         connection.connect()
         opened.append(connection)

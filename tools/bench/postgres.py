@@ -32,7 +32,7 @@ BUDGET = 1.05
 VOCABULARY_BUDGET = 1.1
 PAIRS = 5
 DATABASE = "bench"
-CONCEPTS = 1_000_000
+CONCEPTS = 5_000_000  # as many as a hospital fetches; the statistics behind take the same time for any number
 COLUMNS = (
     "concept_id", "concept_name", "domain_id", "vocabulary_id", "concept_class_id", "standard_concept", "concept_code",
     "valid_start_date", "valid_end_date", "invalid_reason",

@@ -77,6 +77,15 @@ def test_record_writes_and_replaces_rows(db: PostgresConnection) -> None:
     assert db.fetch("SELECT k, n, at FROM public.t ORDER BY k") == [("a'%s", 1, at), ("b", 2, at)]
 
 
+def test_record_knows_names_with_signs_of_the_driver(db: PostgresConnection) -> None:
+    """A percent sign in the name of a schema or a column is a letter."""
+    db.execute('CREATE SCHEMA "a%sb"')
+    db.execute('CREATE TABLE "a%sb".t ("c%d" TEXT)')
+    db.record(("a%sb", "t"), ["c%d"], [["x%s"]])
+    db.record(("a%sb", "t"), ["c%d"], [["x%s"]], replacing=["c%d"])
+    assert db.fetch('SELECT * FROM "a%sb".t') == [("x%s",)]
+
+
 def test_errors_of_record_quote_no_value(db: PostgresConnection) -> None:
     """A row that a table refuses is not in the error, nor in what caused it."""
     db.execute("CREATE TABLE public.t (k TEXT UNIQUE CHECK (k <> 'planted'))")
@@ -84,6 +93,16 @@ def test_errors_of_record_quote_no_value(db: PostgresConnection) -> None:
         db.record(("public", "t"), ("k",), [("planted",)])
 
     assert "planted" not in f"{told.value} {told.value.__cause__} {told.value.__cause__!r}"
+
+
+def test_errors_quote_no_row(db: PostgresConnection) -> None:
+    """What a table refuses is told by table and column; the server's details would tell the whole row."""
+    db.execute("CREATE TABLE public.t (id INTEGER PRIMARY KEY, name TEXT NOT NULL, born TEXT)")
+    for values in ("(1, NULL, 'born in 1970')", "(1, 'Smith', ''), (1, 'Jones', '')"):
+        with pytest.raises(StatementError, match=r'(column "name"|"t_pkey").*\n  in: INSERT') as caught:
+            db.execute(f"INSERT INTO public.t\n VALUES {values}")
+        assert "1970" not in str(caught.value)
+        assert "(id)=(1)" not in str(caught.value)
 
 
 def test_texts_are_in_the_order_of_their_code_points(server: Server, db: PostgresConnection) -> None:

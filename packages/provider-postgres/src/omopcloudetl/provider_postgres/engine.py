@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
-from psycopg import sql
 
 from omopcloudetl.core.connecting import patiently
 from omopcloudetl.core.connection import (
@@ -28,7 +27,7 @@ from omopcloudetl.provider_postgres import orphans, states
 from omopcloudetl.provider_postgres.config import PROGRAM, PostgresConfig, connection_parameters, session_settings
 from omopcloudetl.provider_postgres.health import diagnose_settings
 from omopcloudetl.provider_postgres.load import load_files
-from omopcloudetl.provider_postgres.sql import TableColumn
+from omopcloudetl.provider_postgres.sql import TableColumn, names, qualified
 
 FIRST_WAIT = 0.2
 CANCEL_TIMEOUT = 5.0
@@ -108,25 +107,18 @@ class PostgresConnection(BaseConnection):
         replacing: Sequence[str] = (),
     ) -> None:
         """Insert rows of metadata as parameters; the text of an error does not quote their values."""
-        name, names = sql.Identifier(*table), sql.SQL(", ").join(map(sql.Identifier, columns))
         if replacing:
             places = [columns.index(column) for column in replacing]
-            keys = sql.SQL(", ").join(map(sql.Identifier, replacing))
-            delete = sql.SQL("DELETE FROM {} WHERE ({}) IN (VALUES {})")
-            self._send(delete, name, keys, [[row[place] for place in places] for row in rows])
-        self._send(sql.SQL("INSERT INTO {} ({}) VALUES {}"), name, names, rows)
+            keys = [[row[place] for place in places] for row in rows]
+            self._send(f"DELETE FROM {qualified(table)} WHERE ({names(replacing)}) IN (VALUES", keys, ")")
+        self._send(f"INSERT INTO {qualified(table)} ({names(columns)}) VALUES", rows)
 
-    def _send(
-        self, statement: sql.SQL, table: sql.Identifier, names: sql.Composed, rows: Sequence[Sequence[RecordValue]]
-    ) -> None:
+    def _send(self, begin: str, rows: Sequence[Sequence[RecordValue]], end: str = "") -> None:
         for start in range(0, len(rows), AT_A_TIME):
             some = rows[start : start + AT_A_TIME]
-            marks = sql.SQL(", ").join(
-                [sql.SQL("({})").format(sql.SQL(", ").join([sql.Placeholder()] * len(some[0])))] * len(some)
-            )
-            whole = statement.format(table, names, marks)
-            about = statement.format(table, names, sql.SQL("…")).as_string(self._session)
-            with self._errors(about, quoting=False), self._running():
+            marks = ", ".join([f"({', '.join(['%s'] * len(some[0]))})"] * len(some))
+            whole = f"{begin} ".replace("%", "%%") + marks + end  # the driver looks for marks in names, too
+            with self._errors(f"{begin} …{end}", quoting=False), self._running():
                 self._session.execute(whole, [value for row in some for value in row])
 
     def bulk_load(self, load: BulkLoadStep, *, base: Path, done: LoadDone | None = None) -> LoadMetrics:
@@ -169,12 +161,12 @@ class PostgresConnection(BaseConnection):
 
     def table_exists(self, table: Sequence[str]) -> bool:
         """Whether a table or view of this name exists."""
-        return bool(self._fetch("SELECT 1 WHERE to_regclass(%s) IS NOT NULL", (self._quoted(table),), 1))
+        return bool(self._fetch("SELECT 1 WHERE to_regclass(%s) IS NOT NULL", (qualified(table),), 1))
 
     def kind_of(self, table: Sequence[str]) -> str | None:
         """`r` for a table, `v` for a view, as the catalogue says; None if there is no such thing."""
         query = "SELECT relkind::text FROM pg_class WHERE oid = to_regclass(%s)"
-        rows = self._fetch(query, (self._quoted(table),), 1)
+        rows = self._fetch(query, (qualified(table),), 1)
         return str(rows[0][0]) if rows else None
 
     def columns(self, table: Sequence[str]) -> list[tuple[str, str]]:
@@ -187,7 +179,7 @@ class PostgresConnection(BaseConnection):
             "SELECT attname::text, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute"
             " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
         )
-        rows = self._fetch(query, (self._quoted(table),), 100_000)
+        rows = self._fetch(query, (qualified(table),), 100_000)
         return [TableColumn(str(row[0]), str(row[1]), bool(row[2])) for row in rows]
 
     def post_load_maintenance(self) -> None:
@@ -255,9 +247,6 @@ class PostgresConnection(BaseConnection):
         with self._errors(query), self._running():
             cursor = self._session.execute(query, values or None)
             return cursor.fetchmany(limit) if cursor.description else []
-
-    def _quoted(self, table: Sequence[str]) -> str:
-        return sql.Identifier(*table).as_string(self._session)
 
     def _open(self) -> Driver:
         connection = psycopg.connect(**connection_parameters(self.config, self._base, self._name), autocommit=True)  # type: ignore[arg-type]  # libpq's names

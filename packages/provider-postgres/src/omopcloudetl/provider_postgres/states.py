@@ -19,6 +19,8 @@ TRANSIENT = frozenset(
 """https://www.postgresql.org/docs/current/errcodes-appendix.html"""
 ABOUT_VALUES = "22"
 """The class of values that cannot be what they should, which the message quotes."""
+ABOUT_ROWS = "23"
+"""The class of rows that a table refuses; the server's details quote a key, or the whole row."""
 CONNECTION = "08"
 """The class of what is wrong between the two."""
 UNSENT = (
@@ -91,7 +93,7 @@ def is_transient(error: EngineError) -> bool:
 
 
 def told(error: EngineError, *, quoting: bool = True) -> str:
-    """The error in the server's words; without `quoting` only the part that never quotes a value of a parameter."""
+    """The error in the server's words, but for what they quote of a row; without `quoting` no value at all."""
     diag = error.diag
     if diag.message_primary is None:
         return str(error).strip()
@@ -100,7 +102,8 @@ def told(error: EngineError, *, quoting: bool = True) -> str:
         words = f"{words.partition(chr(34))[0]}…"
     parts = [f"{words} ({error.sqlstate})"]
     if quoting:
-        parts += [text for text in (diag.message_detail, diag.message_hint) if text]
+        detail = None if str(error.sqlstate).startswith((ABOUT_VALUES, ABOUT_ROWS)) else diag.message_detail
+        parts += [text for text in (detail, diag.message_hint) if text]
     return "; ".join(parts)
 
 

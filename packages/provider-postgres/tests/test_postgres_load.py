@@ -87,6 +87,23 @@ def test_a_file_that_cannot_be_read_changes_nothing(
     assert rows(db, "n, name") == [(9, "old")]
 
 
+def test_columns_are_found_whatever_their_case(db: PostgresConnection, load: Load, write: Write) -> None:
+    """A table that somebody else made may spell its columns in capitals; none stays empty in silence."""
+    db.execute('CREATE TABLE public.t ("Code" TEXT, name TEXT)')
+    for number, header in enumerate(("code,NAME", "CODE,name,more")):
+        write(f"{number}.csv", f"{header}\nA,x{',y' * number}\n")
+        load(f"{number}.csv", mode="replace_rows")
+        assert rows(db) == [("A", "x")]
+
+
+def test_a_header_ends_where_the_server_says(db: PostgresConnection, load: Load, write: Write) -> None:
+    """Letters that only Python takes for the end of a line are part of a column's name."""
+    write("people.csv", "a\u2028b,c\x0bd\r\nx,y\r\n")
+    load("people.csv")
+    assert rows(db) == [("x", "y")]
+    assert [name for name, _ in db.columns(("public", "t"))] == ["a\u2028b", "c\x0bd"]
+
+
 def test_missing_files_are_one_error(load: Load, write: Write) -> None:
     """What is missing is named with who needs it, and so is where it was looked for."""
     write("here/X.csv", "id\n1\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
@@ -14,6 +15,8 @@ from omopcloudetl.provider_postgres.sql import TableColumn
 
 HEAD = 1 << 16
 LONGEST_HEAD = 1 << 24
+LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
+"""What `COPY` takes for a line; Python's own `splitlines` knows more ends of lines."""
 LONGEST_NAME = 63
 """What the server keeps of a name, in bytes."""
 
@@ -58,7 +61,7 @@ def _cells(file: DataFile, head: bytes, text: TextOptions, *, whole: bool) -> li
     if not head.removeprefix(BYTE_ORDER_MARK):
         raise LoadError(f"{file.label} is empty; its first line must name the columns")
     letters = head.removeprefix(BYTE_ORDER_MARK).decode(text.encoding, "surrogateescape")
-    lines = letters.splitlines(keepends=True)
+    lines: list[str] = LINE.findall(letters)
     if not text.quote:
         cells, used = lines[0].rstrip("\r\n").split(text.delimiter), 1
     else:

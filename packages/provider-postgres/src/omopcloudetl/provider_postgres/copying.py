@@ -55,9 +55,11 @@ class Wanted:
 
 def wanted(one: FileColumns, table: Sequence[TableColumn]) -> Wanted:
     """What a file gives to a table; without one, all that it has."""
-    there = {column.name: column for column in table}
-    kept = tuple(name for name in one.names if name in there) if table else one.names
-    return Wanted(kept, one.names, tuple(there[name] for name in kept) if table else ())
+    # The names of a file are in lower case; a table that somebody else made may spell its own otherwise.
+    there = {column.name.lower(): column for column in table} | {column.name: column for column in table}
+    every = tuple(there[name].name if name in there else name for name in one.names)
+    kept = tuple(there[name] for name in one.names if name in there)
+    return Wanted(tuple(column.name for column in kept) if table else every, every, kept)
 
 
 def preparation(load: BulkLoadStep, found: Sequence[FileColumns], kind: str | None) -> Iterator[str]:

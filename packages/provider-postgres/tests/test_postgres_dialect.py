@@ -23,7 +23,7 @@ def spelled(sql: str) -> str:
         ("date_diff('month', date '2020-01-31', date '2020-02-01')", None),
         ("make_date(y, 1, 2)", """ MAKE_DATE(CAST("y" AS INT), CAST(1 AS INT), CAST(2 AS INT))"""),
         ("a / b", """ CAST("a" AS DOUBLE PRECISION) / NULLIF("b", 0)"""),
-        ("round(a, 2)", """ CAST(ROUND(CAST("a" AS DECIMAL), 2) AS DOUBLE PRECISION)"""),
+        ("round(a, 2)", """ CAST(ROUND(CAST(CAST("a" AS TEXT) AS DECIMAL), 2) AS DOUBLE PRECISION)"""),
         ("upper(a)", """ UPPER("a" COLLATE "default") COLLATE "C" """),
         ("regexp_full_match(a, 'x|y')", """ "a" ~ '^(?:x|y)$'"""),
         ("a between 1 and 2", """ "a" BETWEEN 1 AND 2"""),
@@ -56,6 +56,36 @@ def test_words_that_differ(sql: str, expected: str | None) -> None:
 def test_values_that_differ(db: PostgresConnection, sql: str, value: object) -> None:
     """What is easily otherwise on PostgreSQL is as DuckDB has it, or as the documentation says."""
     assert db.fetch(f"SELECT {spelled(sql)}") == [(value,)]
+
+
+SAME = [
+    (r"'a_b' like 'a\_b'", False),
+    (r"'a\_b' like 'a\_b'", True),
+    (r"'a\b' ilike 'A\B'", True),
+    ("'a_b' like 'a!_b' escape '!'", True),
+    ("substr('abcde', -2)", "de"),
+    ("substr('abcde', 1 - 4, 2)", "cd"),
+    ("substr('abcde', 2, 2)", "bc"),
+    ("round(cast('1234567890123456' as double) + 0.25, 1)", 1234567890123456.3),
+    ("'B' between 'a' and 'c'", False),
+    ("greatest('a', 'B')", "a"),
+    ("regexp_matches('a' || chr(10) || 'b', 'a.b')", False),
+    ("regexp_matches('a' || chr(10) || 'b', '(?s)a.b')", True),
+    ("regexp_full_match('AB.', '(?i)a[b.]\\.')", True),
+    (r"regexp_matches('x cd', '\bcd')", True),
+    (r"regexp_replace('abc', '[A-B]', '<\0>', 'gi')", "<a><b>c"),
+    ("strftime(date '2020-03-04', 'day %-d, Q %m, %Y')", "day 4, Q 03, 2020"),
+    ("strftime(timestamp '2020-03-04 15:00:00', '%I:%M %p')", "03:00 PM"),
+    ("extract(second from timestamp '2020-03-04 15:00:01.9')", 1),
+    ("try_cast(5 / 2 as integer)", 2),
+    ("try_cast('abc' as integer)", None),
+]
+
+
+def test_words_that_both_have_mean_the_same(db: PostgresConnection) -> None:
+    """Patterns, places in texts, formats and rounding are as DuckDB has them, although PostgreSQL has its own."""
+    found = [(sql, db.fetch(f"SELECT {spelled(sql)}")[0][0]) for sql, _ in SAME]
+    assert found == SAME
 
 
 @pytest.mark.parametrize("type_", ["timestamp", "integer", "double", "boolean"])
@@ -100,9 +130,28 @@ def test_columns_that_are_made_are_in_the_order_of_code_points(db: PostgresConne
 
     assert db.fetch("SELECT word FROM public.t ORDER BY word") == [("B",), ("a",)]
     assert db.fetch("SELECT number FROM public.t ORDER BY number DESC") == [("2",), ("1",)]
+    own = parse_one("CREATE TABLE public.own (word VARCHAR(9) NOT NULL)", read="duckdb")
+    db.execute(GENERATOR.render(own, {}))
+    db.execute("INSERT INTO public.own SELECT word FROM public.t")
+    assert db.fetch("SELECT word FROM public.own ORDER BY word") == [("B",), ("a",)]
 
 
-@pytest.mark.parametrize("sql", ["any_value(a)", "try_cast(a as time)", "strptime(a, '%d %b')", "strptime(a, b)"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "any_value(a)",
+        "try_cast(a as time)",
+        "strptime(a, '%d %b')",
+        "strptime(a, b)",
+        "strftime(a, '%U')",
+        "strftime(a, b)",
+        "a similar to 'x'",
+        "format('{}', a)",
+        "regexp_matches(a, '\\pL')",
+        "regexp_matches(a, 'a(?i)b')",
+        "regexp_matches(a, b, 'i')",
+    ],
+)
 def test_what_has_no_words_is_refused(sql: str) -> None:
     """Nothing is spelled in another sense."""
     with pytest.raises(UnsupportedError):

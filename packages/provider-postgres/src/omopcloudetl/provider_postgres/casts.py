@@ -51,6 +51,8 @@ def try_cast(value: exp.Expr, to: exp.DataType, *, only_day: bool = False) -> ex
     known = kind_of(value)
     if isinstance(value, exp.Null) or _never_fails(known, to.this):
         return exp.Cast(this=value, to=to)
+    if known in _FLOATS and to.this in _LIMITS:
+        return _once(value, lambda given: _from_float(given, to))
     spell = _to_date if only_day else _SPELLED.get(to.this)
     if spell is None:
         raise UnsupportedError(
@@ -96,12 +98,19 @@ def kind_of(value: exp.Expr) -> exp.DType | None:
     type_ = value.to if isinstance(value, exp.Cast) else value.type
     if isinstance(type_, exp.DataType) and isinstance(type_.this, exp.DType) and type_.this != exp.DType.UNKNOWN:
         return type_.this
+    if isinstance(value, exp.Div):
+        return exp.DType.DOUBLE
     return exp.DType.INT if isinstance(value, _WHOLE) else None
 
 
+def is_exact(value: exp.Expr) -> bool:
+    """Whether the tree tells that a value is a number without a binary fraction."""
+    return kind_of(value) in {*_LIMITS, exp.DType.DECIMAL} or (isinstance(value, exp.Literal) and not value.is_string)
+
+
 def as_text(value: exp.Expr) -> exp.Expr:
-    """The value as a text, whatever it is."""
-    if kind_of(value) in exp.DataType.TEXT_TYPES or (isinstance(value, exp.Literal) and value.is_string):
+    """The value as a text, whatever it is; a literal that is cast without that is read before CASE decides."""
+    if kind_of(value) in exp.DataType.TEXT_TYPES and not isinstance(value, exp.Literal):
         return value
     return exp.Cast(this=value, to=_TEXT)
 
@@ -120,6 +129,16 @@ def _to_whole(text: exp.Expr, to: exp.DataType) -> exp.Expr:
     number = exp.Cast(this=text, to=_NUMERIC)
     rounded = exp.Anonymous(this="ROUND", expressions=[number])
     return _guarded(text, NUMBER_PATTERN, _case(_in_range(rounded, to), _as(number, to)))
+
+
+def _from_float(value: exp.Expr, to: exp.DataType) -> exp.Expr:
+    """A double goes to the even neighbour where it is between two, on every engine; a text does not."""
+    limit = exp.Literal.number(_LIMITS[to.this])
+    rounded = exp.Anonymous(this="ROUND", expressions=[value.copy()])
+    low = exp.GTE(this=rounded, expression=exp.Neg(this=limit))
+    found = _case(exp.And(this=low, expression=exp.LT(this=rounded.copy(), expression=limit.copy())), _as(value, to))
+    found.type = to
+    return found
 
 
 def _to_decimal(text: exp.Expr, to: exp.DataType) -> exp.Expr:

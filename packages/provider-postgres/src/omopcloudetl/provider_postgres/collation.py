@@ -40,6 +40,13 @@ def collated(statement: exp.Expr) -> exp.Expr:
     for comparison in list(statement.find_all(*_ORDERING)):
         if _is_open(comparison.this) and _is_open(comparison.expression):
             _collate(comparison.this)
+    for node in list(statement.find_all(exp.Between, exp.Greatest, exp.Least)):
+        among = [node.args["low"], node.args["high"]] if isinstance(node, exp.Between) else node.expressions
+        if _all_open([node.this, *among]):
+            _collate(node.this)
+    for column in statement.find_all(exp.ColumnDef):
+        if not any(isinstance(said.kind, exp.CollateColumnConstraint) for said in column.constraints):
+            of_code_points(column)
     return statement
 
 
@@ -62,7 +69,7 @@ def _is_open(value: exp.Expr | None) -> bool:
             return value.to.this in exp.DataType.TEXT_TYPES
         case exp.Case():
             return _all_open([*(branch.args["true"] for branch in value.args["ifs"]), value.args.get("default")])
-        case exp.Coalesce():
+        case exp.Coalesce() | exp.Greatest() | exp.Least():
             return _all_open([value.this, *value.expressions])
         case exp.TimeToStr():
             return True

@@ -10,7 +10,7 @@ from sqlglot.errors import UnsupportedError
 from omopcloudetl.core.capabilities import FULL, Capability, Support
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.provider_postgres.casts import read_whole
-from omopcloudetl.provider_postgres.collation import collated, of_code_points
+from omopcloudetl.provider_postgres.collation import collated
 from omopcloudetl.provider_postgres.rewriting import rewritten
 
 LONGEST_NAME = 63
@@ -66,12 +66,6 @@ class PostgresGenerator(BaseSQLGenerator):
     def read_whole(self, value: exp.Expr, type_: exp.DataType) -> exp.Expr:
         """By way of a decimal number, which has every digit."""
         return read_whole(value, type_)
-
-    def create_table(
-        self, table: exp.Table, columns: Sequence[exp.ColumnDef | exp.PrimaryKey | exp.ForeignKey]
-    ) -> exp.Expr:
-        """Texts in the order of their code points, whatever the database's own order is."""
-        return super().create_table(table, [of_code_points(column) for column in columns])
 
     def create_table_as(self, table: exp.Table, query: exp.Query) -> list[exp.Expr]:
         """Drop and make, and look at what it holds: nobody else does before the next step reads it."""

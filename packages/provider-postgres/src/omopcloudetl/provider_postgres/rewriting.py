@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from sqlglot import exp
 from sqlglot.errors import UnsupportedError
 
-from omopcloudetl.provider_postgres.casts import TIMESTAMPS, as_text, try_cast
-from omopcloudetl.provider_postgres.times import read_time
+from omopcloudetl.provider_postgres import patterns
+from omopcloudetl.provider_postgres.casts import TIMESTAMPS, as_text, is_exact, try_cast
+from omopcloudetl.provider_postgres.times import read_time, write_time
 
 _ONE: Mapping[str, str] = {"DAYS": "DAY", "MONTHS": "MONTH", "YEARS": "YEAR"}
 _FUNCTIONS: Mapping[str, str] = {"TO_MONTHS": "MONTH", "TO_YEARS": "YEAR", "TO_HOURS": "HOUR", "TO_MINUTES": "MINUTE"}
@@ -109,17 +110,87 @@ def _full_match(node: exp.Expr) -> exp.Expr:
             this=exp.DPipe(this=exp.Literal.string("^(?:"), expression=pattern), expression=exp.Literal.string(")$")
         )
     else:
-        whole = exp.Literal.string(f"^(?:{pattern.name})$")
+        whole = exp.Literal.string(patterns.translated(pattern.name, _options(node.args.get("options"))).full_match)
     return exp.RegexpLike(this=node.this, expression=whole)
+
+
+def _matches(node: exp.Expr) -> exp.Expr:
+    _translate(node, node.args.get("flag"))
+    node.set("flag", None)
+    return node
+
+
+def _replace_match(node: exp.Expr) -> exp.Expr:
+    modifiers = _options(node.args.get("modifiers"))
+    _translate(node, exp.convert(modifiers.replace("g", "")))
+    node.set("modifiers", exp.convert("g") if "g" in modifiers else None)
+    by = node.args.get("replacement")
+    if isinstance(by, exp.Literal):
+        by.replace(exp.convert(patterns.replacement(by.name)))
+    return node
+
+
+def _translate(node: exp.Expr, options: exp.Expr | None) -> None:
+    """Spell a pattern that is a literal as PostgreSQL does; of another the author knows which it is."""
+    pattern, said = node.args["expression"], _options(options)
+    if isinstance(pattern, exp.Literal):
+        node.set("expression", exp.convert(patterns.translated(pattern.name, said).text))
+    elif said:
+        raise UnsupportedError("a regular expression that is no text in quotes can have no options on PostgreSQL")
+
+
+def _options(given: exp.Expr | None) -> str:
+    return "" if given is None else given.name
 
 
 def _extract_match(node: exp.Expr) -> exp.Expr:
     """The first match, or one of its groups; the empty text where there is none."""
     group = node.args.get("group")
+    _translate(node, node.args.get("parameters"))
     found = [node.this, node.args["expression"], exp.convert(1), exp.convert(1), exp.convert("")]
     call = exp.Anonymous(this="REGEXP_SUBSTR", expressions=[*found, group or exp.convert(0)])
     given = exp.Not(this=exp.Is(this=node.this.copy(), expression=exp.Null()))
     return exp.Case(ifs=[exp.If(this=given, true=exp.Coalesce(this=call, expressions=[exp.convert("")]))])
+
+
+def _substring(node: exp.Expr) -> exp.Expr:
+    """A place below zero is counted from the end."""
+    start = node.args.get("start")
+    if start is None or (isinstance(start, exp.Literal) and not start.is_string):
+        return node
+    behind = exp.Add(this=exp.Length(this=node.this.copy()), expression=exp.convert(1))
+    from_end = exp.Add(this=behind, expression=exp.Paren(this=start.copy()))
+    if isinstance(start, exp.Neg) and isinstance(start.this, exp.Literal):
+        node.set("start", exp.Sub(this=behind, expression=start.this))
+    else:
+        is_below = exp.LT(this=exp.Paren(this=start.copy()), expression=exp.convert(0))
+        node.set("start", exp.Case(ifs=[exp.If(this=is_below, true=from_end)], default=start.copy()))
+    return node
+
+
+def _like(node: exp.Expr) -> exp.Expr:
+    """A backslash in a pattern is a letter like any other, unless the author says that it is none."""
+    if isinstance(node, exp.ILike):
+        node = _like_letters(node)
+    pattern = node.args["expression"]
+    if isinstance(node.parent, exp.Escape) or (isinstance(pattern, exp.Literal) and "\\" not in pattern.name):
+        return node
+    return exp.Escape(this=node.copy(), expression=exp.convert(""))
+
+
+def _extract(node: exp.Expr) -> exp.Expr:
+    """A second is a whole number."""
+    if node.name.upper() not in _WITH_FRACTIONS:
+        return node
+    return exp.Cast(this=exp.Floor(this=node.copy()), to=_BIGINT.copy())
+
+
+def _similar(node: exp.Expr) -> exp.Expr:
+    raise UnsupportedError("SIMILAR TO is not the same on two engines: write regexp_full_match(…)")
+
+
+def _format(node: exp.Expr) -> exp.Expr:
+    raise UnsupportedError("format(…) is not the same on two engines: join texts by ||")
 
 
 def _contains(node: exp.Expr) -> exp.Expr:
@@ -138,11 +209,19 @@ def _division(node: exp.Expr) -> exp.Expr:
 
 
 def _round(node: exp.Expr) -> exp.Expr:
-    """The server rounds only decimal numbers to places, and doubles to the even neighbour."""
+    """The server rounds only decimal numbers to places, and doubles to the even neighbour.
+
+    As a text a double has all its digits; a cast to a decimal number leaves it 15.
+    """
     decimals = node.args.get("decimals")
-    number = exp.Cast(this=node.this, to=exp.DataType.build("numeric"))
+    value = node.this if is_exact(node.this) else as_text(node.this)
+    number = exp.Cast(this=value, to=exp.DataType.build("numeric"))
     rounded = exp.Anonymous(this="ROUND", expressions=[number, *([decimals] if decimals is not None else [])])
     return exp.Cast(this=rounded, to=exp.DataType.build("double"))
+
+
+def _written_time(node: exp.Expr) -> exp.Expr:
+    return write_time(node.this, node.args["format"])
 
 
 def _named(node: exp.Expr) -> exp.Expr:
@@ -184,6 +263,7 @@ def _any_value(node: exp.Expr) -> exp.Expr:
     raise UnsupportedError("ANY_VALUE is not the same on two engines: say which value, as MIN(…)")
 
 
+_WITH_FRACTIONS = {"SECOND", "SECONDS", "MILLISECOND", "MILLISECONDS", "MICROSECOND", "MICROSECONDS"}
 _BIGINT = exp.DataType.build("bigint")
 _INT = exp.DataType.build("int")
 _REWRITES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
@@ -196,6 +276,13 @@ _REWRITES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.DateFromParts: _make_date,
     exp.RegexpFullMatch: _full_match,
     exp.RegexpExtract: _extract_match,
+    exp.RegexpLike: _matches,
+    exp.RegexpReplace: _replace_match,
+    exp.SimilarTo: _similar,
+    exp.Format: _format,
+    exp.Substring: _substring,
+    exp.Extract: _extract,
+    exp.TimeToStr: _written_time,
     exp.Contains: _contains,
     exp.Div: _division,
     exp.IntDiv: _division,
@@ -207,5 +294,6 @@ _REWRITES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Group: _group,
     exp.Upper: _letters,
     exp.Lower: _letters,
-    exp.ILike: _like_letters,
+    exp.Like: _like,
+    exp.ILike: _like,
 }

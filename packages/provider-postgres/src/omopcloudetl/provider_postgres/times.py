@@ -1,4 +1,4 @@
-"""Spells how a text in a format of strptime's directives is read: as ISO 8601 by a regular expression, then as that."""
+"""Spells times in formats of strptime's directives: read as ISO 8601 by a regular expression, written by TO_CHAR."""
 
 from __future__ import annotations
 
@@ -17,6 +17,24 @@ _PARTS = {"d": "([0-9]{1,2})", "m": "([0-9]{1,2})", "Y": "([0-9]{4})"} | {
 }
 _DIRECTIVE = re.compile(r"%-?(.)|([^%]+)")
 _SPECIAL = re.compile(r"([\\.^$*+?()\[\]{}|])")
+_WRITTEN = {"Y": "YYYY", "y": "YY", "m": "MM", "d": "DD", "H": "HH24", "I": "HH12", "M": "MI", "S": "SS"} | {
+    "f": "US",
+    "g": "MS",
+    "j": "DDD",
+    "p": "AM",
+    "b": "Mon",
+    "B": "FMMonth",
+    "a": "Dy",
+    "A": "FMDay",
+    "-d": "FMDD",
+    "-m": "FMMM",
+    "-H": "FMHH24",
+    "-I": "FMHH12",
+    "-M": "FMMI",
+    "-S": "FMSS",
+}
+_WRITING = re.compile(r"%(-?.)|([^%]+)", re.DOTALL)
+_MEANT = re.compile(r'[A-Za-z"\\]')
 READ = ", ".join(f"%{letter}" for letter in _PARTS)
 
 
@@ -34,6 +52,29 @@ def read_time(text: exp.Expr, format_: exp.Expr) -> exp.Expr:
     read = exp.Case(ifs=[exp.If(this=matches, true=value)])
     read.type = exp.DataType.build("timestamp")
     return read
+
+
+def write_time(time: exp.Expr, format_: exp.Expr) -> exp.Expr:
+    """The text that a time is in a format, in the order of code points like any other."""
+    if not isinstance(format_, exp.Literal):
+        raise UnsupportedError("a format of a date or a timestamp must be a text in quotes")
+    pieces = (_written(format_.name, *found) for found in _WRITING.findall(format_.name))
+    text = exp.Anonymous(this="TO_CHAR", expressions=[time, exp.Literal.string("".join(pieces))])
+    return exp.Collate(this=text, expression=exp.to_identifier("C", quoted=True))
+
+
+def _written(format_: str, directive: str, between: str) -> str:
+    """A directive, or what stands between two: TO_CHAR would take its letters for patterns."""
+    if directive == "%":
+        return "%"
+    if directive:
+        if directive not in _WRITTEN:
+            listed = ", ".join(f"%{letter}" for letter in _WRITTEN)
+            raise UnsupportedError(f"'{format_}' has %{directive}, and on PostgreSQL only {listed} are written")
+        return _WRITTEN[directive]
+    if not _MEANT.search(between):
+        return between
+    return '"' + between.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _pattern(format_: str) -> tuple[str, list[str]]:

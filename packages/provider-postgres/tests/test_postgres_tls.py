@@ -1,6 +1,8 @@
 """Encrypted sessions with a real server: whom the client trusts, whom the server lets in, and what people are told."""
 
+import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,3 +170,13 @@ def test_a_key_that_others_can_read_is_refused(secured: Secured, tmp_path: Path)
 
     assert str(tmp_path / "open.key") in told
     assert "0600" in told
+
+
+def test_an_encrypted_session_that_is_lost_is_transient(opened: Callable[..., PostgresConnection]) -> None:
+    """A server that dies says nothing, and the library for TLS has words of its own for that."""
+    session = opened()
+    ((process,),) = session.fetch("SELECT pg_backend_pid()")
+    os.kill(int(str(process)), signal.SIGKILL)
+    with pytest.raises(DatabaseConnectionError, match="was lost") as caught:
+        session.execute("SELECT pg_sleep(10)")
+    assert session.is_transient(caught.value)

@@ -37,6 +37,10 @@ COUNTING = ("INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "SELECT")
 Driver = psycopg.Connection[Row]
 
 
+class LostSessionError(DatabaseConnectionError):
+    """A session that was open is gone; what it had not committed is rolled back."""
+
+
 class PostgresConnection(BaseConnection):
     """A session with a server; a statement is one round trip, and no row of the data passes through it."""
 
@@ -189,6 +193,8 @@ class PostgresConnection(BaseConnection):
         """A conflict, a lock that is held, a server that starts, stops, or is out of connections, or a lost network."""
         cause: BaseException | None = error
         while isinstance(cause, DatabaseError):
+            if isinstance(cause, LostSessionError):
+                return True  # in whatever words: those of TLS are of its library
             cause = cause.__cause__
         return isinstance(cause, psycopg.Error) and states.is_transient(cause)
 
@@ -240,7 +246,7 @@ class PostgresConnection(BaseConnection):
             if not quoting:
                 error = type(error)(words)
             if self._connection is None or self._connection.closed:
-                raise DatabaseConnectionError(f"the session with {self._label} was lost: {words}") from error
+                raise LostSessionError(f"the session with {self._label} was lost: {words}") from error
             raise StatementError(f"{words}\n  in: {_first_line(statement)}") from error
 
     def _fetch(self, query: str, values: Sequence[str | int], limit: int) -> list[Row]:

@@ -34,6 +34,8 @@ UNSENT = (
     "reset by peer",
     "broken pipe",
     "eof detected",
+    "unexpected eof",
+    "ssl connection has been closed",
     "could not receive data",
     "could not send data",
     "no route to host",

@@ -61,6 +61,7 @@ from omopcloudetl.core.models.workflow import (
 )
 from omopcloudetl.provider_duckdb.config import DuckDBConfig
 from omopcloudetl.provider_postgres.config import PostgresConfig
+from omopcloudetl.provider_spark.config import SparkConfig
 
 OF_SOURCE_ROWS = "It is made of source rows. Besides the keys of these and of every mapping:"
 WHERE_SQL = "SQL is written in DuckDB's dialect, whatever the target, over the mapping's aliases."
@@ -160,6 +161,7 @@ PROJECT = Page(
         Section("Targets", Target, ("targets", "local")),
         Section("Connection to DuckDB", DuckDBConfig, ("connection",), note="The `connection` of `provider: duckdb`."),
         Section("Connection to PostgreSQL", PostgresConfig, ("connection",), note="That of `provider: postgres`."),
+        Section("Connection to Spark", SparkConfig, ("connection",), note="That of `provider: spark`."),
     ],
 )
 

@@ -22,6 +22,7 @@ class Capability(StrEnum):
     INDEXES = "CREATE INDEX"
     COMMENT_ON_COLUMN = "COMMENT ON COLUMN in the catalogue"
     MERGE = "MERGE INTO with a condition on its update"
+    PARTIAL_INSERT = "INSERT that leaves out columns, which are NULL then"
     HASH_IDS = "ids of 63 bits from MD5, the same on every engine"
     ROW_AS_JSON = "a whole row as a text of JSON, whatever columns it has"
     LOAD_CSV = "loading delimited text by the engine"

@@ -28,6 +28,12 @@ class Provider:
     """Makes a connection, not open yet, from the target's settings and the project's folder."""
     check: Callable[[Settings], list[tuple[str, str]]] = lambda settings: []
     """Checks a target's settings: (key, what is wrong) for each mistake; imports no driver."""
+    target_generator: Callable[[Settings], BaseSQLGenerator] | None = None
+    """Makes the generator for a target where its settings change the SQL; values of secrets are not known yet."""
+
+    def generator_for(self, settings: Settings) -> BaseSQLGenerator:
+        """The SQL generator for a target of these settings."""
+        return self.generator() if self.target_generator is None else self.target_generator(settings)
 
 
 @dataclass(frozen=True)

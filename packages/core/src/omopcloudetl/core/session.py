@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from omopcloudetl.core.explain.context import Context
     from omopcloudetl.core.explain.model import Explanation
     from omopcloudetl.core.files.project_loader import LoadedProject
+    from omopcloudetl.core.generator import BaseSQLGenerator
     from omopcloudetl.core.models.project import ResolvedTarget
     from omopcloudetl.core.plan import CompiledWorkflowPlan
     from omopcloudetl.core.plugins import Plugins
@@ -119,7 +120,11 @@ class Session:
         from omopcloudetl.core.specification.concepts import KnownConcepts
 
         concepts = KnownConcepts(self.plugins.resources())
-        return WorkflowCompiler(self.specification(), self.provider.generator(), concepts)
+        return WorkflowCompiler(self.specification(), self.generator(), concepts)
+
+    def generator(self) -> BaseSQLGenerator:
+        """The SQL generator for the target."""
+        return self.provider.generator_for(self.project.target.connection)
 
     def __repr__(self) -> str:
         target = self.project.target

@@ -107,7 +107,7 @@ def ddl_parts(
         names = {name: name for name in DDL_SCHEMAS}
         return DdlParts(find_specification(reference, folder), plugins.provider(dialect).generator(), names)
     session = open_project(root, target=target)
-    generator = session.plugins.provider(dialect).generator() if dialect else session.provider.generator()
+    generator = session.plugins.provider(dialect).generator() if dialect else session.generator()
     specification = find_specification(reference, root) if reference else session.specification()
     physical = session.project.config.physical_schemas(session.project.target)
     return DdlParts(specification, generator, {name: physical[name] for name in DDL_SCHEMAS})

@@ -151,18 +151,19 @@ class Completion:
         last = connection.fetch(tables.last_number, limit=1)[0][0]
         self._number = 1 if last is None else int(str(last)) + 1
         rows = [_with_state(row, DIED) for row in self._unfinished(tables, connection)]
-        connection.record(tables.runs, list(RUN_COLUMNS), [*rows, self._run_row(None)], replacing=RUN_KEY)
-        rows = []
+        begun = []
         for step in self._plan.steps:
             if step.name in self._passed_over:
-                rows.append(self._step_row(step, "passed_over"))
+                begun.append(self._step_row(step, "passed_over"))
             elif step.transaction == "none":
                 self._planned.add(step.name)
-                rows.append(self._step_row(step, "planned"))
-        if rows:
+                begun.append(self._step_row(step, "planned"))
+        # The run comes last: where the engine has no transactions, there is no run whose steps are missing.
+        if begun:
             # A commit whose answer was lost may have left the rows of the try before.
             again = STEP_KEY if self._tries > 1 else ()
-            connection.record(tables.steps, list(STEP_COLUMNS), rows, replacing=again)
+            connection.record(tables.steps, list(STEP_COLUMNS), begun, replacing=again)
+        connection.record(tables.runs, list(RUN_COLUMNS), [*rows, self._run_row(None)], replacing=RUN_KEY)
 
     def _run_row(self, finished_at: datetime | None) -> list[RecordValue]:
         run = self._run

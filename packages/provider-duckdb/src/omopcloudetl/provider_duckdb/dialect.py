@@ -43,6 +43,7 @@ class DuckDBGenerator(BaseSQLGenerator):
         Capability.INDEXES: FULL,
         Capability.COMMENT_ON_COLUMN: FULL,
         Capability.MERGE: FULL,
+        Capability.PARTIAL_INSERT: FULL,
         Capability.HASH_IDS: FULL,
         Capability.ROW_AS_JSON: FULL,
         Capability.LOAD_CSV: FULL,

@@ -40,7 +40,7 @@ class ProviderConformance:
 
     def test_every_capability_is_declared(self, target: Target) -> None:
         """The profile has every feature, and the generator every capability, with a reason where it is missing."""
-        problems = self.profile.undeclared(target.provider.generator())
+        problems = self.profile.undeclared(target.provider.generator_for(target.settings))
         names = {case.name for case in all_cases()}
         problems += [f"the kit has no case {name}" for name in self.profile.cases if name not in names]
         if problems:
@@ -49,7 +49,7 @@ class ProviderConformance:
     @pytest.mark.parametrize("case", all_cases(), ids=str)
     def test_case(self, case: Case, target: Target) -> None:
         """The engine keeps the promise of the case, or says that it does not."""
-        bench = Bench(target, target.provider.generator())
+        bench = Bench(target, target.provider.generator_for(target.settings))
         missing = self.profile.missing(case.name, case.needs, bench.generator)
         if missing is None:
             case.run(bench)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlglot import parse_one
 
+from omopcloudetl.core.capabilities import Capability
 from omopcloudetl.core.checked import Checked
 from omopcloudetl.core.compiler.compilation import (
     Compilation,
@@ -50,6 +51,7 @@ from omopcloudetl.core.plan import (
     BulkLoadStep,
     CompiledWorkflowPlan,
     PlanStep,
+    Transaction,
     content_hash,
 )
 from omopcloudetl.core.plan import SqlStep as PlannedSql
@@ -313,10 +315,15 @@ def _planned(compilation: Compilation, draft: DraftStep, depends_on: list[str]) 
         creates=tuple(sorted(draft.creates - draft.writes)),
         amends=draft.amends,
         depends_on=tuple(depends_on),
-        transaction=draft.transaction,
+        transaction=_transaction(compilation, draft),
         origin=draft.origin,
         statements=tuple(compilation.render(draft.statements, draft.origin)),
     )
+
+
+def _transaction(compilation: Compilation, draft: DraftStep) -> Transaction:
+    """An engine without transactions runs each statement for itself; what steps do is safe to repeat."""
+    return draft.transaction if compilation.generator.has(Capability.TRANSACTIONS) else "none"
 
 
 def _planned_load(
@@ -333,7 +340,7 @@ def _planned_load(
         summary=draft.summary,
         writes=tuple(sorted(draft.writes)),
         depends_on=tuple(depends_on),
-        transaction=draft.transaction,
+        transaction=_transaction(compilation, draft),
         origin=draft.origin,
         uri=uri,
         format=table_format(load, table),

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from sqlglot import exp
 
+from omopcloudetl.core.capabilities import Capability
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
 from omopcloudetl.core.compiler.entity_keys import current_keys, owned_keys, primary_key_check
@@ -119,7 +120,8 @@ def _full(
         case _:
             query = _with_given_ids(compilation, table, contributions)
     target = trees.table(f"cdm.{table.name}")
-    columns = [selected.alias for selected in query.selects]
+    query = _with_every_field(compilation, table, query)
+    columns = [selected.alias_or_name for selected in query.selects]
     statements += [
         DraftStatement(tree, f"cdm.{table.name} becomes the union of its mappings")
         for tree in compilation.generator.write_full(target, columns, query)
@@ -130,6 +132,18 @@ def _full(
         statements += full_write_mark(compilation, table)
         made.add("full")
     return statements, made
+
+
+def _with_every_field(compilation: Compilation, table: CdmTable, query: exp.Query) -> exp.Query:
+    """The query, and NULL for each field it does not fill, where the engine wants every column of a table."""
+    filled = set(query.named_selects)
+    rest = [field for field in table.fields if field.name not in filled]
+    if not rest or compilation.generator.has(Capability.PARTIAL_INSERT):
+        return query
+    nothing = [trees.named(trees.null_of(compilation.type(field.type)), field.name) for field in rest]
+    return trees.from_(
+        trees.select(*columns_of("filled", query.named_selects), *nothing), trees.subquery(query, "filled")
+    )
 
 
 # -- ids by natural key

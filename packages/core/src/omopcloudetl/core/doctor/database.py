@@ -71,7 +71,7 @@ def _check_schemas(
     logical: dict[str, list[str]] = {}
     for name in _written(plan):
         logical.setdefault(physical[name], []).append(name)
-    generator = session.provider.generator()
+    generator = session.generator()
     for schema, names in logical.items():
         yield _check_schema(schema, names, _Scratch(generator, connection, schema))
 

@@ -119,7 +119,8 @@ def _sorted(bench: Bench, connection: BaseConnection, query: exp.Select) -> list
 
 
 PROMISES = promises("order", (Feature.ORDER,), rows_are_numbered_in_their_order)
-PROMISES += promises("writes", (Feature.WRITES,), a_table_becomes_a_query, a_table_is_written_in_full)
+PROMISES += promises("writes", (Feature.WRITES,), a_table_becomes_a_query)
+PROMISES += promises("writes", (Feature.WRITES, Capability.PARTIAL_INSERT), a_table_is_written_in_full)
 PROMISES += promises("derived", (Feature.DERIVED,), each_row_has_the_latest_of_others)
 PROMISES += promises("ids", (Capability.HASH_IDS,), hashes_are_the_same_everywhere)
 PROMISES += promises("texts", (Capability.ROW_AS_JSON,), rows_become_json)

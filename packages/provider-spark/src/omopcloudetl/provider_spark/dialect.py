@@ -1,0 +1,134 @@
+"""Declares the dialect of Spark SQL: its types, what it can do, and how tables are made and written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from sqlglot import exp
+
+from omopcloudetl.core.capabilities import FULL, Capability, Support
+from omopcloudetl.core.generator import BaseSQLGenerator
+from omopcloudetl.provider_spark.casts import read_whole
+from omopcloudetl.provider_spark.rewriting import rewritten
+
+TableFormat = Literal["delta", "iceberg"]
+_NO_KEYS = Support("never", "tables of Delta and Iceberg have none that is kept to")
+
+
+class SparkGenerator(BaseSQLGenerator):
+    """Spark SQL of 3.5 and 4, the same statements whether or not its ANSI mode is on."""
+
+    dialect = "spark"
+    types = {
+        "integer": "INT",
+        "bigint": "BIGINT",
+        "float": "DOUBLE",
+        "number": "DOUBLE",
+        "date": "DATE",
+        "datetime": "TIMESTAMP_NTZ",
+        "timestamp": "TIMESTAMP_NTZ",
+        # The compiler keeps to the lengths of texts; Iceberg has no type for them.
+        "varchar": "STRING",
+        "text": "STRING",
+        "boolean": "BOOLEAN",
+    }
+    capabilities = {
+        Capability.TRANSACTIONS: Support("never", "each statement is a commit of its own"),
+        Capability.TRANSACTIONAL_DDL: Support("never", "each statement is a commit of its own"),
+        Capability.CREATE_OR_REPLACE: FULL,
+        Capability.TRY_CAST: FULL,
+        Capability.NOT_NULL: FULL,
+        Capability.PRIMARY_KEYS: _NO_KEYS,
+        Capability.FOREIGN_KEYS: _NO_KEYS,
+        Capability.FOREIGN_KEYS_ACROSS_SCHEMAS: _NO_KEYS,
+        Capability.ADD_FOREIGN_KEY: _NO_KEYS,
+        Capability.INDEXES: Support("never", "tables of Delta and Iceberg have none"),
+        Capability.COMMENT_ON_COLUMN: Support("not_yet", "Spark spells it as ALTER TABLE … ALTER COLUMN"),
+        Capability.MERGE: FULL,
+        Capability.PARTIAL_INSERT: Support("not_yet", "whether what is left out is NULL depends on the format"),
+        Capability.HASH_IDS: FULL,
+        Capability.ROW_AS_JSON: FULL,
+        Capability.LOAD_CSV: FULL,
+        Capability.LOAD_PARQUET: FULL,
+        Capability.LOAD_JSON: Support("not_yet", "numbers would lose their spelling"),
+        Capability.LOAD_UTF16: Support("not_yet", "nobody has tried it"),
+        Capability.LOAD_NULL_TEXTS: Support("not_yet", "Spark knows one text for nothing"),
+        Capability.LOAD_REJECTS: Support("not_yet", "malformed records fail the load"),
+        Capability.LOAD_IN_PLACE: Support("not_yet", "nobody has asked for it"),
+    }
+
+    def __init__(
+        self, table_format: TableFormat = "delta", location: str | None = None, *, not_null: bool = True
+    ) -> None:
+        self.table_format = table_format
+        self.location = location
+        self.not_null = not_null
+
+    def data_type(self, type_: str) -> exp.DataType:
+        """The engine's type; a text has no length."""
+        return super().data_type(type_.partition("(")[0] if type_.startswith("varchar") else type_)
+
+    def read_whole(self, value: exp.Expr, type_: exp.DataType) -> exp.Expr:
+        """By way of a decimal number, which has every digit."""
+        return read_whole(value, type_)
+
+    def create_schema(self, schema: str) -> exp.Expr:
+        """At the target's location, where it says one."""
+        create = super().create_schema(schema)
+        if self.location is not None:
+            place = exp.convert(f"{self.location.rstrip('/')}/{schema.rpartition('.')[2]}")
+            create.set("properties", exp.Properties(expressions=[exp.LocationProperty(this=place)]))
+        return create
+
+    def create_table(
+        self, table: exp.Table, columns: Sequence[exp.ColumnDef | exp.PrimaryKey | exp.ForeignKey]
+    ) -> exp.Expr:
+        """In the target's table format."""
+        made = [column.copy() for column in columns]
+        for constraint in [found for column in made for found in column.find_all(exp.NotNullColumnConstraint)]:
+            if not self.not_null and constraint.parent is not None:
+                constraint.parent.pop()
+        return self._in_format(super().create_table(table, made))
+
+    def create_table_as(self, table: exp.Table, query: exp.Query) -> list[exp.Expr]:
+        """One commit in the target's table format."""
+        return [self._in_format(statement) for statement in super().create_table_as(table, query)]
+
+    def write_full(self, table: exp.Table, columns: Sequence[str], query: exp.Query) -> list[exp.Expr]:
+        """`INSERT OVERWRITE`: one commit, so that a reader sees the rows of before or the new ones."""
+        _, insert = super().write_full(table, columns, query)
+        insert.set("overwrite", True)
+        return [insert]
+
+    def hash_id(self, text: exp.Expr) -> exp.Expr:
+        """From two halves of the hexadecimal digits: `conv` gives numbers without sign, and BIGINT has one."""
+        digits = exp.MD5(this=text)
+        high, low = (_of_hexadecimal(digits.copy(), start) for start in (1, 9))
+        shifted = exp.Mul(this=high, expression=exp.Literal.number(2**31))
+        rest = exp.Anonymous(this="SHIFTRIGHT", expressions=[low, exp.convert(1)])
+        return exp.Paren(this=exp.Add(this=shifted, expression=rest))
+
+    def row_as_json(self, alias: str) -> exp.Expr:
+        """By way of a struct of the columns."""
+        every = exp.Column(this=exp.Star(), table=exp.to_identifier(alias, quoted=True))
+        struct = exp.Anonymous(this="STRUCT", expressions=[every])
+        options = exp.Anonymous(this="MAP", expressions=[exp.convert("ignoreNullFields"), exp.convert("false")])
+        return exp.Anonymous(this="TO_JSON", expressions=[struct, options])
+
+    def render(self, statement: exp.Expr, schemas: Mapping[str, str]) -> str:
+        """The statement as SQL text, in words that mean the same as in the compiler's tree."""
+        # A copy, because the compiler may have one node in two places, of which a rewriting would reach one.
+        return super().render(rewritten(statement.copy()), schemas)
+
+    def _in_format(self, create: exp.Expr) -> exp.Expr:
+        format_ = exp.FileFormatProperty(this=exp.var(self.table_format.upper()))
+        create.set("properties", exp.Properties(expressions=[format_]))
+        return create
+
+
+def _of_hexadecimal(digits: exp.Expr, start: int) -> exp.Expr:
+    """Eight hexadecimal digits as a number."""
+    some = exp.Substring(this=digits, start=exp.convert(start), length=exp.convert(8))
+    number = exp.Anonymous(this="CONV", expressions=[some, exp.convert(16), exp.convert(10)])
+    return exp.Cast(this=number, to=exp.DataType.build("bigint"))

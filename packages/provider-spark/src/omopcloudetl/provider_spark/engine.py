@@ -1,0 +1,191 @@
+"""Opens sessions with Spark through Spark Connect and runs statements; the only module that imports the driver."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+from pyspark.errors import PySparkException
+from pyspark.sql.connect.client.retries import DefaultPolicy, RetryPolicy
+from pyspark.sql.connect.session import SparkSession
+
+from omopcloudetl.core.connecting import patiently
+from omopcloudetl.core.connection import (
+    BaseConnection,
+    ExecutionMetrics,
+    LoadDone,
+    LoadMetrics,
+    RecordValue,
+    Row,
+)
+from omopcloudetl.core.errors import DatabaseConnectionError, DatabaseError, StatementError
+from omopcloudetl.core.plan import BulkLoadStep
+from omopcloudetl.provider_spark import states
+from omopcloudetl.provider_spark.config import SparkConfig, address, session_settings
+from omopcloudetl.provider_spark.load import load_files
+from omopcloudetl.provider_spark.recording import insert_rows, merge_rows
+from omopcloudetl.provider_spark.sql import qualified
+
+COUNTING = re.compile(r"\s*(INSERT|MERGE|CREATE\s+OR\s+REPLACE\s+TABLE|DELETE|UPDATE)\b", re.IGNORECASE)
+"""Statements of which some servers tell how many rows they wrote."""
+QUERY = re.compile(r"\s*(SELECT|WITH|VALUES)\b", re.IGNORECASE)
+# Two commits to one table at the same time make one of them fail: those of this process wait for each other.
+_RECORDING = threading.Lock()
+
+
+class SparkConnection(BaseConnection):
+    """A session with a server; no row of the data passes through it."""
+
+    def __init__(self, config: SparkConfig, base: Path) -> None:
+        self.config = config
+        self._base = base
+        self._session: SparkSession | None = None
+        self._cancelled = threading.Event()
+        self._tag = f"omopcloudetl-{uuid4()}"
+
+    def connect(self) -> None:
+        """Open the session; a server that starts is asked again a few times."""
+        if self._session is not None:
+            return
+        self._cancelled.clear()
+        retrying = patiently(self.is_transient, self._cancelled, longest=2)
+        try:
+            self._session = retrying(self._open)
+        except PySparkException as error:
+            raise DatabaseConnectionError(f"cannot open a session with {self._label}: {states.told(error)}") from error
+
+    def close(self) -> None:
+        """End the session; one with an id of its own in the address is left to others that use it."""
+        session, self._session = self._session, None
+        if session is not None:
+            with suppress(PySparkException):
+                if "session_id=" in self.config.remote:
+                    session.client.close()
+                else:
+                    session.stop()
+
+    def execute(self, sql: str) -> ExecutionMetrics:
+        """Run one statement; rows are counted where the server tells them."""
+        start = time.perf_counter()
+        with self._errors(sql):
+            found = self._opened.sql(sql)
+            counted = found.collect() if COUNTING.match(sql) else []
+            if QUERY.match(sql):
+                found.count()  # a query runs when its rows are asked for
+        rows = counted[0][0] if len(counted) == 1 and len(counted[0]) == 1 else None
+        return ExecutionMetrics(time.perf_counter() - start, rows if isinstance(rows, int) else None)
+
+    def fetch(self, sql: str, *, limit: int = 10_000) -> list[Row]:
+        """Run a query and return its first `limit` rows."""
+        with self._errors(sql):
+            return [tuple(row) for row in self._opened.sql(sql).limit(limit).collect()]
+
+    def record(
+        self,
+        table: Sequence[str],
+        columns: Sequence[str],
+        rows: Sequence[Sequence[RecordValue]],
+        *,
+        replacing: Sequence[str] = (),
+    ) -> None:
+        """Insert rows of metadata as literals; with `replacing`, by a MERGE. No error quotes their values."""
+        statements = merge_rows(table, columns, rows, replacing) if replacing else insert_rows(table, columns, rows)
+        with _RECORDING:
+            for statement in statements:
+                try:
+                    self._opened.sql(statement)
+                except PySparkException as error:
+                    told = f"cannot record into {qualified(table)}: {states.kind(error)}"
+                    raise StatementError(told) from type(error)(states.kind(error))
+
+    def bulk_load(self, load: BulkLoadStep, *, base: Path, done: LoadDone | None = None) -> LoadMetrics:
+        """Let Spark read files and write them into a table in one commit; `done` comes after it."""
+        self._cancelled.clear()
+        return load_files(self, load, base.resolve(), done)
+
+    def file_columns(self, path: str, format_: str, options: Mapping[str, str]) -> list[tuple[str, str]]:
+        """Names and types of the columns that Spark finds in files."""
+        with self._errors(f"read {path}"):
+            schema = self._opened.read.format(format_).options(**options).load(path).schema
+        return [(field.name, field.dataType.simpleString()) for field in schema.fields]
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Nothing: each statement is a commit of its own."""
+        yield
+
+    def table_exists(self, table: Sequence[str]) -> bool:
+        """Whether a table or view of this name exists."""
+        return bool(self.columns(table))
+
+    def columns(self, table: Sequence[str]) -> list[tuple[str, str]]:
+        """Name and type of each column, in order."""
+        try:
+            fields = self._opened.table(qualified(table)).schema.fields
+        except PySparkException as error:
+            if states.is_not_found(error):
+                return []
+            raise StatementError(states.told(error)) from error
+        return [(field.name, field.dataType.simpleString()) for field in fields]
+
+    def post_load_maintenance(self) -> None:
+        """Nothing: compaction is for whoever owns the tables."""
+
+    def is_transient(self, error: BaseException) -> bool:
+        """A conflict of commits, or a server that is away or too busy."""
+        cause: BaseException | None = error
+        while isinstance(cause, DatabaseError):
+            cause = cause.__cause__
+        return isinstance(cause, PySparkException) and states.is_transient(cause)
+
+    def engine_version(self) -> str:
+        """`Spark 4.1.0`."""
+        with self._errors("version"):
+            return f"Spark {self._opened.version}"
+
+    def cancel(self) -> None:
+        """Ask the server to end what this session runs; or end the waiting for a session."""
+        self._cancelled.set()
+        session = self._session
+        if session is not None:
+            with suppress(PySparkException):  # what cannot be reached does not run either
+                session.interruptTag(self._tag)
+
+    @property
+    def _opened(self) -> SparkSession:
+        if self._session is None:
+            raise DatabaseConnectionError("the connection is not open")
+        self._session.addTag(self._tag)  # tags are those of a thread
+        return self._session
+
+    @property
+    def _label(self) -> str:
+        return self.config.remote.partition("/;")[0]
+
+    @contextmanager
+    def _errors(self, statement: str) -> Iterator[None]:
+        """Turn the driver's errors into ours, in the server's words."""
+        try:
+            yield
+        except PySparkException as error:
+            raise StatementError(f"{states.told(error)}\n  in: {_first_line(statement)}") from error
+
+    def _open(self) -> SparkSession:
+        session = SparkSession.builder.remote(address(self.config)).create()
+        session.client.set_retry_policies([RetryPolicy()])  # none: whoever opens sessions tries again
+        for key, value in session_settings(self.config).items():
+            session.conf.set(key, value)
+        if self.config.catalog is not None:
+            session.catalog.setCurrentCatalog(self.config.catalog)
+        # A stream that breaks is taken up again where it was.
+        session.client.set_retry_policies([DefaultPolicy(max_retries=3, max_backoff=2000)])
+        return session
+
+
+def _first_line(statement: str) -> str:
+    return statement.strip().split("\n", 1)[0][:200]

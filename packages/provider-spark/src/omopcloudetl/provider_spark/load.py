@@ -1,0 +1,179 @@
+"""Loads files into a table: Spark reads them by their paths, and the table changes in one commit."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from omopcloudetl.core.connection import ExecutionMetrics, LoadDone, LoadMetrics, Row
+from omopcloudetl.core.errors import LoadError, StatementError
+from omopcloudetl.core.plan import BulkLoadStep
+from omopcloudetl.provider_spark.config import SparkConfig
+from omopcloudetl.provider_spark.files import DataFile, find, is_local
+from omopcloudetl.provider_spark.reading import read_as, reader_options
+from omopcloudetl.provider_spark.sql import identifier, literal, names, qualified
+
+READERS = {"csv": "csv", "tsv": "csv", "athena": "csv", "parquet": "parquet"}
+
+
+class LoadSession(Protocol):
+    """What a load needs of a connection."""
+
+    config: SparkConfig
+
+    def execute(self, sql: str) -> ExecutionMetrics:
+        """Run one statement."""
+        ...
+
+    def fetch(self, sql: str, *, limit: int = 10_000) -> list[Row]:
+        """The first rows of a query."""
+        ...
+
+    def columns(self, table: Sequence[str]) -> list[tuple[str, str]]:
+        """Name and type of each column of a table."""
+        ...
+
+    def file_columns(self, path: str, format_: str, options: Mapping[str, str]) -> list[tuple[str, str]]:
+        """Names and types of the columns that Spark finds in files."""
+        ...
+
+
+@dataclass(frozen=True)
+class FileColumns:
+    """Files, and what their columns are called."""
+
+    file: DataFile
+    view: str
+    names: Mapping[str, str]
+    """Name in the table → name in the file."""
+
+
+def load_files(session: LoadSession, load: BulkLoadStep, base: Path, done: LoadDone | None) -> LoadMetrics:
+    """Load a step's files, then call `done`; raises `LoadError`."""
+    start = time.perf_counter()
+    if load.format not in READERS or load.mode == "view" or load.rejects is not None or load.text.null:
+        raise LoadError(f"this provider loads no {load.format} in this way")
+    found = _find(load, base)
+    try:
+        columns = [_read_columns(session, load, file, number) for number, file in enumerate(found)]
+        for statement in _statements(session, load, columns):
+            session.execute(statement)
+    except StatementError as error:
+        raise LoadError(f"{load.uri}: {error}") from error
+    rows = session.fetch(f"SELECT COUNT(*) AS row_count FROM {qualified(load.table)}")[0][0]
+    metrics = LoadMetrics(
+        seconds=time.perf_counter() - start,
+        rows_loaded=int(str(rows)),
+        rows_rejected=0,
+        files=len(found),
+        bytes_read=sum(file.size for file in found) if all(map(is_local, found)) else None,
+        files_digest=_digest(found) if found and all(map(is_local, found)) else None,
+    )
+    if done is not None:
+        done(metrics)
+    return metrics
+
+
+def _find(load: BulkLoadStep, base: Path) -> list[DataFile]:
+    """The files at the first of the load's places that has any; one error names all that are missing."""
+    found = next((there for uri in (load.uri, *load.others) if (there := find(uri, base))), [])
+    missing = [] if found or load.optional else [_last(load.uri)]
+    missing += [
+        _last(other.uris[0]) + (f", which {other.needed_by} reads" if other.needed_by else "")
+        for other in load.beside
+        if not any(find(uri, base) for uri in other.uris)
+    ]
+    if missing:
+        listed = "".join(f"\n  {one}" for one in missing)
+        count = "a file is" if len(missing) == 1 else f"{len(missing)} files are"
+        raise LoadError(f"{count} missing in {load.uri.rpartition('/')[0] or '.'}:{listed}")
+    return found
+
+
+def _read_columns(session: LoadSession, load: BulkLoadStep, file: DataFile, number: int) -> FileColumns:
+    options = reader_options(load, multiline=session.config.multiline)
+    found = [name for name, _ in session.file_columns(file.path, READERS[load.format], options)]
+    if load.text.names:
+        if len(found) != len(load.text.names):
+            raise LoadError(f"{file.label} has {len(found)} columns, and {len(load.text.names)} are declared")
+        given = dict(zip(load.text.names, found, strict=True))
+    else:
+        given = {}
+        for name in found:
+            if name.strip().lower() in given:
+                raise LoadError(f"{file.label} has the column '{name.strip().lower()}' twice")
+            given[name.strip().lower()] = name
+    return FileColumns(file, f"omopcloudetl_{'_'.join(load.table)}_{number}", _by_other_names(load, given, file))
+
+
+def _by_other_names(load: BulkLoadStep, given: dict[str, str], file: DataFile) -> dict[str, str]:
+    """The columns by the names that rules use; raises `LoadError` for those that are needed and not there."""
+    for column in load.columns:
+        other = next((name.lower() for name in column.other_names if name.lower() in given), None)
+        if column.name.lower() not in given and other is not None:
+            given = {column.name.lower() if name == other else name: found for name, found in given.items()}
+    missing = [column for column in load.columns if not column.optional and column.name.lower() not in given]
+    if missing:
+        listed = "".join(
+            f"\n  {column.name}" + (f", which {column.needed_by} reads" if column.needed_by else "")
+            for column in missing
+        )
+        raise LoadError(f"{file.label} lacks columns:{listed}")
+    return given
+
+
+def _statements(session: LoadSession, load: BulkLoadStep, columns: Sequence[FileColumns]) -> Iterator[str]:
+    """Views of the files, and the one statement that writes the table."""
+    options = reader_options(load, multiline=session.config.multiline)
+    for one in columns:
+        given = options | {"path": one.file.path}
+        listed = ", ".join(f"{literal(key)} {literal(text)}" for key, text in given.items())
+        yield (
+            f"CREATE OR REPLACE TEMPORARY VIEW {identifier(one.view)}"
+            f" USING {READERS[load.format].upper()} OPTIONS ({listed})"
+        )
+    if load.mode == "replace_rows":
+        table = session.columns(load.table)
+        wanted = [name for name, _ in table]
+        types = dict(table)
+        queries = [_select(one, wanted, types) for one in columns] or [_nothing(wanted, types)]
+        yield f"INSERT OVERWRITE {qualified(load.table)} ({names(wanted)}) {' UNION ALL '.join(queries)}"
+    else:
+        wanted = list(dict.fromkeys(name for one in columns for name in one.names))
+        wanted += [name for column in load.columns if (name := column.name.lower()) not in wanted]
+        queries = [_select(one, wanted, {}) for one in columns] or [_nothing(wanted, {})]
+        head = f"CREATE OR REPLACE TABLE {qualified(load.table)} USING {session.config.format.upper()} AS "
+        yield head + " UNION ALL ".join(queries)
+    for one in columns:
+        yield f"DROP VIEW {identifier(one.view)}"
+
+
+def _select(one: FileColumns, wanted: Sequence[str], types: Mapping[str, str]) -> str:
+    """The columns of a file under the table's names; what it lacks is NULL."""
+    values = []
+    for name in wanted:
+        there, type_ = one.names.get(name.lower()), types.get(name, "string")
+        value = f"CAST(NULL AS {type_})" if there is None else read_as(identifier(there), type_, name)
+        values.append(f"{value} AS {identifier(name)}")
+    return f"SELECT {', '.join(values)} FROM {identifier(one.view)}"
+
+
+def _nothing(wanted: Sequence[str], types: Mapping[str, str]) -> str:
+    values = (f"CAST(NULL AS {types.get(name, 'string')}) AS {identifier(name)}" for name in wanted)
+    return f"SELECT {', '.join(values)} WHERE FALSE"
+
+
+def _digest(found: Sequence[DataFile]) -> str:
+    """The same as long as names, sizes and times are."""
+    digest = hashlib.sha256()
+    for file in sorted(found, key=lambda file: file.label):
+        digest.update(f"{file.label}\0{file.size}\0{file.modified}\n".encode())
+    return digest.hexdigest()
+
+
+def _last(uri: str) -> str:
+    return uri.rpartition("/")[2]

@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+
+from omopcloudetl.core.connection import LoadMetrics
+from omopcloudetl.core.errors import LoadError
+from omopcloudetl.core.plan import BulkLoadStep, Origin
+from omopcloudetl.provider_spark.engine import SparkConnection
+
+
+def load(db: SparkConnection, folder: Path, uri: str, mode: str = "create", **more: object) -> LoadMetrics:
+    """Load files of a folder into `s.t`."""
+    content = {"name": "load_t", "summary": "a load", "origin": Origin(file="workflow.yaml", line=1), "uri": uri}
+    content |= {"format": "csv", "table": ("s", "t"), "mode": mode}
+    return db.bulk_load(BulkLoadStep.model_validate(content | more), base=folder)
+
+
+def test_text_comes_as_delivered(db: SparkConnection, tmp_path: Path) -> None:
+    """Quotes, line breaks within them, blanks and letters are kept, what is empty is NULL, names are lower-case."""
+    content = 'ID,Name,Last\n1,"a ""q"", b", x \n2,"two\nlines",\n3,é,007\n'
+    (tmp_path / "a.csv").write_text(content, encoding="utf-8")
+    metrics = load(db, tmp_path, "a.csv", columns=[{"name": "id"}, {"name": "more"}])
+    assert (metrics.rows_loaded, metrics.files, metrics.bytes_read) == (3, 1, len(content.encode()))
+    assert [name for name, _ in db.columns(("s", "t"))] == ["id", "name", "last", "more"]
+    assert sorted(db.fetch("SELECT * FROM s.t"), key=repr) == [
+        ("1", 'a "q", b', " x ", None),
+        ("2", "two\nlines", None, None),
+        ("3", "é", "007", None),
+    ]
+
+
+def test_files_of_a_pattern_go_by_the_names_of_columns(db: SparkConnection, tmp_path: Path) -> None:
+    """Columns go by name, wherever they stand; another name counts, and what a file lacks is NULL there."""
+    (tmp_path / "1.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    (tmp_path / "2.csv").write_text("b,c\n3,4\n", encoding="utf-8")
+    columns = [{"name": "a"}, {"name": "d", "other_names": ["c"]}]
+    assert load(db, tmp_path, "[12].csv", columns=columns).rows_loaded == 2
+    assert sorted(db.fetch("SELECT a, b, d FROM s.t"), key=repr) == [("1", "2", None), (None, "3", "4")]
+
+
+def test_a_typed_table_gets_its_types(db: SparkConnection, tmp_path: Path) -> None:
+    """A table of types is loaded by them: days of eight digits, numbers, texts with quotes; a wrong one is refused."""
+    db.execute(f"CREATE TABLE s.t (id INT, name STRING, day DATE, x DOUBLE) USING {db.config.format}")
+    athena = {"format": "athena", "text": {"delimiter": "\t", "quote": ""}, "mode": "replace_rows"}
+    (tmp_path / "a.csv").write_text('id\tday\tname\n1\t19700101\t"a" b\n2\t\t\n', encoding="utf-8")
+    assert load(db, tmp_path, "a.csv", **athena).rows_loaded == 2
+    assert sorted(db.fetch("SELECT id, name, CAST(day AS STRING), x FROM s.t"), key=repr) == [
+        (1, '"a" b', "1970-01-01", None),
+        (2, None, None, None),
+    ]
+    (tmp_path / "a.csv").write_text("id\tday\tname\nplanted\t19700101\ta\n", encoding="utf-8")
+    with pytest.raises(LoadError, match="a value of id is no int") as told:
+        load(db, tmp_path, "a.csv", **athena)
+    assert "planted" not in str(told.value)
+    assert db.fetch("SELECT COUNT(*) AS n FROM s.t") == [(2,)]
+
+
+def test_malformed_records_fail_the_load(db: SparkConnection, tmp_path: Path) -> None:
+    """A record with fewer or more values than there are columns fails the load, and the table stays as it is."""
+    (tmp_path / "b.csv").write_text("a,b\n3,4\n", encoding="utf-8")
+    load(db, tmp_path, "b.csv")
+    for line in ("1", "1,2,3"):
+        (tmp_path / "a.csv").write_text(f"a,b\n1,2\n{line}\n", encoding="utf-8")
+        with pytest.raises(LoadError, match=r"a\.csv"):
+            load(db, tmp_path, "a.csv")
+    assert db.fetch("SELECT * FROM s.t") == [("3", "4")]
+
+
+def test_missing_files_and_columns_are_named(db: SparkConnection, tmp_path: Path) -> None:
+    """One error names the files that are missing, or the columns; where files may be missing the table is empty."""
+    with pytest.raises(LoadError, match=r"2 files are missing(.|\n)*a\.csv(.|\n)*b\.csv, which m\.yaml:1 reads"):
+        load(db, tmp_path, "a.csv", beside=[{"uris": ["b.csv"], "needed_by": "m.yaml:1"}])
+    (tmp_path / "a.csv").write_text("a\n1\n", encoding="utf-8")
+    with pytest.raises(LoadError, match=r"a\.csv lacks columns:\n  b, which m\.yaml:2 reads"):
+        load(db, tmp_path, "a.csv", columns=[{"name": "b", "optional": False, "needed_by": "m.yaml:2"}])
+    assert load(db, tmp_path, "c.csv", optional=True, columns=[{"name": "b"}]).rows_loaded == 0
+    assert db.columns(("s", "t")) == [("b", "string")]

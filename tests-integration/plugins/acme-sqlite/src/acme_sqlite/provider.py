@@ -36,6 +36,7 @@ class SQLiteGenerator(BaseSQLGenerator):
     capabilities = {capability: Support("not_yet", "only what the test needs") for capability in Capability} | {
         Capability.TRANSACTIONS: FULL,
         Capability.TRANSACTIONAL_DDL: FULL,
+        Capability.PARTIAL_INSERT: FULL,
         Capability.PRIMARY_KEYS: FULL,
         Capability.NOT_NULL: FULL,
     }

@@ -33,6 +33,13 @@ def test_plugin_and_dialect_import_no_driver() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def test_a_program_without_a_file_can_connect() -> None:
+    """The driver is imported by `python -c`, too, which its own check would end, and nothing is left behind."""
+    program = "import omopcloudetl.provider_spark.engine, __main__; assert not hasattr(__main__, '__file__'); print(7)"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout == "7\n"
+
+
 def test_every_capability_is_declared() -> None:
     """No capability is left open; what is missing has a reason."""
     declared = SparkGenerator.capabilities

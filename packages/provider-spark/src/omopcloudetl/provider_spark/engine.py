@@ -10,10 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from pyspark.errors import PySparkException
-from pyspark.sql.connect.client.retries import DefaultPolicy, RetryPolicy
-from pyspark.sql.connect.session import SparkSession
-
 from omopcloudetl.core.connecting import patiently
 from omopcloudetl.core.connection import (
     BaseConnection,
@@ -28,8 +24,14 @@ from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.provider_spark import states
 from omopcloudetl.provider_spark.config import SparkConfig, address, session_settings
 from omopcloudetl.provider_spark.load import load_files
+from omopcloudetl.provider_spark.programs import with_a_file
 from omopcloudetl.provider_spark.recording import insert_rows, merge_rows
 from omopcloudetl.provider_spark.sql import qualified
+
+with with_a_file():
+    from pyspark.errors import PySparkException
+    from pyspark.sql.connect.client.retries import DefaultPolicy, RetryPolicy
+    from pyspark.sql.connect.session import SparkSession
 
 COUNTING = re.compile(r"\s*(INSERT|MERGE|CREATE\s+OR\s+REPLACE\s+TABLE|DELETE|UPDATE)\b", re.IGNORECASE)
 """Statements of which some servers tell how many rows they wrote."""

@@ -34,6 +34,11 @@ imports:
 test *args:
     uv run pytest {{args}}
 
+# Run the tests that need real Spark, in an environment of their own; needs Java 17 and takes many minutes: `just spark -k kit`.
+spark *args:
+    uv run --no-sync python -m tools.spark_environment
+    .venv-spark/bin/pytest -m spark -n 0 tests-integration/test_real_spark.py tests-integration/test_kit_real_spark.py {{args}}
+
 # Build every package and check what each wheel holds.
 build out="dist":
     uv build --all-packages --clear --out-dir {{quote(out)}}

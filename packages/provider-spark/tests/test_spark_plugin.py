@@ -9,6 +9,7 @@ from omopcloudetl.core.errors import DatabaseConnectionError
 from omopcloudetl.core.plugins import load_plugins
 from omopcloudetl.provider_spark.config import address, check, read_settings
 from omopcloudetl.provider_spark.dialect import SparkGenerator
+from omopcloudetl.provider_spark.properties import read_properties
 
 GOOD = {"remote": "sc://spark:15002"}
 
@@ -35,7 +36,7 @@ def test_plugin_and_dialect_import_no_driver() -> None:
 
 def test_a_program_without_a_file_can_connect() -> None:
     """The driver is imported by `python -c`, too, which its own check would end, and nothing is left behind."""
-    program = "import omopcloudetl.provider_spark.engine, __main__; assert not hasattr(__main__, '__file__'); print(7)"
+    program = "import omopcloudetl.provider_spark.remote, __main__; assert not hasattr(__main__, '__file__'); print(7)"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout == "7\n"
 
@@ -102,3 +103,32 @@ def test_wrong_settings_are_one_error_without_the_token(tmp_path: Path) -> None:
     with pytest.raises(DatabaseConnectionError, match=r"remote: .*format: ") as told:
         provider.connection({"remote": "x", "format": "orc", "token": "planted"}, tmp_path)
     assert "planted" not in f"{told.value!r} {told.value.__context__!r}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({}, "remote"),
+        (GOOD | {"master": "local[2]"}, "remote"),
+        (GOOD | {"properties": "spark.conf"}, "properties"),
+        ({"master": "local[2]", "token": "t"}, "token"),
+    ],
+)
+def test_a_target_is_a_server_or_this_process(settings: dict[str, str], key: str) -> None:
+    """One of `remote` and `master` says where, and a setting of the other is refused."""
+    assert [found for found, _ in check(settings)] == [key]
+    assert check({"master": "local[2]", "properties": "spark.conf"}) == []
+
+
+def test_properties_are_read_as_spark_reads_them() -> None:
+    """A key ends at a blank, a tab, `=` or `:`; its value may have any of them; comments and empty lines are none."""
+    text = "# a comment\n\nspark.a  b = c\nspark.b=-Dx=y -Dz=1\n\tspark.c:d\t\n! another\nspark.e\n"
+    found = [("spark.a", "b = c"), ("spark.b", "-Dx=y -Dz=1"), ("spark.c", "d"), ("spark.e", "")]
+    assert list(read_properties(text)) == found
+
+
+def test_a_driver_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    """The error of a target whose driver is missing says what to install."""
+    connection = load_plugins().provider("spark").connection
+    with pytest.raises(DatabaseConnectionError, match=r"install omopcloudetl-provider-spark\[local\]"):
+        connection({"master": "local[2]"}, tmp_path)

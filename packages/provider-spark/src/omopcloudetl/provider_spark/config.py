@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from omopcloudetl.core import provider_settings
 from omopcloudetl.core.registrations import Settings
 
 # Shown in place of pydantic's words.
 PROBLEMS = {
-    "remote": "write the address of a Spark Connect server, such as sc://spark.example.org:15002",
+    "remote": "write either the address of a Spark Connect server, such as sc://spark.example.org:15002, or master",
+    "master": "write where the session runs, such as local[4]",
+    "properties": "write the path of a file such as spark-defaults.conf, from the project's folder",
     "token": "write a text; better, the name of a secret",
     "format": "write delta or iceberg",
     "catalog": "write the name of a catalog of the server",
@@ -24,12 +27,16 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 class SparkConfig(BaseModel):
-    """How to open a session with a Spark Connect server."""
+    """How to open a session: with a server through Spark Connect, or one of this process."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
-    remote: Annotated[str, Field(pattern=r"^sc://[^/;]+(/(;[^;=]+=[^;]*)*)?$")]
+    remote: Annotated[str | None, Field(pattern=r"^sc://[^/;]+(/(;[^;=]+=[^;]*)*)?$")] = None
     """The server's address, `sc://host:port/;option=value`, with the options of Spark Connect."""
+    master: Text | None = None
+    """In place of `remote`: where a session of this process runs, such as `local[4]`, `yarn` or `spark://host:7077`."""
+    properties: Text | None = None
+    """With `master`: a file of Spark's properties in the form of `spark-defaults.conf`."""
     token: Annotated[str | None, Field(repr=False)] = None
     """The token that the server asks for; the connection is encrypted then."""
     format: Literal["delta", "iceberg"] = "delta"
@@ -45,6 +52,17 @@ class SparkConfig(BaseModel):
     ansi: bool = True
     """Whether Spark's ANSI mode is on; results are the same, but for what is an error in it, such as an overflow."""
 
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        """A server or this process, and for each what belongs to it."""
+        if (self.remote is None) == (self.master is None):
+            raise PydanticCustomError(provider_settings.PAIR, "write either remote or master", {"key": "remote"})
+        if self.properties is not None and self.master is None:
+            raise PydanticCustomError(provider_settings.PAIR, "goes with master", {"key": "properties"})
+        if self.token is not None and self.remote is None:
+            raise PydanticCustomError(provider_settings.PAIR, "goes with remote", {"key": "token"})
+        return self
+
 
 def read_settings(settings: Settings) -> SparkConfig:
     """The settings as a model; raises `DatabaseConnectionError` that lists every problem."""
@@ -58,9 +76,10 @@ def check(settings: Settings) -> list[tuple[str, str]]:
 
 def address(config: SparkConfig) -> str:
     """What the client is told; a token stands in it."""
+    remote = str(config.remote)
     if config.token is None:
-        return config.remote
-    return f"{config.remote if '/;' in config.remote else config.remote.rstrip('/') + '/'};token={config.token}"
+        return remote
+    return f"{remote if '/;' in remote else remote.rstrip('/') + '/'};token={config.token}"
 
 
 def session_settings(config: SparkConfig) -> dict[str, str]:

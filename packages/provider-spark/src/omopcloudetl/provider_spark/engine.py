@@ -1,4 +1,4 @@
-"""Opens sessions with Spark through Spark Connect and runs statements; the only module that imports the driver."""
+"""Opens sessions with Spark and runs statements, by way of either driver."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from omopcloudetl.core.connecting import patiently
@@ -22,16 +23,14 @@ from omopcloudetl.core.connection import (
 from omopcloudetl.core.errors import DatabaseConnectionError, DatabaseError, StatementError
 from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.provider_spark import states
-from omopcloudetl.provider_spark.config import SparkConfig, address, session_settings
+from omopcloudetl.provider_spark.config import SparkConfig, session_settings
+from omopcloudetl.provider_spark.drivers import driver_for
 from omopcloudetl.provider_spark.load import load_files
-from omopcloudetl.provider_spark.programs import with_a_file
 from omopcloudetl.provider_spark.recording import insert_rows, merge_rows
-from omopcloudetl.provider_spark.sql import qualified
+from omopcloudetl.provider_spark.sql import identifier, qualified
 
-with with_a_file():
-    from pyspark.errors import PySparkException
-    from pyspark.sql.connect.client.retries import DefaultPolicy, RetryPolicy
-    from pyspark.sql.connect.session import SparkSession
+if TYPE_CHECKING:
+    from omopcloudetl.provider_spark.drivers import SparkSession
 
 COUNTING = re.compile(r"\s*(INSERT|MERGE|CREATE\s+OR\s+REPLACE\s+TABLE|DELETE|UPDATE)\b", re.IGNORECASE)
 """Statements of which some servers tell how many rows they wrote."""
@@ -45,7 +44,8 @@ class SparkConnection(BaseConnection):
 
     def __init__(self, config: SparkConfig, base: Path) -> None:
         self.config = config
-        self._base = base
+        self._driver = driver_for(config, base)
+        self._failures = tuple(self._driver.errors)
         self._session: SparkSession | None = None
         self._cancelled = threading.Event()
         self._tag = f"omopcloudetl-{uuid4()}"
@@ -58,18 +58,15 @@ class SparkConnection(BaseConnection):
         retrying = patiently(self.is_transient, self._cancelled, longest=2)
         try:
             self._session = retrying(self._open)
-        except PySparkException as error:
+        except self._failures as error:
             raise DatabaseConnectionError(f"cannot open a session with {self._label}: {states.told(error)}") from error
 
     def close(self) -> None:
         """End the session; one with an id of its own in the address is left to others that use it."""
         session, self._session = self._session, None
         if session is not None:
-            with suppress(PySparkException):
-                if "session_id=" in self.config.remote:
-                    session.client.close()
-                else:
-                    session.stop()
+            with suppress(*self._failures):
+                self._driver.close(session)
 
     def execute(self, sql: str) -> ExecutionMetrics:
         """Run one statement; rows are counted where the server tells them."""
@@ -101,9 +98,9 @@ class SparkConnection(BaseConnection):
             for statement in statements:
                 try:
                     self._opened.sql(statement)
-                except PySparkException as error:
+                except self._failures as error:
                     told = f"cannot record into {qualified(table)}: {states.kind(error)}"
-                    raise StatementError(told) from type(error)(states.kind(error))
+                    raise StatementError(told) from self._failures[0](states.without_values(error))
 
     def bulk_load(self, load: BulkLoadStep, *, base: Path, done: LoadDone | None = None) -> LoadMetrics:
         """Let Spark read files and write them into a table in one commit; `done` comes after it."""
@@ -129,7 +126,7 @@ class SparkConnection(BaseConnection):
         """Name and type of each column, in order."""
         try:
             fields = self._opened.table(qualified(table)).schema.fields
-        except PySparkException as error:
+        except self._failures as error:
             if states.is_not_found(error):
                 return []
             raise StatementError(states.told(error)) from error
@@ -143,7 +140,7 @@ class SparkConnection(BaseConnection):
         cause: BaseException | None = error
         while isinstance(cause, DatabaseError):
             cause = cause.__cause__
-        return isinstance(cause, PySparkException) and states.is_transient(cause)
+        return isinstance(cause, self._failures) and states.is_transient(cause)
 
     def engine_version(self) -> str:
         """`Spark 4.1.0`."""
@@ -155,37 +152,35 @@ class SparkConnection(BaseConnection):
         self._cancelled.set()
         session = self._session
         if session is not None:
-            with suppress(PySparkException):  # what cannot be reached does not run either
-                session.interruptTag(self._tag)
+            with suppress(*self._failures):  # what cannot be reached does not run either
+                self._driver.cancel(session, self._tag)
 
     @property
     def _opened(self) -> SparkSession:
         if self._session is None:
             raise DatabaseConnectionError("the connection is not open")
-        self._session.addTag(self._tag)  # tags are those of a thread
+        self._driver.mark(self._session, self._tag)  # tags are those of a thread
         return self._session
 
     @property
     def _label(self) -> str:
-        return self.config.remote.partition("/;")[0]
+        return str(self.config.remote or self.config.master).partition("/;")[0]
 
     @contextmanager
     def _errors(self, statement: str) -> Iterator[None]:
         """Turn the driver's errors into ours, in the server's words."""
         try:
             yield
-        except PySparkException as error:
+        except self._failures as error:
             raise StatementError(f"{states.told(error)}\n  in: {_first_line(statement)}") from error
 
     def _open(self) -> SparkSession:
-        session = SparkSession.builder.remote(address(self.config)).create()
-        session.client.set_retry_policies([RetryPolicy()])  # none: whoever opens sessions tries again
+        session = self._driver.open()
         for key, value in session_settings(self.config).items():
             session.conf.set(key, value)
         if self.config.catalog is not None:
-            session.catalog.setCurrentCatalog(self.config.catalog)
-        # A stream that breaks is taken up again where it was.
-        session.client.set_retry_policies([DefaultPolicy(max_retries=3, max_backoff=2000)])
+            # Not by `session.catalog`, which asks the catalogs of this thread's last session.
+            session.sql(f"SET CATALOG {identifier(self.config.catalog)}")
         return session
 
 

@@ -2,17 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-
-class EngineError(Protocol):
-    """An error of the driver."""
-
-    def getCondition(self) -> str | None:  # noqa: N802  # the driver's name
-        """The class of the error, such as `TABLE_OR_VIEW_NOT_FOUND`."""
-        ...
-
-
 NOT_FOUND = ("TABLE_OR_VIEW_NOT_FOUND", "SCHEMA_NOT_FOUND", "Table not found", "Database not found", "NO_SUCH")
 # What Sail leaves of a table whose statement failed.
 NOT_MADE = ("No commit files found", "No metadata files found")
@@ -28,6 +17,9 @@ TRANSIENT = (
     "CommitFailedException",
     "concurrent",
     "DELTA_CONCURRENT",
+    # Iceberg: rows that a MERGE or a DELETE looked at have changed since.
+    "Found conflicting files",
+    "Found new conflicting delete files",
 )
 """Parts of messages: neither of the formats has a class of its own for what another commit did."""
 LONGEST = 2000
@@ -35,13 +27,21 @@ LONGEST = 2000
 
 def told(error: Exception) -> str:
     """The server's words, without its stack."""
-    text = str(error).split("\n\nJVM stacktrace:", 1)[0].strip()
+    text = str(error).split("\n\nJVM stacktrace:", 1)[0].split("\n\tat ", 1)[0].strip()
     return text[:LONGEST]
 
 
-def kind(error: EngineError) -> str:
-    """The class of an error, which holds no value."""
-    return error.getCondition() or type(error).__name__
+def kind(error: Exception) -> str:
+    """The class of an error, such as `TABLE_OR_VIEW_NOT_FOUND`, which holds no value."""
+    # Spark 3.5 calls it the error's class, Spark 4 its condition; an error of a job has none.
+    asked = getattr(error, "getCondition", None) or getattr(error, "getErrorClass", None)
+    return str(asked() or type(error).__name__) if asked is not None else type(error).__name__
+
+
+def without_values(error: Exception) -> str:
+    """The class of an error and what makes it transient, but none of its other words, which may quote values."""
+    words = next((word for word in TRANSIENT if word.lower() in str(error).lower()), "")
+    return f"{kind(error)} {words}".strip()
 
 
 def is_not_found(error: Exception) -> bool:

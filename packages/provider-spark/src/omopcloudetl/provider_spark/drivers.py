@@ -1,0 +1,59 @@
+"""What a connection needs of a driver, and which of the two there are: Spark Connect, or a session of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from omopcloudetl.core.errors import DatabaseConnectionError
+from omopcloudetl.provider_spark.config import SparkConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    # Of this type are the sessions of both.
+    from pyspark.sql import SparkSession as SparkSession
+
+
+class Driver(Protocol):
+    """Opens sessions, ends them, and ends what they run."""
+
+    @property
+    def errors(self) -> Sequence[type[Exception]]:
+        """The kinds of errors that it raises."""
+        ...
+
+    def open(self) -> SparkSession:
+        """A new session."""
+        ...
+
+    def close(self, session: SparkSession) -> None:
+        """End a session."""
+        ...
+
+    def mark(self, session: SparkSession, tag: str) -> None:
+        """Give what this thread runs in the session from now on a tag."""
+        ...
+
+    def cancel(self, session: SparkSession, tag: str) -> None:
+        """End what runs under a tag."""
+        ...
+
+
+def driver_for(config: SparkConfig, base: Path) -> Driver:
+    """The driver that the settings ask for; raises `DatabaseConnectionError` where it is not installed."""
+    extra = "connect" if config.remote is not None else "local"
+    try:
+        if config.remote is not None:
+            from omopcloudetl.provider_spark.remote import RemoteDriver
+
+            return RemoteDriver(config)
+        from omopcloudetl.provider_spark.local import LocalDriver
+
+        return LocalDriver(config, base)
+    except ModuleNotFoundError as error:
+        told = f"{'remote' if extra == 'connect' else 'master'}: needs a driver that is not installed ({error.name})"
+        advice = (
+            f"install omopcloudetl-provider-spark[{extra}], and not its other extra: both bring the package pyspark"
+        )
+        raise DatabaseConnectionError(f"{told}; {advice}") from error

@@ -22,13 +22,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def project(server: Server, tmp_path: Path) -> Iterator[tuple[Path, dict[str, str | int]]]:
-    """A project with one file to load, and the settings of an empty database."""
-    with server.database() as name:
-        (tmp_path / "workflow.yaml").write_text(WORKFLOW)
-        (tmp_path / "data").mkdir()
-        (tmp_path / "data" / "patients.csv").write_text("id\na\n")
-        yield tmp_path, server.settings | {"dbname": name}
+def project(server: Server) -> Iterator[tuple[Path, dict[str, str | int]]]:
+    """A project with one file to load, which the server can read, and the settings of an empty database."""
+    with server.database() as name, server.readable_folder() as root:
+        (root / "workflow.yaml").write_text(WORKFLOW)
+        (root / "data").mkdir()
+        (root / "data" / "patients.csv").write_text("id\na\n")
+        yield root, server.settings | {"dbname": name}
 
 
 def write_project(root: Path, settings: dict[str, str | int]) -> None:
@@ -69,18 +69,37 @@ def test_a_session_that_does_not_open_is_a_problem(
     assert "planted" not in found["found"]
 
 
+def test_files_are_looked_for_by_who_reads_them(server: Server, project: tuple[Path, dict[str, str | int]]) -> None:
+    """By the server, unless they are sent from here; what is missing is named, with both ways out."""
+    root, usual = project
+    write_project(root, usual)
+    there = of(examine(root), "input files")
+    (root / "data" / "patients.csv").rename(root / "patients.csv")
+    missing = of(examine(root, code=1), "input files")
+    (root / "patients.csv").rename(root / "data" / "patients.csv")
+    write_project(root, usual | {"client_streaming": True})
+    here = of(examine(root), "input files")
+
+    assert there["found"] == "the server can read 1 file"
+    assert missing["found"].startswith("1 file missing on the server\ndata/patients.csv (workflow.yaml:")
+    assert "client_streaming: true" in missing["help"]
+    assert here["found"] == "1 file, 5 bytes"
+
+
 def test_a_role_that_may_not_make_schemas_is_a_problem(
     server: Server, project: tuple[Path, dict[str, str | int]]
 ) -> None:
-    """The right that it lacks is named."""
+    """The rights that it lacks are named, that to have the server read files, too."""
     root, usual = project
     role = f"reader_{secrets.token_hex(4)}"
     with server.admin() as admin:
         admin.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'word'").format(sql.Identifier(role)))
     write_project(root, usual | {"user": role, "password": "word"})
-    found = of(examine(root, code=1), "schema omop (cdm)")
+    findings = examine(root, code=1)
+    found = of(findings, "schema omop (cdm)")
     with server.admin() as admin:
         admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
     assert "permission denied" in found["found"]
     assert "ask for the right to make the schema omop" in found["help"]
+    assert f'GRANT pg_read_server_files TO "{role}"' in of(findings, "input files")["help"]

@@ -7,6 +7,7 @@ from postgres_server import Server
 from postgres_targets import needs_servers, servers
 
 from omopcloudetl.core.compiler.ddl_script import Keys, ddl_script
+from omopcloudetl.core.errors import StatementError
 from omopcloudetl.core.specifications import find_specification
 from omopcloudetl.provider_postgres.config import PostgresConfig
 from omopcloudetl.provider_postgres.dialect import PostgresGenerator
@@ -50,6 +51,9 @@ def test_keys_added_later_are_those_of_tables_made_with_them(db: PostgresConnect
     assert db.fetch(COUNT) == []
     run(db, "only")
     later = db.fetch(COUNT)
+    with pytest.raises(StatementError, match="drop the foreign keys before a run") as told:
+        db.execute("TRUNCATE cdm.person")
+    assert "CASCADE" not in str(told.value)
     assert db.fetch(INDEXES)[0][0] > 50  # type: ignore[operator]  # it is a number
     for schema in ("cdm", "vocab"):
         db.execute(f"DROP SCHEMA {schema} CASCADE")

@@ -50,7 +50,7 @@ class Told:
 
     def run(self, *, resume: bool = False, listeners: tuple[object, ...] = ()) -> "Told":
         """Run, and read what was told."""
-        path = self.session.root / "events.ndjson"
+        path = Path(json.loads(Path(os.environ["OPENLINEAGE_CONFIG"]).read_text())["transport"]["log_file_path"])
         path.unlink(missing_ok=True)
         try:
             self.record = self.session.run(self.plan, resume=resume, listeners=listeners)

@@ -165,6 +165,13 @@ def test_a_failed_step_says_where_it_comes_from(capsys) -> None:
     assert capsys.readouterr().out == "\nfailed: write_person\n  oh no\n  and no\n  from mappings/person.yaml:1\n"
 
 
+def test_an_error_of_several_steps_is_told_once(capsys) -> None:
+    """The steps are named together, above the words that are the same for all."""
+    steps = [_record(f"s{n}", state="failed", error="no right", origin=f"workflow.yaml:{n}") for n in (1, 2)]
+    tables.show_failures(RUN.model_copy(update={"steps": steps}))
+    assert capsys.readouterr().out == "\nfailed: s1, s2\n  no right\n  from workflow.yaml:1 and others\n"
+
+
 @pytest.mark.parametrize("target", ["local", "production_of_the_hospital"])
 def test_the_id_of_a_run_is_never_folded(capsys, monkeypatch, target: str) -> None:
     """On 80 columns an id, its date and its state stand on one line, to be copied."""

@@ -172,7 +172,9 @@ def test_a_role_without_the_right_is_told_what_to_grant(
             "DROP ROLE IF EXISTS plain; CREATE ROLE plain LOGIN PASSWORD 'p'; GRANT ALL ON SCHEMA public TO plain"
         )
     plain = open_database(user="plain", password="p")
-    with pytest.raises(LoadError, match=r"GRANT pg_read_server_files TO \"plain\".*or set `client_streaming: true`"):
+    with pytest.raises(
+        LoadError, match=r"(?s)GRANT pg_read_server_files TO \"plain\".*or set `client_streaming: true`"
+    ):
         plain.bulk_load(load_step("a.csv"), base=write("x", "").parent)
     sending = open_database(user="plain", password="p", client_streaming=True)
 

@@ -170,14 +170,18 @@ def _tables_of(line: LedgerRow) -> list[str]:
 
 
 def show_failures(record: RunRecord) -> None:
-    """Each step that failed, with the whole of its error, and how many waited for it."""
+    """The steps that failed, with the whole of their error, each error once, and how many waited for them."""
     console = _console()
+    failed: dict[str, list[StepRecord]] = {}
     for step in record.failed:
-        console.print(Text(f"\nfailed: {step.name}", style="bold red"))
-        reason = indent(step.error or "no reason was given", "  ")
-        console.print(Text(printable(reason)))
-        if step.origin:
-            console.print(Text(printable(f"  from {step.origin}")))
+        failed.setdefault(step.error or "no reason was given", []).append(step)
+    for error, steps in failed.items():
+        names = abbreviated(tuple(step.name for step in steps))
+        console.print(Text(f"\nfailed: {names}", style="bold red"))
+        console.print(Text(printable(indent(error, "  "))))
+        if steps[0].origin:
+            more = " and others" if len(steps) > 1 else ""
+            console.print(Text(printable(f"  from {steps[0].origin}{more}")))
     if record.error and not record.failed:
         console.print(Text(printable(f"\n{record.error}"), style="bold red"))
     show_skipped(record)

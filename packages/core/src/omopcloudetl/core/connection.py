@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from omopcloudetl.core.findings import Diagnosis
+from omopcloudetl.core.findings import Diagnosis, Finding
 from omopcloudetl.core.plan import BulkLoadStep
 
 
@@ -152,6 +152,10 @@ class BaseConnection(ABC):
     def diagnose(self) -> Diagnosis:
         """Look at what a session will need, before it is opened, and leave nothing behind; for `doctor`."""
         return Diagnosis()
+
+    def diagnose_loads(self, loads: Sequence[BulkLoadStep], *, base: Path) -> list[Finding]:
+        """Ask the server for the files of these loads, of an open session; where `diagnose` says that it reads them."""
+        return []
 
     def engine_version(self) -> str:
         """Name and version of the engine, of an open session; for people to read."""

@@ -61,3 +61,5 @@ class Diagnosis:
     """Whether opening it would make the database: it is then not opened just to look."""
     folder: Path | None = None
     """Where the database keeps its data, if that is on this machine."""
+    reads_files: bool = False
+    """Whether a server reads the files of loads by itself: it is asked for them then, and not this machine."""

@@ -18,7 +18,7 @@ from omopcloudetl.core.connection import (
     RunSession,
 )
 from omopcloudetl.core.errors import DatabaseError
-from omopcloudetl.core.findings import Diagnosis
+from omopcloudetl.core.findings import Diagnosis, Finding
 from omopcloudetl.core.known_secrets import hidden, spellings
 from omopcloudetl.core.plan import BulkLoadStep
 
@@ -164,14 +164,21 @@ class RedactedConnection(BaseConnection):
 
     def diagnose(self) -> Diagnosis:
         """What the connection says of itself, without secrets."""
-        spelt = spellings(self._secrets)
         with redacted(self._secrets):
             found = self.inner.diagnose()
-        findings = tuple(
+        return replace(found, findings=tuple(self._hidden(found.findings)))
+
+    def diagnose_loads(self, loads: Sequence[BulkLoadStep], *, base: Path) -> list[Finding]:
+        """What the server says of the files of loads, without secrets."""
+        with redacted(self._secrets):
+            return self._hidden(self.inner.diagnose_loads(loads, base=base))
+
+    def _hidden(self, findings: Iterable[Finding]) -> list[Finding]:
+        spelt = spellings(self._secrets)
+        return [
             replace(one, found=hidden(one.found, spelt), help=hidden(one.help, spelt) if one.help else None)
-            for one in found.findings
-        )
-        return replace(found, findings=findings)
+            for one in findings
+        ]
 
     def engine_version(self) -> str:
         """Name and version of the engine, without secrets."""

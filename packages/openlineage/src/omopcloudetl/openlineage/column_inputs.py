@@ -230,6 +230,8 @@ class _Select:
                 table = name if isinstance(node.this, exp.Identifier) and name not in self._ctes else None
             case exp.Subquery():
                 made = renamed(self._reader.query(node, self._ctes, self), node)
+            case exp.Lateral(this=exp.Subquery()):
+                made = renamed(self._reader.query(node.this, self._ctes, self), node)
             case exp.Values():
                 made = Made(opaque={})
             case _:  # UNNEST, a function of rows: every column is made of all it is given

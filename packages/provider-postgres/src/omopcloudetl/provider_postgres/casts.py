@@ -43,6 +43,8 @@ _TIMES = {exp.DType.DATE, *TIMESTAMPS}
 _FLOATS = {exp.DType.DOUBLE}
 _WIDER = {exp.DType.INT: {exp.DType.BIGINT, exp.DType.DOUBLE}}
 _NUMBERS = {*_LIMITS, exp.DType.DOUBLE, exp.DType.FLOAT, exp.DType.DECIMAL}
+_CHOICES = (exp.Coalesce, exp.Case, exp.Max, exp.Min, exp.Greatest, exp.Least)
+_WHOLE_NAME = "READ WHOLE"
 _WHOLE = (exp.Extract, exp.DateDiff, exp.Length, exp.Count, exp.RowNumber)
 
 
@@ -76,8 +78,22 @@ def _once(value: exp.Expr, spell: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
     return exp.Subquery(this=around)
 
 
+def whole(value: exp.Expr, to: exp.DataType) -> exp.Expr:
+    """A node that stands for `read_whole` until the statement is rewritten; no author can write its name."""
+    found = exp.Anonymous(this=_WHOLE_NAME, expressions=[value, to])
+    found.type = to
+    return found
+
+
+def is_whole(node: exp.Expr) -> bool:
+    """Whether a node is one of `whole`."""
+    return isinstance(node, exp.Anonymous) and node.this == _WHOLE_NAME
+
+
 def read_whole(value: exp.Expr, to: exp.DataType) -> exp.Expr:
     """The value as a whole number, NULL where it is none: `2.7` is none, `2.0` is 2."""
+    if _never_fails(kind_of(value), to.this):
+        return exp.Cast(this=value, to=to)
     return _once(value, lambda given: _whole(as_text(given), to))
 
 
@@ -95,6 +111,10 @@ def kind_of(value: exp.Expr) -> exp.DType | None:
     """The type of a value, where the tree tells it."""
     if isinstance(value, exp.Paren):
         return kind_of(value.this)
+    if isinstance(value, _CHOICES):
+        return _common_kind(value)
+    if isinstance(value, exp.Add | exp.Sub | exp.Mul):
+        return _kind_of_arithmetic(value)
     type_ = value.to if isinstance(value, exp.Cast) else value.type
     if isinstance(type_, exp.DataType) and isinstance(type_.this, exp.DType) and type_.this != exp.DType.UNKNOWN:
         return type_.this
@@ -106,6 +126,44 @@ def kind_of(value: exp.Expr) -> exp.DType | None:
 def is_exact(value: exp.Expr) -> bool:
     """Whether the tree tells that a value is a number without a binary fraction."""
     return kind_of(value) in {*_LIMITS, exp.DType.DECIMAL} or (isinstance(value, exp.Literal) and not value.is_string)
+
+
+def _common_kind(value: exp.Expr) -> exp.DType | None:
+    """The type of a value that is one of several; a text in quotes becomes what the others are."""
+    values = _results(value) if isinstance(value, exp.Case) else [value.this, *value.expressions]
+    kinds = {kind_of(one) for one in values if not isinstance(one, exp.Null | exp.Literal) or one.is_number}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def _results(case: exp.Case) -> list[exp.Expr]:
+    default = case.args.get("default")
+    return [*(branch.args["true"] for branch in case.args["ifs"]), *([] if default is None else [default])]
+
+
+def _kind_of_arithmetic(value: exp.Expr) -> exp.DType | None:
+    kinds = {exp.DType.INT if one.is_int else kind_of(one) for one in (value.this, value.expression)}
+    if kinds == {exp.DType.INT, exp.DType.DOUBLE}:
+        return exp.DType.DOUBLE
+    if kinds == {exp.DType.DATE} and isinstance(value, exp.Sub):
+        return exp.DType.INT  # days
+    return kinds.pop() if len(kinds) == 1 and kinds <= {exp.DType.INT, exp.DType.BIGINT, exp.DType.DOUBLE} else None
+
+
+def is_read(node: exp.Expr) -> bool:
+    """Whether it reads a text, or what may be none, and is no plain cast here."""
+    if isinstance(node, exp.Try):
+        return isinstance(node.this, exp.StrToTime)
+    if is_whole(node):
+        return not _never_fails(kind_of(node.expressions[0]), node.expressions[1].this)
+    return isinstance(node, exp.TryCast) and not _never_fails(kind_of(node.this), node.to.this)
+
+
+def type_of(read: exp.Expr) -> exp.DataType:
+    """The type of what is read."""
+    if isinstance(read, exp.Try):
+        return exp.DataType.build("timestamp")
+    to: exp.DataType = read.expressions[1] if is_whole(read) else read.args["to"]
+    return to.copy()
 
 
 def as_text(value: exp.Expr) -> exp.Expr:

@@ -9,8 +9,9 @@ from sqlglot.errors import UnsupportedError
 
 from omopcloudetl.core.capabilities import FULL, Capability, Support
 from omopcloudetl.core.generator import BaseSQLGenerator
-from omopcloudetl.provider_postgres.casts import read_whole
+from omopcloudetl.provider_postgres.casts import whole
 from omopcloudetl.provider_postgres.collation import collated
+from omopcloudetl.provider_postgres.read_once import read_once
 from omopcloudetl.provider_postgres.rewriting import rewritten
 
 LONGEST_NAME = 63
@@ -66,7 +67,7 @@ class PostgresGenerator(BaseSQLGenerator):
 
     def read_whole(self, value: exp.Expr, type_: exp.DataType) -> exp.Expr:
         """By way of a decimal number, which has every digit."""
-        return read_whole(value, type_)
+        return whole(value, type_)
 
     def create_table_as(self, table: exp.Table, query: exp.Query) -> list[exp.Expr]:
         """Drop and make, and look at what it holds: nobody else does before the next step reads it."""
@@ -101,7 +102,7 @@ class PostgresGenerator(BaseSQLGenerator):
     def render(self, statement: exp.Expr, schemas: Mapping[str, str]) -> str:
         """The statement as SQL text; raises `UnsupportedError` also for a name that the server would cut off."""
         # A copy, because the compiler may have one node in two places, of which a rewriting would reach one.
-        statement = collated(rewritten(statement.copy()))
+        statement = collated(rewritten(read_once(statement.copy())))
         for name in statement.find_all(exp.Identifier):
             if len(name.name.encode()) > LONGEST_NAME:
                 raise UnsupportedError(

@@ -21,12 +21,13 @@ from omopcloudetl.core.connection import (
     RunSession,
 )
 from omopcloudetl.core.errors import DatabaseConnectionError, DatabaseError, StatementError
-from omopcloudetl.core.findings import Diagnosis
+from omopcloudetl.core.findings import Diagnosis, Finding
 from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.provider_postgres import orphans, states
 from omopcloudetl.provider_postgres.config import PROGRAM, PostgresConfig, connection_parameters, session_settings
 from omopcloudetl.provider_postgres.health import diagnose_settings
 from omopcloudetl.provider_postgres.load import load_files
+from omopcloudetl.provider_postgres.server_health import examined
 from omopcloudetl.provider_postgres.sql import TableColumn, names, qualified
 
 FIRST_WAIT = 0.2
@@ -201,6 +202,10 @@ class PostgresConnection(BaseConnection):
     def diagnose(self) -> Diagnosis:
         """Look at the settings without opening a session."""
         return diagnose_settings(self.config, self._base)
+
+    def diagnose_loads(self, loads: Sequence[BulkLoadStep], *, base: Path) -> list[Finding]:
+        """Whether the server has the files of these loads, and the role may have it read them."""
+        return examined(self, loads, base.resolve())
 
     def engine_version(self) -> str:
         """`PostgreSQL 18.6`."""

@@ -16,7 +16,7 @@ OTHERS = 0o077
 
 def diagnose_settings(config: PostgresConfig, base: Path) -> Diagnosis:
     """What can be said before anybody is asked."""
-    return Diagnosis((_encryption(config), *_certificates(config, base)))
+    return Diagnosis((_encryption(config), *_certificates(config, base)), reads_files=not config.client_streaming)
 
 
 def _encryption(config: PostgresConfig) -> Finding:

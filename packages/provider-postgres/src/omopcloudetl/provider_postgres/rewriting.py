@@ -8,7 +8,7 @@ from sqlglot import exp
 from sqlglot.errors import UnsupportedError
 
 from omopcloudetl.provider_postgres import patterns
-from omopcloudetl.provider_postgres.casts import TIMESTAMPS, as_text, is_exact, try_cast
+from omopcloudetl.provider_postgres.casts import TIMESTAMPS, as_text, is_exact, is_whole, read_whole, try_cast
 from omopcloudetl.provider_postgres.times import read_time, write_time
 
 _ONE: Mapping[str, str] = {"DAYS": "DAY", "MONTHS": "MONTH", "YEARS": "YEAR"}
@@ -226,6 +226,8 @@ def _written_time(node: exp.Expr) -> exp.Expr:
 
 def _named(node: exp.Expr) -> exp.Expr:
     """Functions that sqlglot knows nothing of."""
+    if is_whole(node):
+        return read_whole(node.expressions[0], node.expressions[1])
     unit = _FUNCTIONS.get(node.name.upper())
     if unit is not None:
         return exp.Paren(this=_times(node.expressions[0], unit))

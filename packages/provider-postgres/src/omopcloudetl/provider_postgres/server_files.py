@@ -73,9 +73,14 @@ class ServerFiles:
 def _told(error: StatementError, user: str) -> str:
     """The server's words, and what an administrator grants."""
     words = str(error).partition("\n  in: ")[0]
-    if "42501" not in words or "permission denied for function" not in words:
-        return words
-    grants = (
-        f"GRANT pg_read_server_files TO {identifier(user)}; GRANT EXECUTE ON FUNCTION {FUNCTIONS} TO {identifier(user)}"
-    )
-    return f"{words}; let an administrator say: {grants}; or set `client_streaming: true` in the target's connection"
+    if "permission denied for function" in words:
+        return f"{words}\nlet an administrator say: {grants(user)}\nor {STREAM}"
+    if "Permission denied" in words:
+        return f"{words}\nlet the server's own user enter the folder and read the file, or {STREAM}"
+    return words
+
+
+def grants(user: str) -> str:
+    """What lets a role have the server read files."""
+    role = identifier(user)
+    return f"GRANT pg_read_server_files TO {role}; GRANT EXECUTE ON FUNCTION {FUNCTIONS} TO {role}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 TRANSIENT = frozenset(
@@ -50,11 +51,23 @@ UNSENT = (
 """What libpq says, which has no SQLSTATE, where nothing answers or a session is refused for now."""
 
 WAYS_OUT = {
+    "password authentication failed": "check `user` and the secret of `password`",
+    "no password supplied": "write the name of a secret in `password`, or the password in libpq's password file",
+    "no pg_hba.conf entry": "the server's pg_hba.conf has to let the role in from this machine",
+    "does not exist": "check `dbname` and `user`, or let an administrator make them",
+    "resolve host": "check `host`",
     "certificate verify failed": "name the certificates that the server's may be signed by in `sslrootcert`",
     "no encryption": "the server may want TLS: set `sslmode: verify-full`, and `sslrootcert` to who signed for it",
     "requires a valid client certificate": "name the client's certificate in `sslcert` and its key in `sslkey`",
 }
 """What a refused session's error says → which of the target's settings answers it."""
+
+
+HINTS = {
+    "referenced in a foreign key": "drop the foreign keys before a run, and add them when it is done",
+}
+"""What an error says → what to do here, in place of the server's hint."""
+_PREFIX = re.compile(r"(?:connection failed: )?connection to server (?:at|on) .*? failed: (?:FATAL:  )?")
 
 
 class Diagnostics(Protocol):
@@ -98,15 +111,21 @@ def told(error: EngineError, *, quoting: bool = True) -> str:
     """The error in the server's words, but for what they quote of a row; without `quoting` no value at all."""
     diag = error.diag
     if diag.message_primary is None:
-        return str(error).strip()
+        return _told_by_libpq(str(error).strip())
     words = diag.message_primary
     if not quoting and str(error.sqlstate).startswith(ABOUT_VALUES) and '"' in words:
         words = f"{words.partition(chr(34))[0]}…"
     parts = [f"{words} ({error.sqlstate})"]
     if quoting:
         detail = None if str(error.sqlstate).startswith((ABOUT_VALUES, ABOUT_ROWS)) else diag.message_detail
-        parts += [text for text in (detail, diag.message_hint) if text]
+        hint = next((way for sign, way in HINTS.items() if sign in words), diag.message_hint)
+        parts += [text for text in (detail, hint) if text]
     return "; ".join(parts)
+
+
+def _told_by_libpq(words: str) -> str:
+    """Without host and port, which ours has, where one address was tried."""
+    return _PREFIX.sub("", words) if len(_PREFIX.findall(words)) == 1 else words
 
 
 def told_of_refusal(error: EngineError) -> str:

@@ -71,11 +71,11 @@ class _Script:
     def statements(
         self, specification: CdmSpecification, logical: Sequence[str], tables: list[CdmTable]
     ) -> Iterator[DdlStatement]:
-        for schema in dict.fromkeys(self.schemas[name] for name in logical):
-            yield self._statement("", self.generator.create_schema(schema))
         if self.keys == "only":
             yield from self._later(specification, tables)
             return
+        for schema in dict.fromkeys(self.schemas[name] for name in logical):
+            yield self._statement("", self.generator.create_schema(schema))
         plans: list[KeyPlan] = []
         if self.keys == "foreign":  # also where an engine has none: then they are remarks
             tables, plans = plan_foreign_keys(specification, tables, self.generator, self.schemas)

@@ -11,6 +11,7 @@ from omopcloudetl.core.capabilities import Capability
 from omopcloudetl.core.errors import DatabaseError, OmopCloudEtlError
 from omopcloudetl.core.findings import Diagnosis, Finding
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
+from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.core.secret_files import SecretWarning
 from omopcloudetl.core.text import one_line
 
@@ -29,22 +30,21 @@ class _NothingIsKeptError(Exception):
     """Ends a transaction whose work was only a test."""
 
 
-def check_database(
-    session: Session, plan: CompiledWorkflowPlan | None, diagnoses: list[Diagnosis]
-) -> Iterator[Finding]:
-    """Open the target's database and try what a run will do in it; nothing that is made stays.
-
-    What the connection says before it is opened is added to `diagnoses`.
-    """
+def diagnosed(session: Session) -> tuple[BaseConnection, Diagnosis] | Finding:
+    """The target's connection, not open, and what it says then; or what is wrong with its settings."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SecretWarning)  # that was told before
             connection = session.connection()
-        diagnosis = connection.diagnose()
+        return connection, connection.diagnose()
     except OmopCloudEtlError as error:
-        yield Finding(CONNECTION, "problem", str(error), "change the target's `connection:`")
-        return
-    diagnoses.append(diagnosis)
+        return Finding(CONNECTION, "problem", str(error), "change the target's `connection:`")
+
+
+def check_database(
+    session: Session, plan: CompiledWorkflowPlan | None, connection: BaseConnection, diagnosis: Diagnosis
+) -> Iterator[Finding]:
+    """Open the target's database and try what a run will do in it; nothing that is made stays."""
     yield from diagnosis.findings
     if any(finding.outcome == "problem" for finding in diagnosis.findings):
         yield Finding(CONNECTION, "skipped", "it could not be opened")
@@ -59,6 +59,9 @@ def check_database(
         return
     try:
         yield Finding(CONNECTION, "ok", f"opened: {connection.engine_version() or session.provider.name}")
+        if diagnosis.reads_files and plan is not None:
+            loads = [step for step in plan.steps if isinstance(step, BulkLoadStep)]
+            yield from connection.diagnose_loads(loads, base=session.root)
         yield from _check_schemas(session, plan, connection)
     finally:
         connection.close()

@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from omopcloudetl.core.checked import Checked
-from omopcloudetl.core.doctor.database import check_database
+from omopcloudetl.core.doctor.database import check_database, diagnosed
 from omopcloudetl.core.doctor.environment import check_packages, check_plugins
 from omopcloudetl.core.doctor.machine import check_inputs, check_room, check_runs, check_state
 from omopcloudetl.core.doctor.project import check_files, check_secrets, check_specification, check_target
 from omopcloudetl.core.errors import OmopCloudEtlError, ProjectError
 from omopcloudetl.core.files.project_loader import PROJECT_FILE
-from omopcloudetl.core.findings import Diagnosis, Finding, Report
+from omopcloudetl.core.findings import Finding, Report
 from omopcloudetl.core.session import STATE_FOLDER, Session
 
 
@@ -80,13 +80,17 @@ def _examine_session(session: Session) -> Iterator[Finding]:
     secrets = list(check_secrets(session))
     yield from secrets
     sizes: list[int] = []
-    if checked.plan is not None:
-        yield from check_inputs(checked.plan, session.root, sizes)
+    inputs = list(check_inputs(checked.plan, session.root, sizes)) if checked.plan is not None else []
     if any(finding.outcome == "problem" for finding in secrets):
+        yield from inputs
         yield Finding("connection", "skipped", "a secret is missing")
         return
-    diagnoses: list[Diagnosis] = []
-    yield from check_database(session, checked.plan, diagnoses)
-    for diagnosis in diagnoses:
-        if diagnosis.folder is not None:
-            yield from check_room(diagnosis.folder, sizes)
+    found = diagnosed(session)
+    if isinstance(found, Finding):
+        yield from (*inputs, found)
+        return
+    connection, diagnosis = found
+    yield from () if diagnosis.reads_files else inputs
+    yield from check_database(session, checked.plan, connection, diagnosis)
+    if diagnosis.folder is not None:
+        yield from check_room(diagnosis.folder, sizes)

@@ -36,7 +36,7 @@ class PlanSql:
     def tree(self, statement: Statement) -> exp.Expr:
         """The statement as a tree, every table under its logical name."""
         if statement.sql not in self._trees:
-            tree = parse_one(statement.sql, read=self.plan.dialect)
+            tree = without_laterals(parse_one(statement.sql, read=self.plan.dialect))
             for table in tree.find_all(exp.Table):
                 logical = self.logical.get(".".join(part.name for part in table.parts).lower())
                 if logical is not None:
@@ -110,6 +110,28 @@ class PlanSql:
         for statement in step.statements:
             if name in statement.sql and statement.check is None:
                 yield statement, self.tree(statement)
+
+
+def without_laterals(tree: exp.Expr) -> exp.Expr:
+    """The statement, in which each column of a LATERAL query without tables is what that makes it of.
+
+    A dialect may have a text be read once that way, for a SELECT that names it in several places.
+    """
+    for select in list(tree.find_all(exp.Select)):
+        joins = select.args.get("joins") or []
+        for join in reversed([join for join in joins if _makes_values(join.this)]):
+            made = {node.alias: node.this for node in join.this.this.this.selects}
+            for column in list(select.find_all(exp.Column)):
+                if column.table == join.this.alias and column.name in made:
+                    column.replace(made[column.name].copy())
+            joins.remove(join)
+    return tree
+
+
+def _makes_values(node: exp.Expr) -> bool:
+    """Whether it is a LATERAL query that reads no table of its own."""
+    query = node.this.this if isinstance(node, exp.Lateral) and isinstance(node.this, exp.Subquery) else None
+    return isinstance(query, exp.Select) and query.args.get("from_") is None
 
 
 def _rows_within(query: exp.Query) -> exp.Query:

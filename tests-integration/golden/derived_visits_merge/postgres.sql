@@ -13,18 +13,8 @@ WITH "rows" AS (
     32827 AS "type_concept_id",
     CAST(NULL AS BIGINT) AS "provider_id",
     CAST(NULL AS BIGINT) AS "care_site_id",
-    CAST(CASE
-      WHEN CAST("e"."start" AS TEXT) ~ '^\s*(?=[0-9]+(?:-[0-9]+-|/[0-9]+/))(?!0000)(?:[0-9]{4}[-/](?:(?:0?[13578]|1[02])[-/](?:0?[1-9]|[12][0-9]|3[01])|(?:0?[469]|11)[-/](?:0?[1-9]|[12][0-9]|30)|0?2[-/](?:0?[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)[-/]0?2[-/]29)(?:(?:T|\s+)(?:(?:[01]?[0-9]|2[0-3]):[0-5]?[0-9](?::[0-5]?[0-9](?:[.][0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?\s*)?|24:00(?::00)?))?$'
-      THEN CAST(CAST("e"."start" AS TEXT) AS TIMESTAMP)
-    END AS DATE) AS "start_date",
-    CASE
-      WHEN CAST("e"."start" AS TEXT) ~ '^\s*(?=[0-9]+(?:-[0-9]+-|/[0-9]+/))(?!0000)(?:[0-9]{4}[-/](?:(?:0?[13578]|1[02])[-/](?:0?[1-9]|[12][0-9]|3[01])|(?:0?[469]|11)[-/](?:0?[1-9]|[12][0-9]|30)|0?2[-/](?:0?[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)[-/]0?2[-/]29)(?:(?:T|\s+)(?:(?:[01]?[0-9]|2[0-3]):[0-5]?[0-9](?::[0-5]?[0-9](?:[.][0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?\s*)?|24:00(?::00)?))?$'
-      THEN CAST(CASE
-        WHEN CAST("e"."start" AS TEXT) LIKE '%.%'
-        THEN SUBSTRING(CAST("e"."start" AS TEXT), '^[^.]*[.][0-9]{0,6}')
-        ELSE CAST("e"."start" AS TEXT)
-      END AS TIMESTAMP)
-    END AS "start_datetime",
+    CAST("read"."start" AS DATE) AS "start_date",
+    "read"."start" AS "start_datetime",
     CAST(NULL AS DATE) AS "end_date",
     CAST(NULL AS TIMESTAMP) AS "end_datetime",
     CAST(NULL AS INT) AS "admitted_from_concept_id",
@@ -38,31 +28,29 @@ WITH "rows" AS (
       THEN 'person_id: unknown person'
       WHEN "person_key"."person_id" IS NULL
       THEN 'person_id: missing'
-      WHEN CAST(CASE
-        WHEN CAST("e"."start" AS TEXT) ~ '^\s*(?=[0-9]+(?:-[0-9]+-|/[0-9]+/))(?!0000)(?:[0-9]{4}[-/](?:(?:0?[13578]|1[02])[-/](?:0?[1-9]|[12][0-9]|3[01])|(?:0?[469]|11)[-/](?:0?[1-9]|[12][0-9]|30)|0?2[-/](?:0?[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)[-/]0?2[-/]29)(?:(?:T|\s+)(?:(?:[01]?[0-9]|2[0-3]):[0-5]?[0-9](?::[0-5]?[0-9](?:[.][0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?\s*)?|24:00(?::00)?))?$'
-        THEN CAST(CAST("e"."start" AS TEXT) AS TIMESTAMP)
-      END AS DATE) IS NULL
+      WHEN CAST("read"."start" AS DATE) IS NULL
       AND (
-        NOT "e"."start" IS NULL
-        AND CASE
-          WHEN CAST("e"."start" AS TEXT) ~ '^\s*(?=[0-9]+(?:-[0-9]+-|/[0-9]+/))(?!0000)(?:[0-9]{4}[-/](?:(?:0?[13578]|1[02])[-/](?:0?[1-9]|[12][0-9]|3[01])|(?:0?[469]|11)[-/](?:0?[1-9]|[12][0-9]|30)|0?2[-/](?:0?[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)[-/]0?2[-/]29)(?:(?:T|\s+)(?:(?:[01]?[0-9]|2[0-3]):[0-5]?[0-9](?::[0-5]?[0-9](?:[.][0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?\s*)?|24:00(?::00)?))?$'
-          THEN CAST(CASE
-            WHEN CAST("e"."start" AS TEXT) LIKE '%.%'
-            THEN SUBSTRING(CAST("e"."start" AS TEXT), '^[^.]*[.][0-9]{0,6}')
-            ELSE CAST("e"."start" AS TEXT)
-          END AS TIMESTAMP)
-        END IS NULL
+        NOT "e"."start" IS NULL AND "read"."start" IS NULL
       )
       THEN 'start_date: unreadable'
-      WHEN CAST(CASE
-        WHEN CAST("e"."start" AS TEXT) ~ '^\s*(?=[0-9]+(?:-[0-9]+-|/[0-9]+/))(?!0000)(?:[0-9]{4}[-/](?:(?:0?[13578]|1[02])[-/](?:0?[1-9]|[12][0-9]|3[01])|(?:0?[469]|11)[-/](?:0?[1-9]|[12][0-9]|30)|0?2[-/](?:0?[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)[-/]0?2[-/]29)(?:(?:T|\s+)(?:(?:[01]?[0-9]|2[0-3]):[0-5]?[0-9](?::[0-5]?[0-9](?:[.][0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?\s*)?|24:00(?::00)?))?$'
-        THEN CAST(CAST("e"."start" AS TEXT) AS TIMESTAMP)
-      END AS DATE) IS NULL
+      WHEN CAST("read"."start" AS DATE) IS NULL
       THEN 'start_date: missing'
     END COLLATE "C" AS "row_reason"
   FROM "source"."events" AS "e"
   LEFT JOIN "work"."key_person" AS "person_key"
     ON "person_key"."key_1" = "e"."patient"
+  CROSS JOIN LATERAL (
+    SELECT
+      CASE
+        WHEN CAST("e"."start" AS TEXT) ~ '^\s*(?=[0-9]+(?:-[0-9]+-|/[0-9]+/))(?!0000)(?:[0-9]{4}[-/](?:(?:0?[13578]|1[02])[-/](?:0?[1-9]|[12][0-9]|3[01])|(?:0?[469]|11)[-/](?:0?[1-9]|[12][0-9]|30)|0?2[-/](?:0?[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)[-/]0?2[-/]29)(?:(?:T|\s+)(?:(?:[01]?[0-9]|2[0-3]):[0-5]?[0-9](?::[0-5]?[0-9](?:[.][0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?\s*)?|24:00(?::00)?))?$'
+        THEN CAST(CASE
+          WHEN CAST("e"."start" AS TEXT) LIKE '%.%'
+          THEN SUBSTRING(CAST("e"."start" AS TEXT), '^[^.]*[.][0-9]{0,6}')
+          ELSE CAST("e"."start" AS TEXT)
+        END AS TIMESTAMP)
+      END AS "start"
+    OFFSET 0
+  ) AS "read"
   WHERE
     NOT "e"."unit" IS NULL
 ), "repeated" AS (

@@ -372,44 +372,16 @@ FROM (
     COALESCE("concept_code"."source_concept_id", 0) AS "source_concept_id",
     "e"."code" AS "source_value",
     CASE "e"."system" WHEN 'loinc' THEN 32856 ELSE 32817 END AS "type_concept_id",
-    CAST(CASE
-      WHEN CAST("e"."start" AS TEXT) ~ '^\s*(?=[0-9]+(?:-[0-9]+-|/[0-9]+/))(?!0000)(?:[0-9]{4}[-/](?:(?:0?[13578]|1[02])[-/](?:0?[1-9]|[12][0-9]|3[01])|(?:0?[469]|11)[-/](?:0?[1-9]|[12][0-9]|30)|0?2[-/](?:0?[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)[-/]0?2[-/]29)(?:(?:T|\s+)(?:(?:[01]?[0-9]|2[0-3]):[0-5]?[0-9](?::[0-5]?[0-9](?:[.][0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?\s*)?|24:00(?::00)?))?$'
-      THEN CAST(CAST("e"."start" AS TEXT) AS TIMESTAMP)
-    END AS DATE) AS "start_date",
+    CAST("read"."start" AS DATE) AS "start_date",
+    "read"."start" AS "start_datetime",
+    CAST("read"."value" AS DOUBLE PRECISION) AS "value_as_number",
     CASE
-      WHEN CAST("e"."start" AS TEXT) ~ '^\s*(?=[0-9]+(?:-[0-9]+-|/[0-9]+/))(?!0000)(?:[0-9]{4}[-/](?:(?:0?[13578]|1[02])[-/](?:0?[1-9]|[12][0-9]|3[01])|(?:0?[469]|11)[-/](?:0?[1-9]|[12][0-9]|30)|0?2[-/](?:0?[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)[-/]0?2[-/]29)(?:(?:T|\s+)(?:(?:[01]?[0-9]|2[0-3]):[0-5]?[0-9](?::[0-5]?[0-9](?:[.][0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?\s*)?|24:00(?::00)?))?$'
-      THEN CAST(CASE
-        WHEN CAST("e"."start" AS TEXT) LIKE '%.%'
-        THEN SUBSTRING(CAST("e"."start" AS TEXT), '^[^.]*[.][0-9]{0,6}')
-        ELSE CAST("e"."start" AS TEXT)
-      END AS TIMESTAMP)
-    END AS "start_datetime",
-    CAST(CASE
-      WHEN CAST("e"."value" AS TEXT) ~ '^\s*[+-]?(?:(?=.{1,200}$)(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?0*[0-9]{1,2})?|[0-9](?:[.][0-9]{0,17})?[eE][+-]?[12]?[0-9]{2})\s*$'
-      THEN CAST(CAST("e"."value" AS TEXT) AS DOUBLE PRECISION)
-    END AS DOUBLE PRECISION) AS "value_as_number",
-    CASE
-      WHEN NOT CAST(CASE
-        WHEN CAST("e"."value" AS TEXT) ~ '^\s*[+-]?(?:(?=.{1,200}$)(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?0*[0-9]{1,2})?|[0-9](?:[.][0-9]{0,17})?[eE][+-]?[12]?[0-9]{2})\s*$'
-        THEN CAST(CAST("e"."value" AS TEXT) AS DOUBLE PRECISION)
-      END AS DOUBLE PRECISION) IS NULL
+      WHEN NOT CAST("read"."value" AS DOUBLE PRECISION) IS NULL
       OR NOT NULLIF("value_code"."concept_id", 0) IS NULL
       THEN NULL
-      ELSE COALESCE(
-        "e"."value",
-        CAST(CASE
-          WHEN CAST("e"."value" AS TEXT) ~ '^\s*[+-]?(?:(?=.{1,200}$)(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?0*[0-9]{1,2})?|[0-9](?:[.][0-9]{0,17})?[eE][+-]?[12]?[0-9]{2})\s*$'
-          THEN CAST(CAST("e"."value" AS TEXT) AS DOUBLE PRECISION)
-        END AS TEXT)
-      )
+      ELSE COALESCE("e"."value", CAST("read"."value" AS TEXT))
     END AS "value_as_string",
-    COALESCE(
-      "e"."value",
-      CAST(CASE
-        WHEN CAST("e"."value" AS TEXT) ~ '^\s*[+-]?(?:(?=.{1,200}$)(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?0*[0-9]{1,2})?|[0-9](?:[.][0-9]{0,17})?[eE][+-]?[12]?[0-9]{2})\s*$'
-        THEN CAST(CAST("e"."value" AS TEXT) AS DOUBLE PRECISION)
-      END AS TEXT)
-    ) AS "value_source_value",
+    COALESCE("e"."value", CAST("read"."value" AS TEXT)) AS "value_source_value",
     COALESCE(NULLIF("value_code"."concept_id", 0), "concept_code"."value_concept_id") AS "value_as_concept_id",
     CASE
       WHEN "e"."unit" IS NULL
@@ -431,26 +403,12 @@ FROM (
       THEN 'person_id: unknown person'
       WHEN "person_key"."person_id" IS NULL
       THEN 'person_id: missing'
-      WHEN CAST(CASE
-        WHEN CAST("e"."start" AS TEXT) ~ '^\s*(?=[0-9]+(?:-[0-9]+-|/[0-9]+/))(?!0000)(?:[0-9]{4}[-/](?:(?:0?[13578]|1[02])[-/](?:0?[1-9]|[12][0-9]|3[01])|(?:0?[469]|11)[-/](?:0?[1-9]|[12][0-9]|30)|0?2[-/](?:0?[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)[-/]0?2[-/]29)(?:(?:T|\s+)(?:(?:[01]?[0-9]|2[0-3]):[0-5]?[0-9](?::[0-5]?[0-9](?:[.][0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?\s*)?|24:00(?::00)?))?$'
-        THEN CAST(CAST("e"."start" AS TEXT) AS TIMESTAMP)
-      END AS DATE) IS NULL
+      WHEN CAST("read"."start" AS DATE) IS NULL
       AND (
-        NOT "e"."start" IS NULL
-        AND CASE
-          WHEN CAST("e"."start" AS TEXT) ~ '^\s*(?=[0-9]+(?:-[0-9]+-|/[0-9]+/))(?!0000)(?:[0-9]{4}[-/](?:(?:0?[13578]|1[02])[-/](?:0?[1-9]|[12][0-9]|3[01])|(?:0?[469]|11)[-/](?:0?[1-9]|[12][0-9]|30)|0?2[-/](?:0?[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)[-/]0?2[-/]29)(?:(?:T|\s+)(?:(?:[01]?[0-9]|2[0-3]):[0-5]?[0-9](?::[0-5]?[0-9](?:[.][0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?\s*)?|24:00(?::00)?))?$'
-          THEN CAST(CASE
-            WHEN CAST("e"."start" AS TEXT) LIKE '%.%'
-            THEN SUBSTRING(CAST("e"."start" AS TEXT), '^[^.]*[.][0-9]{0,6}')
-            ELSE CAST("e"."start" AS TEXT)
-          END AS TIMESTAMP)
-        END IS NULL
+        NOT "e"."start" IS NULL AND "read"."start" IS NULL
       )
       THEN 'start_date: unreadable'
-      WHEN CAST(CASE
-        WHEN CAST("e"."start" AS TEXT) ~ '^\s*(?=[0-9]+(?:-[0-9]+-|/[0-9]+/))(?!0000)(?:[0-9]{4}[-/](?:(?:0?[13578]|1[02])[-/](?:0?[1-9]|[12][0-9]|3[01])|(?:0?[469]|11)[-/](?:0?[1-9]|[12][0-9]|30)|0?2[-/](?:0?[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)[-/]0?2[-/]29)(?:(?:T|\s+)(?:(?:[01]?[0-9]|2[0-3]):[0-5]?[0-9](?::[0-5]?[0-9](?:[.][0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?\s*)?|24:00(?::00)?))?$'
-        THEN CAST(CAST("e"."start" AS TEXT) AS TIMESTAMP)
-      END AS DATE) IS NULL
+      WHEN CAST("read"."start" AS DATE) IS NULL
       THEN 'start_date: missing'
     END COLLATE "C" AS "row_reason"
   FROM "source"."events" AS "e"
@@ -470,6 +428,22 @@ FROM (
     AND "unit_code"."fan_out" = 1
   LEFT JOIN "work"."key_person" AS "person_key"
     ON "person_key"."key_1" = "e"."patient"
+  CROSS JOIN LATERAL (
+    SELECT
+      CASE
+        WHEN CAST("e"."start" AS TEXT) ~ '^\s*(?=[0-9]+(?:-[0-9]+-|/[0-9]+/))(?!0000)(?:[0-9]{4}[-/](?:(?:0?[13578]|1[02])[-/](?:0?[1-9]|[12][0-9]|3[01])|(?:0?[469]|11)[-/](?:0?[1-9]|[12][0-9]|30)|0?2[-/](?:0?[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)[-/]0?2[-/]29)(?:(?:T|\s+)(?:(?:[01]?[0-9]|2[0-3]):[0-5]?[0-9](?::[0-5]?[0-9](?:[.][0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?\s*)?|24:00(?::00)?))?$'
+        THEN CAST(CASE
+          WHEN CAST("e"."start" AS TEXT) LIKE '%.%'
+          THEN SUBSTRING(CAST("e"."start" AS TEXT), '^[^.]*[.][0-9]{0,6}')
+          ELSE CAST("e"."start" AS TEXT)
+        END AS TIMESTAMP)
+      END AS "start",
+      CASE
+        WHEN CAST("e"."value" AS TEXT) ~ '^\s*[+-]?(?:(?=.{1,200}$)(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?0*[0-9]{1,2})?|[0-9](?:[.][0-9]{0,17})?[eE][+-]?[12]?[0-9]{2})\s*$'
+        THEN CAST(CAST("e"."value" AS TEXT) AS DOUBLE PRECISION)
+      END AS "value"
+    OFFSET 0
+  ) AS "read"
 ) AS "rows";
 
 -- rows of findings, typed and resolved

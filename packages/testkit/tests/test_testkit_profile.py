@@ -3,11 +3,12 @@
 from omopcloudetl.core.capabilities import Capability
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.testkit import FULL, Feature, Profile, never, not_yet
+from omopcloudetl.testkit.profile import TYPES
 
 
 class Generator(BaseSQLGenerator):
     dialect = "sqlite"
-    types = {}
+    types = dict.fromkeys(TYPES, "TEXT")
     capabilities = dict.fromkeys(Capability, FULL) | {Capability.MERGE: never("it has no MERGE")}
 
 
@@ -26,6 +27,15 @@ def test_what_is_missing_needs_a_reason() -> None:
     """`not_yet("")` is a problem."""
     (problem,) = Profile(ALL | {Feature.IDS: not_yet("")}).undeclared(Generator())
     assert problem == f"Feature.IDS, {Feature.IDS.value}, is declared as not_yet without a reason"
+
+
+def test_a_type_without_a_spelling_is_told_before_a_case_needs_it() -> None:
+    """By its name in the generator."""
+
+    class Untyped(Generator):
+        types = dict.fromkeys(TYPES[:-1], "TEXT")
+
+    assert Profile(ALL).undeclared(Untyped()) == ["the generator's `types` has no 'boolean'"]
 
 
 def test_a_need_of_the_generator_is_asked_there() -> None:

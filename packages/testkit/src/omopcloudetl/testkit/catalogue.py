@@ -26,6 +26,17 @@ class Case:
     run: Callable[[Bench], None] = field(repr=False)
     kind: Literal["rows", "refusal", "promise"]
     """`rows`: an engine that lacks what it needs must refuse it; `refusal`: refused it is in any case."""
+    place: str
+    """Where it stands: a folder with what it is given and must make, or a module."""
+
+    @property
+    def about(self) -> str:
+        """What somebody needs to know whose engine fails it."""
+        needs = ", ".join(sorted(f"{type(need).__name__}.{need.name}" for need in self.needs))
+        return (
+            f"{self.name}: {self.promise}\nin {self.place}\nit needs {needs}: what the engine lacks is declared in the"
+            f" profile or the generator, this case alone as cases={{{self.name!r}: not_yet('why')}}"
+        )
 
     def __str__(self) -> str:
         return self.name
@@ -39,7 +50,9 @@ def all_cases() -> tuple[Case, ...]:
 
 def _all() -> Iterator[Case]:
     for data in data_cases():
-        yield Case(str(data), data.promise, data.needs, _runner(data), "refusal" if data.refuses else "rows")
+        yield Case(
+            str(data), data.promise, data.needs, _runner(data), "refusal" if data.refuses else "rows", str(data.folder)
+        )
     for promise in PROMISES:
         yield _of_promise(promise)
 
@@ -49,4 +62,4 @@ def _runner(case: DataCase) -> Callable[[Bench], None]:
 
 
 def _of_promise(promise: Promise) -> Case:
-    return Case(promise.name, promise.sentence, promise.needs, promise.run, "promise")
+    return Case(promise.name, promise.sentence, promise.needs, promise.run, "promise", promise.run.__module__)

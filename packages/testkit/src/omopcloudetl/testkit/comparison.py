@@ -23,6 +23,7 @@ def compare(table: str, types: Mapping[str, str], expected: RowFile, found: list
         expected: The rows, and which columns are compared.
         found: The same columns of the table.
     """
+    __tracebackhide__ = True
     kinds = [types.get(name, "").partition("(")[0] for name in expected.columns]
     wanted = Counter(tuple(map(_expected, kinds, row)) for row in expected.rows)
     got = Counter(

@@ -52,7 +52,11 @@ class ProviderConformance:
         bench = Bench(target, target.provider.generator_for(target.settings))
         missing = self.profile.missing(case.name, case.needs, bench.generator)
         if missing is None:
-            case.run(bench)
+            try:
+                case.run(bench)
+            except Exception as error:
+                error.add_note(case.about)
+                raise
             return
         try:
             case.run(bench)

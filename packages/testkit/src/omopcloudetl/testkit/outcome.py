@@ -9,10 +9,12 @@ class ConformanceError(AssertionError):
 
 def expect(holds: bool, message: str) -> None:
     """Raise `ConformanceError` unless something holds."""
+    __tracebackhide__ = True  # pytest then shows the line that asks
     if not holds:
         raise ConformanceError(message)
 
 
 def expect_equal(found: object, expected: object, what: str) -> None:
     """Raise `ConformanceError` unless two values are equal."""
+    __tracebackhide__ = True
     expect(found == expected, f"{what}\n  expected: {expected!r}\n  found:    {found!r}")

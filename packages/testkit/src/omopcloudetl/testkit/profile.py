@@ -32,6 +32,8 @@ class Feature(StrEnum):
     ERRORS = "what the engine refuses is told in its own words, and no value of a record"
 
 
+TYPES = ("integer", "bigint", "float", "number", "date", "datetime", "timestamp", "varchar", "text", "boolean")
+"""What a generator's `types` must spell."""
 Need = Capability | Feature
 """Something that a case may need of an engine."""
 
@@ -61,13 +63,14 @@ class Profile:
         return generator.capabilities.get(need)
 
     def undeclared(self, generator: BaseSQLGenerator) -> list[str]:
-        """What nothing is declared of, and what is declared missing without a reason."""
+        """What nothing is declared of, types without a spelling, and what is declared missing without a reason."""
         declared: dict[str, Support | None] = {
             f"{type(need).__name__}.{need.name}, {need.value},": self.support(need, generator)
             for need in (*Feature, *Capability)
         }
         declared |= {f"the case {name}": support for name, support in self.cases.items()}
-        return [problem for name, support in declared.items() if (problem := _problem(name, support))]
+        untyped = [f"the generator's `types` has no {name!r}" for name in TYPES if name not in generator.types]
+        return untyped + [problem for name, support in declared.items() if (problem := _problem(name, support))]
 
     def missing(self, case: str, needs: Iterable[Need], generator: BaseSQLGenerator) -> str | None:
         """Why a case cannot pass: the first of its needs that the engine does not have; None if it has them all."""

@@ -24,13 +24,13 @@ def examined(session: LoadSession, loads: Sequence[BulkLoadStep], base: Path) ->
     if not session.fetch(MAY_COPY, limit=1)[0][0]:
         user = session.config.user
         found = f"the server reads them, and the role {user} has no right to let it"
-        return [Finding(FILES, "problem", found, f"let an administrator say: {grants(user)}\nor {STREAM}")]
+        return [Finding(FILES, "problem", found, f"let an administrator say: {grants(user)}; or {STREAM}")]
     files = ServerFiles(session)
     try:
         missing, count = _looked_for(files, loads, base)
     except LoadError as error:
         found, _, help_ = str(error).partition("\n")
-        return [Finding(FILES, "problem", found, help_ or f"put it where the server reads it, or {STREAM}")]
+        return [Finding(FILES, "problem", found, help_.replace("\n", "; ") or f"put it where the server reads it, or {STREAM}")]
     if not missing:
         return [Finding(FILES, "ok", f"the server can read {plural(count, 'file')}")]
     more = [f"and {len(missing) - SHOWN} more"] if len(missing) > SHOWN else []

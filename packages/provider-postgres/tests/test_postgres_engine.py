@@ -95,6 +95,19 @@ def test_errors_of_record_quote_no_value(db: PostgresConnection) -> None:
     assert "planted" not in f"{told.value} {told.value.__cause__} {told.value.__cause__!r}"
 
 
+def test_a_schema_that_is_there_needs_no_right_to_make_it(server: Server, database: str, open_database: Open) -> None:
+    """Where an administrator made the schemas, a role that may not make any runs; what is not there it is refused."""
+    with server.admin(database) as admin:
+        admin.execute('DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN PASSWORD \'p\'; CREATE SCHEMA "a "" b"')
+    guest = open_database(user="guest", password="p")
+    guest.execute('CREATE SCHEMA IF NOT EXISTS "a "" b"')
+    with pytest.raises(StatementError, match="permission denied for database"):
+        guest.execute('CREATE SCHEMA IF NOT EXISTS "a"')
+    guest.close()
+    with server.admin(database) as admin:
+        admin.execute("DROP ROLE guest")
+
+
 def test_errors_quote_no_row(db: PostgresConnection) -> None:
     """What a table refuses is told by table and column; the server's details would tell the whole row."""
     db.execute("CREATE TABLE public.t (id INTEGER PRIMARY KEY, name TEXT NOT NULL, born TEXT)")

@@ -29,8 +29,9 @@ def examined(session: LoadSession, loads: Sequence[BulkLoadStep], base: Path) ->
     try:
         missing, count = _looked_for(files, loads, base)
     except LoadError as error:
-        found, _, help_ = str(error).partition("\n")
-        return [Finding(FILES, "problem", found, help_.replace("\n", "; ") or f"put it where the server reads it, or {STREAM}")]
+        found, _, ways = str(error).partition("\n")
+        help_ = ways.replace("\n", "; ") or f"put it where the server reads it, or {STREAM}"
+        return [Finding(FILES, "problem", found, help_)]
     if not missing:
         return [Finding(FILES, "ok", f"the server can read {plural(count, 'file')}")]
     more = [f"and {len(missing) - SHOWN} more"] if len(missing) > SHOWN else []

@@ -4,16 +4,22 @@ import threading
 from pathlib import Path
 
 import pytest
+from physical_plans import explained, problems
 from real_spark import add_target, needs_spark, target
 from same_content import content, differences, run, tables
 from small_project import PERSON, Etl
 
 from omopcloudetl.core.errors import DatabaseConnectionError, StatementError
+from omopcloudetl.core.plan import SqlStep
 from omopcloudetl.core.projects import create_demo
 from omopcloudetl.core.session import Session
 from omopcloudetl.provider_spark.plugin import omopcloudetl_register_providers
 
 pytestmark = [*needs_spark, pytest.mark.filterwarnings("default")]
+SMALL = {
+    *("care_site", "cdm_source", "location", "location_organizations", "location_patients", "location_providers"),
+    *("organizations", "payers", "provider", "providers", "source_to_concept_map", "states"),
+}
 (PROVIDER,) = omopcloudetl_register_providers()
 
 
@@ -61,12 +67,55 @@ def test_two_targets_that_began_differently_are_refused(tmp_path: Path) -> None:
             PROVIDER.connection(settings, tmp_path).connect()
 
 
-def test_every_table_of_the_demo_is_the_same(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo, run on DuckDB and on Spark."""
+    root = tmp_path_factory.mktemp("demo")
+    create_demo(root)
+    add_target(root)
+    run(root, "local")
+    run(root, "spark")
+    return root
+
+
+def test_every_table_of_the_demo_is_the_same(demo: Path) -> None:
     """Sources, vocabulary, CDM, registries of ids, stages and ledger are those of DuckDB."""
-    create_demo(tmp_path)
-    add_target(tmp_path)
-    run(tmp_path, "local")
-    run(tmp_path, "spark")
-    named = tables(tmp_path)
+    named = tables(demo)
     assert len(named) > 100
-    assert differences(content(tmp_path, "local", named), content(tmp_path, "spark", named)) == []
+    assert differences(content(demo, "local", named), content(demo, "spark", named)) == []
+
+
+@pytest.fixture(scope="module")
+def found_in_plans(demo: Path) -> list[str]:
+    """What does not scale in the plans of the demo's statements, when no table is small enough to be sent to all."""
+    session = Session.open(demo, target="spark")
+    steps = [step for step in session.compile().steps if isinstance(step, SqlStep)]
+    found = []
+    with session.connection() as connection:
+        for setting in ("adaptive.enabled=false", "autoBroadcastJoinThreshold=-1"):
+            connection.execute(f"SET spark.sql.{setting}")
+        for step in steps:
+            for query in filter(None, (explained(statement.sql) for statement in step.statements)):
+                plan = str(connection.fetch(f"EXPLAIN {query}")[0][0])
+                found += [f"{step.name}: {problem}" for problem in problems(plan, _is_large)]
+    assert len(steps) > 50
+    return found
+
+
+def _is_large(table: str) -> bool:
+    """Whether a table grows with the persons, and not with hospitals or codes."""
+    *_, schema, name = table.split(".")
+    if schema == "work":
+        return name.startswith(("stage_", "full_", "group_", "inputs_")) and name.removeprefix("stage_") not in SMALL
+    return schema in {"source", "cdm"} and name not in SMALL
+
+
+@pytest.mark.xfail(strict=True, reason="ids are numbered in one partition until they are by buckets (decision 0052)")
+def test_no_statement_brings_a_large_table_to_one_worker(found_in_plans: list[str]) -> None:
+    """No exchange into a single partition lies over rows of events or persons."""
+    assert [told for told in found_in_plans if "one partition" in told] == []
+
+
+def test_no_statement_multiplies_or_leaves_the_engine(found_in_plans: list[str]) -> None:
+    """No plan joins every row with every other, and none gives rows to Python."""
+    assert [told for told in found_in_plans if "one partition" not in told] == []

@@ -21,7 +21,8 @@ _TAGS = "spark.job.tags"
 class LocalDriver:
     """One application of this process, which all its sessions share; it ends with the process."""
 
-    errors = (PySparkException, Py4JError)
+    errors = (PySparkException, Py4JError, ConnectionError)
+    """The last is of a JVM that is gone; only another process gets a new one."""
 
     def __init__(self, config: SparkConfig, base: Path) -> None:
         self._config = config

@@ -449,34 +449,52 @@ SELECT
       WHERE
         "condition_occurrence_id" < 9007199254740992
     ) AS "ids"
-  ) + ROW_NUMBER() OVER (
-    ORDER BY "present"."row_mapping", "present"."row_key", "present"."row_concept", "present"."row_occurrence"
-  ),
-  "present"."row_mapping",
-  "present"."row_key",
-  "present"."row_concept",
-  "present"."row_occurrence"
+  ) + "numbered"."key_number",
+  "numbered"."row_mapping",
+  "numbered"."row_key",
+  "numbered"."row_concept",
+  "numbered"."row_occurrence"
 FROM (
   SELECT
-    "rows"."row_mapping",
-    "rows"."row_key",
-    "rows"."row_concept",
-    "rows"."row_occurrence"
-  FROM "work"."rows_condition_occurrence" AS "rows"
-  WHERE
-    NOT "rows"."row_present"
-) AS "present"
-WHERE
-  NOT EXISTS(
+    ROW_NUMBER() OVER () AS "key_number",
+    "ordered"."row_mapping" AS "row_mapping",
+    "ordered"."row_key" AS "row_key",
+    "ordered"."row_concept" AS "row_concept",
+    "ordered"."row_occurrence" AS "row_occurrence"
+  FROM (
     SELECT
-      1
-    FROM "work"."registry_condition_occurrence" AS "registry"
+      "present"."row_mapping",
+      "present"."row_key",
+      "present"."row_concept",
+      "present"."row_occurrence"
+    FROM (
+      SELECT
+        "rows"."row_mapping",
+        "rows"."row_key",
+        "rows"."row_concept",
+        "rows"."row_occurrence"
+      FROM "work"."rows_condition_occurrence" AS "rows"
+      WHERE
+        NOT "rows"."row_present"
+    ) AS "present"
     WHERE
-      "registry"."row_mapping" IS NOT DISTINCT FROM "present"."row_mapping"
-      AND "registry"."row_key" IS NOT DISTINCT FROM "present"."row_key"
-      AND "registry"."row_concept" IS NOT DISTINCT FROM "present"."row_concept"
-      AND "registry"."row_occurrence" IS NOT DISTINCT FROM "present"."row_occurrence"
-  );
+      NOT EXISTS(
+        SELECT
+          1
+        FROM "work"."registry_condition_occurrence" AS "registry"
+        WHERE
+          "registry"."row_mapping" IS NOT DISTINCT FROM "present"."row_mapping"
+          AND "registry"."row_key" IS NOT DISTINCT FROM "present"."row_key"
+          AND "registry"."row_concept" IS NOT DISTINCT FROM "present"."row_concept"
+          AND "registry"."row_occurrence" IS NOT DISTINCT FROM "present"."row_occurrence"
+      )
+    ORDER BY
+      "present"."row_mapping",
+      "present"."row_key",
+      "present"."row_concept",
+      "present"."row_occurrence"
+  ) AS "ordered"
+) AS "numbered";
 
 -- ids of cdm.condition_occurrence reach 2^53, from where on OMOP tools confuse them; remove the rows with such ids, which other programs wrote
 SELECT
@@ -766,34 +784,52 @@ SELECT
       WHERE
         "procedure_occurrence_id" < 9007199254740992
     ) AS "ids"
-  ) + ROW_NUMBER() OVER (
-    ORDER BY "present"."row_mapping", "present"."row_key", "present"."row_concept", "present"."row_occurrence"
-  ),
-  "present"."row_mapping",
-  "present"."row_key",
-  "present"."row_concept",
-  "present"."row_occurrence"
+  ) + "numbered"."key_number",
+  "numbered"."row_mapping",
+  "numbered"."row_key",
+  "numbered"."row_concept",
+  "numbered"."row_occurrence"
 FROM (
   SELECT
-    "rows"."row_mapping",
-    "rows"."row_key",
-    "rows"."row_concept",
-    "rows"."row_occurrence"
-  FROM "work"."rows_procedure_occurrence" AS "rows"
-  WHERE
-    NOT "rows"."row_present"
-) AS "present"
-WHERE
-  NOT EXISTS(
+    ROW_NUMBER() OVER () AS "key_number",
+    "ordered"."row_mapping" AS "row_mapping",
+    "ordered"."row_key" AS "row_key",
+    "ordered"."row_concept" AS "row_concept",
+    "ordered"."row_occurrence" AS "row_occurrence"
+  FROM (
     SELECT
-      1
-    FROM "work"."registry_procedure_occurrence" AS "registry"
+      "present"."row_mapping",
+      "present"."row_key",
+      "present"."row_concept",
+      "present"."row_occurrence"
+    FROM (
+      SELECT
+        "rows"."row_mapping",
+        "rows"."row_key",
+        "rows"."row_concept",
+        "rows"."row_occurrence"
+      FROM "work"."rows_procedure_occurrence" AS "rows"
+      WHERE
+        NOT "rows"."row_present"
+    ) AS "present"
     WHERE
-      "registry"."row_mapping" IS NOT DISTINCT FROM "present"."row_mapping"
-      AND "registry"."row_key" IS NOT DISTINCT FROM "present"."row_key"
-      AND "registry"."row_concept" IS NOT DISTINCT FROM "present"."row_concept"
-      AND "registry"."row_occurrence" IS NOT DISTINCT FROM "present"."row_occurrence"
-  );
+      NOT EXISTS(
+        SELECT
+          1
+        FROM "work"."registry_procedure_occurrence" AS "registry"
+        WHERE
+          "registry"."row_mapping" IS NOT DISTINCT FROM "present"."row_mapping"
+          AND "registry"."row_key" IS NOT DISTINCT FROM "present"."row_key"
+          AND "registry"."row_concept" IS NOT DISTINCT FROM "present"."row_concept"
+          AND "registry"."row_occurrence" IS NOT DISTINCT FROM "present"."row_occurrence"
+      )
+    ORDER BY
+      "present"."row_mapping",
+      "present"."row_key",
+      "present"."row_concept",
+      "present"."row_occurrence"
+  ) AS "ordered"
+) AS "numbered";
 
 -- ids of cdm.procedure_occurrence reach 2^53, from where on OMOP tools confuse them; remove the rows with such ids, which other programs wrote
 SELECT
@@ -1096,34 +1132,52 @@ SELECT
       WHERE
         "measurement_id" < 9007199254740992
     ) AS "ids"
-  ) + ROW_NUMBER() OVER (
-    ORDER BY "present"."row_mapping", "present"."row_key", "present"."row_concept", "present"."row_occurrence"
-  ),
-  "present"."row_mapping",
-  "present"."row_key",
-  "present"."row_concept",
-  "present"."row_occurrence"
+  ) + "numbered"."key_number",
+  "numbered"."row_mapping",
+  "numbered"."row_key",
+  "numbered"."row_concept",
+  "numbered"."row_occurrence"
 FROM (
   SELECT
-    "rows"."row_mapping",
-    "rows"."row_key",
-    "rows"."row_concept",
-    "rows"."row_occurrence"
-  FROM "work"."rows_measurement" AS "rows"
-  WHERE
-    NOT "rows"."row_present"
-) AS "present"
-WHERE
-  NOT EXISTS(
+    ROW_NUMBER() OVER () AS "key_number",
+    "ordered"."row_mapping" AS "row_mapping",
+    "ordered"."row_key" AS "row_key",
+    "ordered"."row_concept" AS "row_concept",
+    "ordered"."row_occurrence" AS "row_occurrence"
+  FROM (
     SELECT
-      1
-    FROM "work"."registry_measurement" AS "registry"
+      "present"."row_mapping",
+      "present"."row_key",
+      "present"."row_concept",
+      "present"."row_occurrence"
+    FROM (
+      SELECT
+        "rows"."row_mapping",
+        "rows"."row_key",
+        "rows"."row_concept",
+        "rows"."row_occurrence"
+      FROM "work"."rows_measurement" AS "rows"
+      WHERE
+        NOT "rows"."row_present"
+    ) AS "present"
     WHERE
-      "registry"."row_mapping" IS NOT DISTINCT FROM "present"."row_mapping"
-      AND "registry"."row_key" IS NOT DISTINCT FROM "present"."row_key"
-      AND "registry"."row_concept" IS NOT DISTINCT FROM "present"."row_concept"
-      AND "registry"."row_occurrence" IS NOT DISTINCT FROM "present"."row_occurrence"
-  );
+      NOT EXISTS(
+        SELECT
+          1
+        FROM "work"."registry_measurement" AS "registry"
+        WHERE
+          "registry"."row_mapping" IS NOT DISTINCT FROM "present"."row_mapping"
+          AND "registry"."row_key" IS NOT DISTINCT FROM "present"."row_key"
+          AND "registry"."row_concept" IS NOT DISTINCT FROM "present"."row_concept"
+          AND "registry"."row_occurrence" IS NOT DISTINCT FROM "present"."row_occurrence"
+      )
+    ORDER BY
+      "present"."row_mapping",
+      "present"."row_key",
+      "present"."row_concept",
+      "present"."row_occurrence"
+  ) AS "ordered"
+) AS "numbered";
 
 -- ids of cdm.measurement reach 2^53, from where on OMOP tools confuse them; remove the rows with such ids, which other programs wrote
 SELECT
@@ -1436,34 +1490,52 @@ SELECT
       WHERE
         "observation_id" < 9007199254740992
     ) AS "ids"
-  ) + ROW_NUMBER() OVER (
-    ORDER BY "present"."row_mapping", "present"."row_key", "present"."row_concept", "present"."row_occurrence"
-  ),
-  "present"."row_mapping",
-  "present"."row_key",
-  "present"."row_concept",
-  "present"."row_occurrence"
+  ) + "numbered"."key_number",
+  "numbered"."row_mapping",
+  "numbered"."row_key",
+  "numbered"."row_concept",
+  "numbered"."row_occurrence"
 FROM (
   SELECT
-    "rows"."row_mapping",
-    "rows"."row_key",
-    "rows"."row_concept",
-    "rows"."row_occurrence"
-  FROM "work"."rows_observation" AS "rows"
-  WHERE
-    NOT "rows"."row_present"
-) AS "present"
-WHERE
-  NOT EXISTS(
+    ROW_NUMBER() OVER () AS "key_number",
+    "ordered"."row_mapping" AS "row_mapping",
+    "ordered"."row_key" AS "row_key",
+    "ordered"."row_concept" AS "row_concept",
+    "ordered"."row_occurrence" AS "row_occurrence"
+  FROM (
     SELECT
-      1
-    FROM "work"."registry_observation" AS "registry"
+      "present"."row_mapping",
+      "present"."row_key",
+      "present"."row_concept",
+      "present"."row_occurrence"
+    FROM (
+      SELECT
+        "rows"."row_mapping",
+        "rows"."row_key",
+        "rows"."row_concept",
+        "rows"."row_occurrence"
+      FROM "work"."rows_observation" AS "rows"
+      WHERE
+        NOT "rows"."row_present"
+    ) AS "present"
     WHERE
-      "registry"."row_mapping" IS NOT DISTINCT FROM "present"."row_mapping"
-      AND "registry"."row_key" IS NOT DISTINCT FROM "present"."row_key"
-      AND "registry"."row_concept" IS NOT DISTINCT FROM "present"."row_concept"
-      AND "registry"."row_occurrence" IS NOT DISTINCT FROM "present"."row_occurrence"
-  );
+      NOT EXISTS(
+        SELECT
+          1
+        FROM "work"."registry_observation" AS "registry"
+        WHERE
+          "registry"."row_mapping" IS NOT DISTINCT FROM "present"."row_mapping"
+          AND "registry"."row_key" IS NOT DISTINCT FROM "present"."row_key"
+          AND "registry"."row_concept" IS NOT DISTINCT FROM "present"."row_concept"
+          AND "registry"."row_occurrence" IS NOT DISTINCT FROM "present"."row_occurrence"
+      )
+    ORDER BY
+      "present"."row_mapping",
+      "present"."row_key",
+      "present"."row_concept",
+      "present"."row_occurrence"
+  ) AS "ordered"
+) AS "numbered";
 
 -- ids of cdm.observation reach 2^53, from where on OMOP tools confuse them; remove the rows with such ids, which other programs wrote
 SELECT

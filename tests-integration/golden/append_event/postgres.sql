@@ -487,34 +487,42 @@ SELECT
       WHERE
         "condition_occurrence_id" < 9007199254740992
     ) AS "ids"
-  ) + ROW_NUMBER() OVER (
-    ORDER BY "present"."row_mapping", "present"."row_key", "present"."row_concept", "present"."row_occurrence"
-  ),
-  "present"."row_mapping",
-  "present"."row_key",
-  "present"."row_concept",
-  "present"."row_occurrence"
+  ) + "numbered"."key_number",
+  "numbered"."row_mapping",
+  "numbered"."row_key",
+  "numbered"."row_concept",
+  "numbered"."row_occurrence"
 FROM (
   SELECT
-    "rows"."row_mapping",
-    "rows"."row_key",
-    "rows"."row_concept",
-    "rows"."row_occurrence"
-  FROM "work"."rows_condition_occurrence" AS "rows"
-  WHERE
-    NOT "rows"."row_present"
-) AS "present"
-WHERE
-  NOT EXISTS(
+    ROW_NUMBER() OVER (
+      ORDER BY "present"."row_mapping", "present"."row_key", "present"."row_concept", "present"."row_occurrence"
+    ) AS "key_number",
+    "present"."row_mapping",
+    "present"."row_key",
+    "present"."row_concept",
+    "present"."row_occurrence"
+  FROM (
     SELECT
-      1
-    FROM "work"."registry_condition_occurrence" AS "registry"
+      "rows"."row_mapping",
+      "rows"."row_key",
+      "rows"."row_concept",
+      "rows"."row_occurrence"
+    FROM "work"."rows_condition_occurrence" AS "rows"
     WHERE
-      "registry"."row_mapping" IS NOT DISTINCT FROM "present"."row_mapping"
-      AND "registry"."row_key" IS NOT DISTINCT FROM "present"."row_key"
-      AND "registry"."row_concept" IS NOT DISTINCT FROM "present"."row_concept"
-      AND "registry"."row_occurrence" IS NOT DISTINCT FROM "present"."row_occurrence"
-  );
+      NOT "rows"."row_present"
+  ) AS "present"
+  WHERE
+    NOT EXISTS(
+      SELECT
+        1
+      FROM "work"."registry_condition_occurrence" AS "registry"
+      WHERE
+        "registry"."row_mapping" IS NOT DISTINCT FROM "present"."row_mapping"
+        AND "registry"."row_key" IS NOT DISTINCT FROM "present"."row_key"
+        AND "registry"."row_concept" IS NOT DISTINCT FROM "present"."row_concept"
+        AND "registry"."row_occurrence" IS NOT DISTINCT FROM "present"."row_occurrence"
+    )
+) AS "numbered";
 
 -- ids of cdm.condition_occurrence reach 2^53, from where on OMOP tools confuse them; remove the rows with such ids, which other programs wrote
 SELECT
@@ -816,34 +824,42 @@ SELECT
       WHERE
         "procedure_occurrence_id" < 9007199254740992
     ) AS "ids"
-  ) + ROW_NUMBER() OVER (
-    ORDER BY "present"."row_mapping", "present"."row_key", "present"."row_concept", "present"."row_occurrence"
-  ),
-  "present"."row_mapping",
-  "present"."row_key",
-  "present"."row_concept",
-  "present"."row_occurrence"
+  ) + "numbered"."key_number",
+  "numbered"."row_mapping",
+  "numbered"."row_key",
+  "numbered"."row_concept",
+  "numbered"."row_occurrence"
 FROM (
   SELECT
-    "rows"."row_mapping",
-    "rows"."row_key",
-    "rows"."row_concept",
-    "rows"."row_occurrence"
-  FROM "work"."rows_procedure_occurrence" AS "rows"
-  WHERE
-    NOT "rows"."row_present"
-) AS "present"
-WHERE
-  NOT EXISTS(
+    ROW_NUMBER() OVER (
+      ORDER BY "present"."row_mapping", "present"."row_key", "present"."row_concept", "present"."row_occurrence"
+    ) AS "key_number",
+    "present"."row_mapping",
+    "present"."row_key",
+    "present"."row_concept",
+    "present"."row_occurrence"
+  FROM (
     SELECT
-      1
-    FROM "work"."registry_procedure_occurrence" AS "registry"
+      "rows"."row_mapping",
+      "rows"."row_key",
+      "rows"."row_concept",
+      "rows"."row_occurrence"
+    FROM "work"."rows_procedure_occurrence" AS "rows"
     WHERE
-      "registry"."row_mapping" IS NOT DISTINCT FROM "present"."row_mapping"
-      AND "registry"."row_key" IS NOT DISTINCT FROM "present"."row_key"
-      AND "registry"."row_concept" IS NOT DISTINCT FROM "present"."row_concept"
-      AND "registry"."row_occurrence" IS NOT DISTINCT FROM "present"."row_occurrence"
-  );
+      NOT "rows"."row_present"
+  ) AS "present"
+  WHERE
+    NOT EXISTS(
+      SELECT
+        1
+      FROM "work"."registry_procedure_occurrence" AS "registry"
+      WHERE
+        "registry"."row_mapping" IS NOT DISTINCT FROM "present"."row_mapping"
+        AND "registry"."row_key" IS NOT DISTINCT FROM "present"."row_key"
+        AND "registry"."row_concept" IS NOT DISTINCT FROM "present"."row_concept"
+        AND "registry"."row_occurrence" IS NOT DISTINCT FROM "present"."row_occurrence"
+    )
+) AS "numbered";
 
 -- ids of cdm.procedure_occurrence reach 2^53, from where on OMOP tools confuse them; remove the rows with such ids, which other programs wrote
 SELECT
@@ -1158,34 +1174,42 @@ SELECT
       WHERE
         "measurement_id" < 9007199254740992
     ) AS "ids"
-  ) + ROW_NUMBER() OVER (
-    ORDER BY "present"."row_mapping", "present"."row_key", "present"."row_concept", "present"."row_occurrence"
-  ),
-  "present"."row_mapping",
-  "present"."row_key",
-  "present"."row_concept",
-  "present"."row_occurrence"
+  ) + "numbered"."key_number",
+  "numbered"."row_mapping",
+  "numbered"."row_key",
+  "numbered"."row_concept",
+  "numbered"."row_occurrence"
 FROM (
   SELECT
-    "rows"."row_mapping",
-    "rows"."row_key",
-    "rows"."row_concept",
-    "rows"."row_occurrence"
-  FROM "work"."rows_measurement" AS "rows"
-  WHERE
-    NOT "rows"."row_present"
-) AS "present"
-WHERE
-  NOT EXISTS(
+    ROW_NUMBER() OVER (
+      ORDER BY "present"."row_mapping", "present"."row_key", "present"."row_concept", "present"."row_occurrence"
+    ) AS "key_number",
+    "present"."row_mapping",
+    "present"."row_key",
+    "present"."row_concept",
+    "present"."row_occurrence"
+  FROM (
     SELECT
-      1
-    FROM "work"."registry_measurement" AS "registry"
+      "rows"."row_mapping",
+      "rows"."row_key",
+      "rows"."row_concept",
+      "rows"."row_occurrence"
+    FROM "work"."rows_measurement" AS "rows"
     WHERE
-      "registry"."row_mapping" IS NOT DISTINCT FROM "present"."row_mapping"
-      AND "registry"."row_key" IS NOT DISTINCT FROM "present"."row_key"
-      AND "registry"."row_concept" IS NOT DISTINCT FROM "present"."row_concept"
-      AND "registry"."row_occurrence" IS NOT DISTINCT FROM "present"."row_occurrence"
-  );
+      NOT "rows"."row_present"
+  ) AS "present"
+  WHERE
+    NOT EXISTS(
+      SELECT
+        1
+      FROM "work"."registry_measurement" AS "registry"
+      WHERE
+        "registry"."row_mapping" IS NOT DISTINCT FROM "present"."row_mapping"
+        AND "registry"."row_key" IS NOT DISTINCT FROM "present"."row_key"
+        AND "registry"."row_concept" IS NOT DISTINCT FROM "present"."row_concept"
+        AND "registry"."row_occurrence" IS NOT DISTINCT FROM "present"."row_occurrence"
+    )
+) AS "numbered";
 
 -- ids of cdm.measurement reach 2^53, from where on OMOP tools confuse them; remove the rows with such ids, which other programs wrote
 SELECT
@@ -1510,34 +1534,42 @@ SELECT
       WHERE
         "observation_id" < 9007199254740992
     ) AS "ids"
-  ) + ROW_NUMBER() OVER (
-    ORDER BY "present"."row_mapping", "present"."row_key", "present"."row_concept", "present"."row_occurrence"
-  ),
-  "present"."row_mapping",
-  "present"."row_key",
-  "present"."row_concept",
-  "present"."row_occurrence"
+  ) + "numbered"."key_number",
+  "numbered"."row_mapping",
+  "numbered"."row_key",
+  "numbered"."row_concept",
+  "numbered"."row_occurrence"
 FROM (
   SELECT
-    "rows"."row_mapping",
-    "rows"."row_key",
-    "rows"."row_concept",
-    "rows"."row_occurrence"
-  FROM "work"."rows_observation" AS "rows"
-  WHERE
-    NOT "rows"."row_present"
-) AS "present"
-WHERE
-  NOT EXISTS(
+    ROW_NUMBER() OVER (
+      ORDER BY "present"."row_mapping", "present"."row_key", "present"."row_concept", "present"."row_occurrence"
+    ) AS "key_number",
+    "present"."row_mapping",
+    "present"."row_key",
+    "present"."row_concept",
+    "present"."row_occurrence"
+  FROM (
     SELECT
-      1
-    FROM "work"."registry_observation" AS "registry"
+      "rows"."row_mapping",
+      "rows"."row_key",
+      "rows"."row_concept",
+      "rows"."row_occurrence"
+    FROM "work"."rows_observation" AS "rows"
     WHERE
-      "registry"."row_mapping" IS NOT DISTINCT FROM "present"."row_mapping"
-      AND "registry"."row_key" IS NOT DISTINCT FROM "present"."row_key"
-      AND "registry"."row_concept" IS NOT DISTINCT FROM "present"."row_concept"
-      AND "registry"."row_occurrence" IS NOT DISTINCT FROM "present"."row_occurrence"
-  );
+      NOT "rows"."row_present"
+  ) AS "present"
+  WHERE
+    NOT EXISTS(
+      SELECT
+        1
+      FROM "work"."registry_observation" AS "registry"
+      WHERE
+        "registry"."row_mapping" IS NOT DISTINCT FROM "present"."row_mapping"
+        AND "registry"."row_key" IS NOT DISTINCT FROM "present"."row_key"
+        AND "registry"."row_concept" IS NOT DISTINCT FROM "present"."row_concept"
+        AND "registry"."row_occurrence" IS NOT DISTINCT FROM "present"."row_occurrence"
+    )
+) AS "numbered";
 
 -- ids of cdm.observation reach 2^53, from where on OMOP tools confuse them; remove the rows with such ids, which other programs wrote
 SELECT

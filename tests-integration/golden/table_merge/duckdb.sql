@@ -61,23 +61,34 @@ SELECT
     SELECT
       COALESCE(MAX("location_id"), 0)
     FROM "work"."registry_location"
-  ) + ROW_NUMBER() OVER (ORDER BY "present"."key_1"),
-  "present"."key_1"
+  ) + "numbered"."key_number",
+  "numbered"."key_1"
 FROM (
-  SELECT DISTINCT
-    "stage"."key_1"
-  FROM "work"."stage_places" AS "stage"
-  WHERE
-    "stage"."row_fate" = 'written'
-) AS "present"
-WHERE
-  NOT EXISTS(
+  SELECT
+    ROW_NUMBER() OVER () AS "key_number",
+    "ordered"."key_1" AS "key_1"
+  FROM (
     SELECT
-      1
-    FROM "work"."registry_location" AS "registry"
+      "present"."key_1"
+    FROM (
+      SELECT DISTINCT
+        "stage"."key_1"
+      FROM "work"."stage_places" AS "stage"
+      WHERE
+        "stage"."row_fate" = 'written'
+    ) AS "present"
     WHERE
-      "registry"."key_1" = "present"."key_1"
-  );
+      NOT EXISTS(
+        SELECT
+          1
+        FROM "work"."registry_location" AS "registry"
+        WHERE
+          "registry"."key_1" = "present"."key_1"
+      )
+    ORDER BY
+      "present"."key_1"
+  ) AS "ordered"
+) AS "numbered";
 
 -- the keys of this run, with their ids
 CREATE OR REPLACE TABLE "work"."key_location" AS

@@ -67,23 +67,28 @@ SELECT
     SELECT
       COALESCE(MAX("location_id"), 0)
     FROM "work"."registry_location"
-  ) + ROW_NUMBER() OVER (ORDER BY "present"."key_1"),
-  "present"."key_1"
+  ) + "numbered"."key_number",
+  "numbered"."key_1"
 FROM (
-  SELECT DISTINCT
-    "stage"."key_1"
-  FROM "work"."stage_places" AS "stage"
-  WHERE
-    "stage"."row_fate" = 'written'
-) AS "present"
-WHERE
-  NOT EXISTS(
-    SELECT
-      1
-    FROM "work"."registry_location" AS "registry"
+  SELECT
+    ROW_NUMBER() OVER (ORDER BY "present"."key_1") AS "key_number",
+    "present"."key_1"
+  FROM (
+    SELECT DISTINCT
+      "stage"."key_1"
+    FROM "work"."stage_places" AS "stage"
     WHERE
-      "registry"."key_1" = "present"."key_1"
-  );
+      "stage"."row_fate" = 'written'
+  ) AS "present"
+  WHERE
+    NOT EXISTS(
+      SELECT
+        1
+      FROM "work"."registry_location" AS "registry"
+      WHERE
+        "registry"."key_1" = "present"."key_1"
+    )
+) AS "numbered";
 
 -- the keys of this run, with their ids
 DROP TABLE IF EXISTS "work"."key_location";

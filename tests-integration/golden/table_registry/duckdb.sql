@@ -257,26 +257,40 @@ SELECT
     SELECT
       COALESCE(MAX("care_site_id"), 0)
     FROM "work"."registry_care_site"
-  ) + ROW_NUMBER() OVER (ORDER BY "present"."key_1", "present"."key_2"),
-  "present"."key_1",
-  "present"."key_2"
+  ) + "numbered"."key_number",
+  "numbered"."key_1",
+  "numbered"."key_2"
 FROM (
-  SELECT DISTINCT
-    "stage"."key_1",
-    "stage"."key_2"
-  FROM "work"."stage_places" AS "stage"
-  WHERE
-    "stage"."row_fate" = 'written'
-) AS "present"
-WHERE
-  NOT EXISTS(
+  SELECT
+    ROW_NUMBER() OVER () AS "key_number",
+    "ordered"."key_1" AS "key_1",
+    "ordered"."key_2" AS "key_2"
+  FROM (
     SELECT
-      1
-    FROM "work"."registry_care_site" AS "registry"
+      "present"."key_1",
+      "present"."key_2"
+    FROM (
+      SELECT DISTINCT
+        "stage"."key_1",
+        "stage"."key_2"
+      FROM "work"."stage_places" AS "stage"
+      WHERE
+        "stage"."row_fate" = 'written'
+    ) AS "present"
     WHERE
-      "registry"."key_1" IS NOT DISTINCT FROM "present"."key_1"
-      AND "registry"."key_2" IS NOT DISTINCT FROM "present"."key_2"
-  );
+      NOT EXISTS(
+        SELECT
+          1
+        FROM "work"."registry_care_site" AS "registry"
+        WHERE
+          "registry"."key_1" IS NOT DISTINCT FROM "present"."key_1"
+          AND "registry"."key_2" IS NOT DISTINCT FROM "present"."key_2"
+      )
+    ORDER BY
+      "present"."key_1",
+      "present"."key_2"
+  ) AS "ordered"
+) AS "numbered";
 
 -- the keys of this run, with their ids
 CREATE OR REPLACE TABLE "work"."key_care_site" AS

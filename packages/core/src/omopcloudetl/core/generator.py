@@ -91,7 +91,7 @@ class BaseSQLGenerator(ABC):
         """The query with a first column `name`: the number of its row in an order of its own sources' columns.
 
         The numbers begin with 1 and have no gaps; NULLs come last. Rows that are equal in the order may be numbered in
-        any order.
+        any order. A column of the order has its type where the compiler knows it.
         """
         ordered = exp.Order(expressions=[exp.Ordered(this=item, nulls_first=False) for item in order])
         number = exp.Window(this=exp.RowNumber(), order=ordered, over="OVER")

@@ -10,6 +10,7 @@ from sqlglot import exp
 from omopcloudetl.core.capabilities import FULL, Capability, Support
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.provider_spark.casts import read_whole
+from omopcloudetl.provider_spark.numbering import number_by_buckets
 from omopcloudetl.provider_spark.rewriting import rewritten
 
 TableFormat = Literal["delta", "iceberg"]
@@ -100,6 +101,10 @@ class SparkGenerator(BaseSQLGenerator):
         _, insert = super().write_full(table, columns, query)
         insert.set("overwrite", True)
         return [insert]
+
+    def numbered(self, query: exp.Select, order: Sequence[exp.Expr], name: str) -> exp.Select:
+        """By buckets that follow each other, so that no task has all rows; see `numbering`."""
+        return number_by_buckets(query, order, name) or super().numbered(query, order, name)
 
     def hash_id(self, text: exp.Expr) -> exp.Expr:
         """From two halves of the hexadecimal digits: `conv` gives numbers without sign, and BIGINT has one."""

@@ -12,6 +12,8 @@ from omopcloudetl.core.compiler.keys import key_text, same_key
 from omopcloudetl.core.compiler.staged import Contribution, columns_of, from_stage
 from omopcloudetl.core.specification.models import CdmTable
 
+_NUMBER = "key_number"
+"""Beside a new key: which of the new ones it is."""
 OWNER = "mapping_number"
 """Beside a key: which of the table's mappings, counted from 1, writes the row."""
 ID_LIMIT = 2**53
@@ -73,11 +75,14 @@ def number_keys(
     """
     id_name, names = f"{table.name}_id", list(keys)
     last = last or last_registered(table)
-    number = exp.Add(this=exp.Subquery(this=last), expression=trees.row_number(columns_of("present", names)))
-    query = trees.select(number, *columns_of("present", names))
-    trees.from_(query, trees.subquery(present, "present"))
+    new = trees.from_(trees.select(*columns_of("present", names)), trees.subquery(present, "present"))
     known = trees.exists(trees.table(f"work.registry_{table.name}", "registry"), same_key("registry", "present", names))
-    trees.where(query, exp.Not(this=known))
+    trees.where(new, exp.Not(this=known))
+    order = [trees.typed(trees.column(name, "present"), compilation.type(type_)) for name, type_ in keys.items()]
+    numbered = compilation.generator.numbered(new, order, _NUMBER)
+    number = exp.Add(this=exp.Subquery(this=last), expression=trees.column(_NUMBER, "numbered"))
+    query = trees.select(number, *columns_of("numbered", names))
+    trees.from_(query, trees.subquery(numbered, "numbered"))
     return [
         *registry(compilation, table, keys),
         DraftStatement(

@@ -115,7 +115,7 @@ def numbered_rows(
     ordinal = OrdinalRows(compilation, table, contributions)
     rows = ordinal.of(index, *(trees.named(value, name) for name, value in more.items()))
     every = trees.from_(trees.select(*columns_of("rows", list(more))), trees.subquery(rows, "rows"))
-    order = columns_of("rows", [*ordinal.order, *ties])
+    order = [*ordinal.ordering("rows"), *columns_of("rows", ties)]
     numbered = compilation.generator.numbered(every, order, EVENT_ID)
     number: exp.Expr = trees.column(EVENT_ID, "numbered")
     for other in contributions[:index]:

@@ -18,6 +18,12 @@ def column(name: str, table: str | None = None) -> exp.Column:
     return exp.Column(this=identifier(name), table=identifier(table) if table else None)
 
 
+def typed(value: exp.Expr, type_: exp.DataType) -> exp.Expr:
+    """The value, which knows its type: a generator may ask for it."""
+    value.type = type_
+    return value
+
+
 def table(logical: str, alias: str | None = None) -> exp.Table:
     """A logical table such as `source.patients`, with an alias if one is given."""
     schema, name = logical.split(".")

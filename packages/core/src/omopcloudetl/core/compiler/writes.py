@@ -212,6 +212,13 @@ class OrdinalRows:
         linked = [name for index, link in self.links for name in renamed(index, link).columns]
         return ["mapping_number", *self.fields, *linked]
 
+    def ordering(self, alias: str) -> list[exp.Expr]:
+        """The columns that give the order, with their types."""
+        types = {"mapping_number": "integer"} | {name: self.table.by_name[name].type for name in self.fields}
+        types |= {renamed(index, link).occurrence: "bigint" for index, link in self.links if link.occurrence}
+        found = ((name, self.compilation.type(types.get(name, "text"))) for name in self.order)
+        return [trees.typed(trees.column(name, alias), type_) for name, type_ in found]
+
     def of(self, index: int, *more: exp.Expr) -> exp.Select:
         """The rows of one contribution; `more` are further columns."""
         contribution, text = self.contributions[index], self.compilation.type("text")
@@ -249,7 +256,7 @@ def _with_ordinal_ids(compilation: Compilation, table: CdmTable, contributions: 
     for index, link in rows.links:
         own = trees.equal(trees.column("mapping_number", "rows"), trees.number(index + 1))
         renamed(index, link).join_to(result, "rows", also=[own])
-    return compilation.generator.numbered(result, columns_of("rows", rows.order), table.primary_key.name)
+    return compilation.generator.numbered(result, rows.ordering("rows"), table.primary_key.name)
 
 
 def _with_given_ids(compilation: Compilation, table: CdmTable, contributions: Sequence[Contribution]) -> exp.Query:

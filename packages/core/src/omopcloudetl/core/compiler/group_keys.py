@@ -13,6 +13,8 @@ from omopcloudetl.core.specification.models import CdmTable
 
 PRECEDING = "preceding_id"
 """The column of `work.group_<table>` with the id of the person's group before."""
+KNOWN, NUMBER = "known_id", "group_number"
+"""Beside a group while it gets its id: what the registry knows, and which group it is, new ones first."""
 
 
 def group_keys(
@@ -27,7 +29,10 @@ def group_keys(
     statements = [
         *registry(compilation, table, dict.fromkeys(keys, "text")),
         *_made(
-            compilation, groups, _groups(table, contribution, group), "the groups of this run: new ones get next ids"
+            compilation,
+            groups,
+            _groups(compilation, table, contribution, group),
+            "the groups of this run: new ones get next ids",
         ),
         DraftStatement(
             trees.insert(
@@ -60,16 +65,21 @@ def _made(compilation: Compilation, target: exp.Table, query: exp.Query, purpose
     return [DraftStatement(tree, purpose, counted=False) for tree in made]
 
 
-def _groups(table: CdmTable, contribution: Contribution, group: Group) -> exp.Select:
-    """Each group with its id, and with that of the one before it; a new one is numbered among the new ones."""
+def _groups(compilation: Compilation, table: CdmTable, contribution: Contribution, group: Group) -> exp.Select:
+    """Each group with its id, and with that of the one before it; new ones are numbered, and the others behind them."""
     id_name, (person, number) = f"{table.name}_id", group.by
     known = trees.column(id_name, "registered")
-    order = trees.row_number(columns_of("stage", group.by), [trees.is_null(known.copy())])
-    next_id = exp.Add(this=exp.Subquery(this=last_registered(table)), expression=order)
-    numbered = trees.select(trees.named(trees.coalesce(known, next_id), id_name), *columns_of("stage", group.by))
-    from_stage(numbered, contribution)
+    rows = from_stage(trees.select(trees.named(known, KNOWN), *columns_of("stage", group.by)), contribution)
     registered = trees.subquery(_registered(table, contribution, group), "registered")
-    trees.join(numbered, registered, group.same("registered"))
+    trees.join(rows, registered, group.same("registered"))
+    new_first = trees.case([(trees.is_null(known.copy()), trees.number(0))], trees.number(1))
+    big = compilation.type("bigint")
+    order = [trees.typed(value, big) for value in (new_first, *columns_of("stage", group.by))]
+    each = compilation.generator.numbered(rows, order, NUMBER)
+    next_id = exp.Add(this=exp.Subquery(this=last_registered(table)), expression=trees.column(NUMBER, "each"))
+    id_ = trees.coalesce(trees.column(KNOWN, "each"), next_id)
+    numbered = trees.select(trees.named(id_, id_name), *columns_of("each", group.by))
+    trees.from_(numbered, trees.subquery(each, "each"))
     before = exp.Window(
         this=exp.Lag(this=trees.column(id_name, "numbered")),
         partition_by=[trees.column(person, "numbered")],

@@ -51,10 +51,8 @@ def rank(row: Values) -> list[tuple[bool, object]]:
     return [(value is None, value.encode() if isinstance(value, str) else value or 0) for value in row]
 
 
-@pytest.mark.parametrize("order", ORDERS, ids=lambda order: "-".join(type_ for type_, _ in order).lower())
-def test_numbers_have_no_gaps_and_follow_the_order(
-    calculator: SparkConnection, order: list[tuple[str, Values]]
-) -> None:
+@pytest.mark.parametrize("order", [pytest.param(order, id=name) for name, order in ORDERS.items()])
+def test_numbers_have_no_gaps_and_follow_the_order(calculator: SparkConnection, order: Order) -> None:
     """Whatever the leading columns are, and however many rows there are."""
     chance = random.Random(len(order))
     columns = [f"c{number}" for number in range(len(order))]

@@ -578,38 +578,44 @@ SELECT
 FROM (
   SELECT
     COALESCE(
-      "registered"."visit_occurrence_id",
+      "each"."known_id",
       (
         SELECT
           COALESCE(MAX("visit_occurrence_id"), 0)
         FROM "work"."registry_visit_occurrence"
-      ) + ROW_NUMBER() OVER (
-        PARTITION BY "registered"."visit_occurrence_id" IS NULL
-        ORDER BY "stage"."person_id", "stage"."visit_number"
-      )
+      ) + "each"."group_number"
     ) AS "visit_occurrence_id",
-    "stage"."person_id",
-    "stage"."visit_number"
-  FROM "work"."stage_visits" AS "stage"
-  LEFT JOIN (
+    "each"."person_id",
+    "each"."visit_number"
+  FROM (
     SELECT
-      "stage"."person_id",
-      "stage"."visit_number",
-      MIN("registry"."visit_occurrence_id") AS "visit_occurrence_id"
-    FROM "work"."stage_visits" AS "stage"
-    JOIN "work"."registry_visit_occurrence" AS "registry"
-      ON "registry"."key_1" = "stage"."key_1"
-    WHERE
-      "stage"."row_fate" = 'written'
-    GROUP BY
+      ROW_NUMBER() OVER (
+        ORDER BY CASE WHEN "registered"."visit_occurrence_id" IS NULL THEN 0 ELSE 1 END, "stage"."person_id", "stage"."visit_number"
+      ) AS "group_number",
+      "registered"."visit_occurrence_id" AS "known_id",
       "stage"."person_id",
       "stage"."visit_number"
-  ) AS "registered"
-    ON "registered"."person_id" = "stage"."person_id"
-    AND "registered"."visit_number" = "stage"."visit_number"
-  WHERE
-    "stage"."row_fate" = 'written'
-    AND "stage"."encounter_number" = "stage"."visit_number"
+    FROM "work"."stage_visits" AS "stage"
+    LEFT JOIN (
+      SELECT
+        "stage"."person_id",
+        "stage"."visit_number",
+        MIN("registry"."visit_occurrence_id") AS "visit_occurrence_id"
+      FROM "work"."stage_visits" AS "stage"
+      JOIN "work"."registry_visit_occurrence" AS "registry"
+        ON "registry"."key_1" = "stage"."key_1"
+      WHERE
+        "stage"."row_fate" = 'written'
+      GROUP BY
+        "stage"."person_id",
+        "stage"."visit_number"
+    ) AS "registered"
+      ON "registered"."person_id" = "stage"."person_id"
+      AND "registered"."visit_number" = "stage"."visit_number"
+    WHERE
+      "stage"."row_fate" = 'written'
+      AND "stage"."encounter_number" = "stage"."visit_number"
+  ) AS "each"
 ) AS "numbered";
 
 -- the groups of this run: new ones get next ids
@@ -725,34 +731,40 @@ SELECT
 FROM (
   SELECT
     COALESCE(
-      "registered"."visit_detail_id",
+      "each"."known_id",
       (
         SELECT
           COALESCE(MAX("visit_detail_id"), 0)
         FROM "work"."registry_visit_detail"
-      ) + ROW_NUMBER() OVER (
-        PARTITION BY "registered"."visit_detail_id" IS NULL
-        ORDER BY "stage"."person_id", "stage"."encounter_number"
-      )
+      ) + "each"."group_number"
     ) AS "visit_detail_id",
-    "stage"."person_id",
-    "stage"."encounter_number"
-  FROM "work"."stage_visits" AS "stage"
-  LEFT JOIN (
+    "each"."person_id",
+    "each"."encounter_number"
+  FROM (
     SELECT
+      ROW_NUMBER() OVER (
+        ORDER BY CASE WHEN "registered"."visit_detail_id" IS NULL THEN 0 ELSE 1 END, "stage"."person_id", "stage"."encounter_number"
+      ) AS "group_number",
+      "registered"."visit_detail_id" AS "known_id",
       "stage"."person_id",
-      "stage"."encounter_number",
-      "registry"."visit_detail_id"
+      "stage"."encounter_number"
     FROM "work"."stage_visits" AS "stage"
-    JOIN "work"."registry_visit_detail" AS "registry"
-      ON "registry"."key_1" = "stage"."key_1"
+    LEFT JOIN (
+      SELECT
+        "stage"."person_id",
+        "stage"."encounter_number",
+        "registry"."visit_detail_id"
+      FROM "work"."stage_visits" AS "stage"
+      JOIN "work"."registry_visit_detail" AS "registry"
+        ON "registry"."key_1" = "stage"."key_1"
+      WHERE
+        "stage"."row_fate" = 'written'
+    ) AS "registered"
+      ON "registered"."person_id" = "stage"."person_id"
+      AND "registered"."encounter_number" = "stage"."encounter_number"
     WHERE
       "stage"."row_fate" = 'written'
-  ) AS "registered"
-    ON "registered"."person_id" = "stage"."person_id"
-    AND "registered"."encounter_number" = "stage"."encounter_number"
-  WHERE
-    "stage"."row_fate" = 'written'
+  ) AS "each"
 ) AS "numbered";
 
 -- the groups of this run: new ones get next ids

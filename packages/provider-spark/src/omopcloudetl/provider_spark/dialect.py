@@ -124,7 +124,12 @@ class SparkGenerator(BaseSQLGenerator):
     def render(self, statement: exp.Expr, schemas: Mapping[str, str]) -> str:
         """The statement as SQL text, in words that mean the same as in the compiler's tree."""
         # A copy, because the compiler may have one node in two places, of which a rewriting would reach one.
-        return super().render(rewritten(statement.copy()), schemas)
+        found = rewritten(statement.copy())
+        if not isinstance(found, exp.Insert) or found.expression.find(exp.With) is None:
+            return super().render(found, schemas)
+        # sqlglot would put named queries before INSERT, where not every server of Spark Connect reads them.
+        query = super().render(found.expression.pop(), schemas)
+        return f"{super().render(found, schemas)}\n{query}"
 
     def _in_format(self, create: exp.Expr) -> exp.Expr:
         format_ = exp.FileFormatProperty(this=exp.var(self.table_format.upper()))

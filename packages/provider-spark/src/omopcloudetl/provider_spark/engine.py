@@ -32,8 +32,8 @@ from omopcloudetl.provider_spark.sql import identifier, qualified
 if TYPE_CHECKING:
     from omopcloudetl.provider_spark.drivers import SparkSession
 
-COUNTING = re.compile(r"\s*(INSERT|MERGE|CREATE\s+OR\s+REPLACE\s+TABLE|DELETE|UPDATE)\b", re.IGNORECASE)
-"""Statements of which some servers tell how many rows they wrote."""
+COUNTING = re.compile(r"\s*(INSERT|CREATE\s+OR\s+REPLACE\s+TABLE)\b", re.IGNORECASE)
+"""Statements of which some servers tell how many rows they wrote; of a MERGE they count rows that were copied, too."""
 QUERY = re.compile(r"\s*(SELECT|WITH|VALUES)\b", re.IGNORECASE)
 # Two commits to one table at the same time make one of them fail: those of this process wait for each other.
 _RECORDING = threading.Lock()

@@ -66,11 +66,18 @@ def refill_table(
 def insert_rows(
     generator: BaseSQLGenerator, table: str, types: Mapping[str, str], given: RowFile, schemas: Mapping[str, str]
 ) -> Iterator[str]:
-    """Statements that add rows of literals to a logical table."""
-    columns = [trees.identifier(name) for name in given.columns]
+    """Statements that add rows of literals to a logical table; `types` has all of its columns, and each is given."""
+    rest = [name for name in types if name not in given.columns]
+    columns = [trees.identifier(name) for name in (*given.columns, *rest)]
+    nothing = [exp.Null() for _ in rest]
     for start in range(0, len(given.rows), ROWS_AT_ONCE):
         tuples = [
-            exp.Tuple(expressions=[_literal(types[name], cell) for name, cell in zip(given.columns, row, strict=True)])
+            exp.Tuple(
+                expressions=[
+                    *(_literal(types[name], cell) for name, cell in zip(given.columns, row, strict=True)),
+                    *(null.copy() for null in nothing),
+                ]
+            )
             for row in given.rows[start : start + ROWS_AT_ONCE]
         ]
         target = exp.Schema(this=trees.table(table), expressions=[column.copy() for column in columns])

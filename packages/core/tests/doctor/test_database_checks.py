@@ -13,7 +13,7 @@ import pytest
 
 from omopcloudetl.core.capabilities import Capability, Support
 from omopcloudetl.core.connection import ExecutionMetrics
-from omopcloudetl.core.doctor.database import check_database
+from omopcloudetl.core.doctor.database import check_database, diagnosed
 from omopcloudetl.core.errors import DatabaseConnectionError, StatementError
 from omopcloudetl.core.findings import Diagnosis, Finding
 from omopcloudetl.core.session import Session
@@ -44,8 +44,12 @@ class Database:
 
     def check(self) -> list[tuple[str, str]]:
         """The findings about each schema, with one schema in all."""
-        found = list(check_database(self.session, None, []))
-        return [(finding.check, finding.outcome) for finding in found]
+        return [(finding.check, finding.outcome) for finding in self.findings()]
+
+    def findings(self) -> list[Finding]:
+        """All findings about the database."""
+        found = diagnosed(self.session)
+        return [found] if isinstance(found, Finding) else list(check_database(self.session, None, *found))
 
 
 def refuse(word: str) -> Callable[[Any, str], ExecutionMetrics]:
@@ -112,7 +116,7 @@ def test_a_schema_that_is_not_there_is_made_and_rolled_back(acme: ModuleType, on
 def test_a_right_that_is_missing_is_a_problem_in_the_engines_words(acme: ModuleType, one_schema: Path) -> None:
     """The finding has the engine's text, and whom to ask for what."""
     database = Database(acme, one_schema, execute=refuse("INSERT"))
-    *_, found = check_database(database.session, None, [])
+    *_, found = database.findings()
     assert (found.outcome, found.found) == ("problem", "permission denied: INSERT")
     assert "ask for the right" in (found.help or "")
 
@@ -156,7 +160,7 @@ def test_a_database_that_opening_would_make_is_not_opened(acme: ModuleType, one_
 def test_the_engines_version_is_told(acme: ModuleType, one_schema: Path) -> None:
     """Where a connection knows it; else the provider's name stands for it."""
     database = Database(acme, one_schema, engine_version=lambda self: "Acme 3.1")
-    first, *_ = check_database(database.session, None, [])
+    first, *_ = database.findings()
     assert first.found == "opened: Acme 3.1"
-    first, *_ = check_database(Database(acme, one_schema).session, None, [])
+    first, *_ = Database(acme, one_schema).findings()
     assert first.found == "opened: acme"

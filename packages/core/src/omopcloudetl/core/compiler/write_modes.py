@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from omopcloudetl.core.capabilities import Capability
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.staged import CompiledMapping, Contribution, DerivedRows
 from omopcloudetl.core.errors import Position
@@ -32,6 +33,23 @@ def can_be_written(
         for contribution in contributions:
             _can_find_rows(compilation, table, contribution, by_name[contribution.mapping], step)
     return len(compilation.problems) == before
+
+
+def check_transactions(compilation: Compilation) -> None:
+    """What a merge remembers of its rows and the rows themselves must change together, or a repeat cannot find them."""
+    generator = compilation.generator
+    if generator.has(Capability.TRANSACTIONS):
+        return
+    reason = generator.support(Capability.TRANSACTIONS).reason
+    for step in compilation.dml_steps.values():
+        if step.write != "full":
+            compilation.problem(
+                "unsupported",
+                f"{generator.dialect} has no {Capability.TRANSACTIONS} ({reason}), without which a step with "
+                f"`write: {step.write}` that is killed and repeated may not give the same",
+                _place(compilation, step, "write"),
+                help="use `write: full`; ids by `registry` and `hash` stay the same from run to run",
+            )
 
 
 def _groups_are_alone(

@@ -28,7 +28,7 @@ from omopcloudetl.core.compiler.staged import (
     from_stage,
     projected,
 )
-from omopcloudetl.core.compiler.write_modes import can_be_written, check_kept_references
+from omopcloudetl.core.compiler.write_modes import can_be_written, check_kept_references, check_transactions
 from omopcloudetl.core.models.workflow import DmlStep
 from omopcloudetl.core.specification.models import CdmTable
 
@@ -40,6 +40,7 @@ def write_tables(compilation: Compilation, staged: Sequence[CompiledMapping]) ->
         for contribution in mapping.contributions:
             by_table.setdefault(contribution.table, []).append(contribution)
     check_kept_references(compilation, staged)
+    check_transactions(compilation)
     places = {mapping.name: mapping.loaded.document.at("name") for mapping in staged}
     for table in compilation.specification.tables:
         contributions = by_table.get(table.name)

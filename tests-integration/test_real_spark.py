@@ -110,7 +110,6 @@ def _is_large(table: str) -> bool:
     return schema in {"source", "cdm"} and name not in SMALL
 
 
-@pytest.mark.xfail(strict=True, reason="ids are numbered in one partition until they are by buckets (decision 0052)")
 def test_no_statement_brings_a_large_table_to_one_worker(found_in_plans: list[str]) -> None:
     """No exchange into a single partition lies over rows of events or persons."""
     assert [told for told in found_in_plans if "one partition" in told] == []

@@ -7,6 +7,7 @@ pyspark and the client of Spark Connect install the same package, so they cannot
 import hashlib
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -60,7 +61,9 @@ def make() -> None:
 
 
 def _uv(*arguments: str) -> None:
-    subprocess.run(["uv", *arguments], cwd=ROOT, check=True)
+    # Not in the workspace, whose constraints uv would take into account.
+    with tempfile.TemporaryDirectory() as elsewhere:
+        subprocess.run(["uv", *arguments], cwd=elsewhere, check=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,68 @@
+"""What was seen of a run, and what follows from it for tables of other sizes.
+
+An exchange of a physical plan sends rows that come from the tables below it. The model lets its bytes grow as the
+largest of these tables does, and a table that a step writes as the largest one that the step reads. For joins and
+windows that is what happens; for rows that are counted or made distinct before they are sent it is an upper bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pydantic import BaseModel
+
+
+class Exchange(BaseModel):
+    """Rows that are sent between workers, and how many rows each table gives to it."""
+
+    operator: str
+    records: int
+    shuffled: float
+    """Bytes, as compressed."""
+    rows: dict[str, int]
+
+    def largest(self) -> str | None:
+        """The table that gives most rows."""
+        return max(self.rows, key=lambda table: (self.rows[table], table)) if self.rows else None
+
+
+class Step(BaseModel):
+    """A step of a plan as it ran."""
+
+    name: str
+    seconds: float
+    shuffled: int
+    """Bytes that its stages wrote for others, as the engine counts them."""
+    writes: list[str]
+    read: dict[str, int]
+    """Rows that its statements read of each table."""
+    exchanges: list[Exchange]
+
+
+class Profile(BaseModel):
+    """A run, with the number of rows of each table behind it."""
+
+    rows: dict[str, int]
+    steps: list[Step]
+
+    @classmethod
+    def read(cls, file: Path) -> Profile:
+        """From a file that `measure` wrote."""
+        return cls.model_validate_json(file.read_text(encoding="utf-8"))
+
+
+def predicted(profile: Profile, sizes: Mapping[str, int]) -> Iterator[tuple[Step, float]]:
+    """Each step with the bytes that it shuffles where tables have other numbers of rows.
+
+    `sizes` are of the tables that nothing in the run makes, such as those of a source; what is not named stays as it
+    was. Others grow with what they are made from.
+    """
+    growth = {table: sizes[table] / profile.rows[table] for table in sizes if profile.rows.get(table)}
+    for step in profile.steps:
+        total = sum(one.shuffled * growth.get(one.largest() or "", 1.0) for one in step.exchanges)
+        largest = max(step.read, key=lambda table: (step.read[table], table), default="")
+        for table in step.writes:
+            if table not in sizes:
+                growth[table] = growth.get(largest, 1.0)
+        yield step, total

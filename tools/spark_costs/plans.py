@@ -1,0 +1,112 @@
+"""Reads what Spark knows of a statement that ran: its exchanges, the tables below them, and bytes as counted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from omopcloudetl.provider_spark.engine import SparkConnection
+from tools.spark_costs.model import Exchange
+
+UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_SIZE = re.compile(r"([\d.,]+) (B|KiB|MiB|GiB|TiB)\b")
+_COUNT = re.compile(r"[\d,]+")
+_SCAN = re.compile(r"BatchScan (\S+)")
+
+
+class ObservedConnection(SparkConnection):
+    """A session of this process that tells what its statements did since it was last asked."""
+
+    _seen = 0
+
+    def executions(self) -> Iterator[tuple[Any, list[int]]]:
+        """The graph of each statement's final plan, its values in place, and its stages."""
+        store = self._jvm().sharedState().statusStore()
+        found = store.executionsList()
+        for number in range(self._seen, found.size()):
+            execution = found.apply(number)
+            stages = list(_each(execution.stages().iterator()))
+            if stages:
+                yield _Graph(store, execution.executionId()), stages
+        self._seen = found.size()
+
+    def shuffled(self, stage: int) -> int:
+        """Bytes that a stage wrote for the next; a stage that was not needed wrote none."""
+        try:
+            data = self._jvm().sparkContext().statusStore().lastStageAttempt(stage)
+        except self._failures:  # it was skipped, and Spark forgets these first
+            return 0
+        return int(data.shuffleWriteBytes())
+
+    def _jvm(self) -> Any:
+        session: Any = self._opened
+        return session._jsparkSession  # what Spark has counted is told by its JVM alone
+
+
+class _Graph:
+    """A physical plan with what each of its operators counted."""
+
+    def __init__(self, store: Any, execution: int) -> None:
+        graph, values = store.planGraph(execution), store.executionMetrics(execution)
+        self.names: dict[int, str] = {}
+        self.metrics: dict[int, dict[str, str]] = {}
+        self.inputs: dict[int, list[int]] = {}
+        for node in _each(graph.allNodes().iterator()):
+            self.names[node.id()] = f"{node.name()} {node.desc()}" if node.name() == "Exchange" else node.name()
+            self.metrics[node.id()] = {
+                metric.name(): values.get(metric.accumulatorId()).get()
+                for metric in _each(node.metrics().iterator())
+                if values.contains(metric.accumulatorId())
+            }
+        for edge in _each(graph.edges().iterator()):
+            self.inputs.setdefault(edge.toId(), []).append(edge.fromId())
+
+    def exchanges(self) -> Iterator[Exchange]:
+        """Those that sent rows to others; a broadcast is none."""
+        for node, name in self.names.items():
+            metrics = self.metrics[node]
+            if name.startswith("Exchange ") and "shuffle bytes written" in metrics:
+                yield Exchange(
+                    operator=" ".join(name.split()[2:])[:80],
+                    records=count_in(metrics.get("shuffle records written", "0")),
+                    shuffled=size_in(metrics["shuffle bytes written"]),
+                    rows=self.rows(node),
+                )
+
+    def rows(self, node: int | None = None) -> dict[str, int]:
+        """Table → rows that it gives to an operator, or to any."""
+        found: dict[str, int] = {}
+        for one in self.names if node is None else self._below(node):
+            scan = _SCAN.match(self.names[one])
+            if scan is not None:
+                _, _, table = scan[1].partition(".")
+                given = self.metrics[one].get("number of output rows", "0")
+                found[table] = max(found.get(table, 0), count_in(given))
+        return found
+
+    def _below(self, node: int) -> Iterator[int]:
+        waiting, seen = [node], set[int]()
+        while waiting:
+            one = waiting.pop()
+            if one not in seen:
+                seen.add(one)
+                yield one
+                waiting += self.inputs.get(one, [])
+
+
+def _each(iterator: Any) -> Iterator[Any]:
+    while iterator.hasNext():
+        yield iterator.next()
+
+
+def size_in(text: str) -> float:
+    """The total of `12.3 KiB`, or of `total (min, med, max)` and a line with the values."""
+    found = _SIZE.search(text)
+    return float(found[1].replace(",", "")) * UNITS[found[2]] if found else 0.0
+
+
+def count_in(text: str) -> int:
+    """The total of `1,234`, or of a line of names and one with the values."""
+    found = _COUNT.search(text.rpartition("\n")[2])
+    return int(found[0].replace(",", "")) if found else 0

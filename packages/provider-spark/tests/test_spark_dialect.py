@@ -115,6 +115,12 @@ def test_times_in_formats(calculator: SparkConnection) -> None:
         assert calculator.fetch(GENERATOR.render(tree, {})) == [(wanted,)], text
 
 
+def test_a_time_is_no_text_again_when_it_becomes_a_day() -> None:
+    """A timestamp that was read from a text is cast to a date as what it is, and the text is read once."""
+    assert spelled("try_cast(try_cast(a as timestamp) as date)").count("REGEXP_REPLACE(") == 2
+    assert spelled("try_cast(try_cast(a as timestamp) as date)").endswith("AS DATE)")
+
+
 def test_hashes_are_those_of_every_engine(calculator: SparkConnection) -> None:
     """An id is the first 63 bits of the MD5, also where the first bit is one."""
     for text in ("", "abc", "p|1", "é😀", "x" * 1000):

@@ -103,15 +103,16 @@ def kind_of(value: exp.Expr) -> exp.DType | None:
     """The type of a value, where the tree tells it."""
     if isinstance(value, exp.Paren):
         return kind_of(value.this)
+    type_ = value.to if isinstance(value, exp.Cast) else value.type
+    # Before all others: what spells a cast has its type, which its parts do not tell.
+    if isinstance(type_, exp.DataType) and isinstance(type_.this, exp.DType) and type_.this != exp.DType.UNKNOWN:
+        return type_.this
     if isinstance(value, exp.Case | exp.Coalesce | exp.Nullif):
         return _kind_of_all(_results(value))
     if isinstance(value, exp.Literal):
         return exp.DType.TEXT if value.is_string else exp.DType.INT if value.is_int else None
     if isinstance(value, exp.Add | exp.Sub | exp.Mul) and _kind_of_all([value.this, value.expression]) in _INTEGERS:
         return exp.DType.BIGINT
-    type_ = value.to if isinstance(value, exp.Cast) else value.type
-    if isinstance(type_, exp.DataType) and isinstance(type_.this, exp.DType) and type_.this != exp.DType.UNKNOWN:
-        return type_.this
     return exp.DType.INT if isinstance(value, _WHOLE) else None
 
 

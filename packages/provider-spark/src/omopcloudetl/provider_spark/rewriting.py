@@ -118,6 +118,19 @@ def _full_match(node: exp.Expr) -> exp.Expr:
     return exp.RegexpLike(this=node.this, expression=whole)
 
 
+def _like(node: exp.Expr) -> exp.Expr:
+    """A backslash is a letter, where no other sign is said to take the meaning of the next one."""
+    pattern = node.args["expression"]
+    if isinstance(node.parent, exp.Escape) and node.arg_key == "this":
+        return node
+    if isinstance(pattern, exp.Literal):
+        node.set("expression", exp.Literal.string(pattern.name.replace("\\", "\\\\")))
+    else:
+        one, two = exp.Literal.string("\\"), exp.Literal.string("\\\\")
+        node.set("expression", exp.Anonymous(this="REPLACE", expressions=[pattern, one, two]))
+    return node
+
+
 def _extract_match(node: exp.Expr) -> exp.Expr:
     """The first match, or one of its groups; the empty text where there is none."""
     group = node.args.get("group") or exp.convert(0)
@@ -174,6 +187,8 @@ _REWRITES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.DateDiff: _date_diff,
     exp.RegexpFullMatch: _full_match,
     exp.RegexpExtract: _extract_match,
+    exp.Like: _like,
+    exp.ILike: _like,
     exp.Div: _division,
     exp.IntDiv: _division,
     exp.Mod: _division,

@@ -20,6 +20,11 @@ TRANSIENT = (
     # Iceberg: rows that a MERGE or a DELETE looked at have changed since.
     "Found conflicting files",
     "Found new conflicting delete files",
+    # Sail, of what another commit did.
+    "Failed to commit transaction",
+    # Workers that were lost more often than a task is tried again.
+    "ExecutorLostFailure",
+    "FetchFailed",
 )
 """Parts of messages: neither of the formats has a class of its own for what another commit did."""
 LONGEST = 2000

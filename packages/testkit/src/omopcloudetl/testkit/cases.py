@@ -54,8 +54,10 @@ class DataCase:
 
     @property
     def needs(self) -> frozenset[Need]:
-        """What an engine must have: the subject, what the case names, and the reading of texts where it reads any."""
+        """What an engine must have: the subject, what the case names, what merges need, and the reading of texts."""
         named = {Feature[self.subject.upper()], *(_need(name) for name in self.options.get("needs", ()))}
+        if self.options.get("write", "full") != "full":
+            named.add(Capability.TRANSACTIONS)
         reads = any((self.folder / part).is_dir() for part in ("source", "data")) and self.mappings()
         return frozenset(named | ({Feature.TYPES} if reads else set()))
 

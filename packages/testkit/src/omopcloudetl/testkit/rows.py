@@ -50,6 +50,8 @@ def replace_table(
     definitions = [exp.ColumnDef(this=trees.identifier(name), kind=kind) for name, kind in kinds.items()]
     yield generator.render(exp.Drop(tables=[trees.table(table)], kind="TABLE", exists=True), schemas)
     yield generator.render(generator.create_table(trees.table(table), definitions), schemas)
+    # Some engines leave the files of a table that is dropped, and find them again.
+    yield generator.render(exp.Delete(this=trees.table(table)), schemas)
     yield from insert_rows(generator, table, columns, given, schemas)
 
 

@@ -132,8 +132,10 @@ PROMISES = promises(
     "loads",
     (Feature.LOADS, Capability.LOAD_CSV),
     a_failed_load_leaves_what_was,
-    done_is_within_the_transaction,
     metrics_of_loads,
+)
+PROMISES += promises(
+    "loads", (Feature.LOADS, Capability.LOAD_CSV, Capability.TRANSACTIONS), done_is_within_the_transaction
 )
 PROMISES += promises("loads", (Capability.LOAD_PARQUET,), parquet)
 PROMISES += promises("loads", (Capability.LOAD_IN_PLACE,), parquet_in_place)

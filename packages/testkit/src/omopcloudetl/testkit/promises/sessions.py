@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from omopcloudetl.core.capabilities import Capability
 from omopcloudetl.core.connection import BaseConnection, RecordValue
 from omopcloudetl.core.errors import DatabaseError
 from omopcloudetl.testkit.bench import NUMBERS, Bench
@@ -108,8 +109,8 @@ def _together(bench: Bench, count: int, work: Work) -> None:
 PROMISES = promises(
     "sessions",
     (Feature.SESSIONS,),
-    what_is_not_committed_is_not_seen,
     tables_are_written_at_the_same_time,
     records_are_written_at_the_same_time,
     a_conflict_waits_or_is_transient,
 )
+PROMISES += promises("sessions", (Feature.SESSIONS, Capability.TRANSACTIONS), what_is_not_committed_is_not_seen)

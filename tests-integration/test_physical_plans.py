@@ -37,6 +37,15 @@ PYTHON = """== Physical Plan ==
    +- BatchScan lake.work.codes[id#1L] lake.work.codes (branch=null) [filters=]
 """
 
+BUCKETS = """== Physical Plan ==
+Window [sum(row_count#5L) windowspecdefinition(bucket#3 ASC NULLS FIRST)], [bucket#3 ASC NULLS FIRST]
++- Sort [bucket#3 ASC NULLS FIRST], false, 0
+   +- Exchange SinglePartition, ENSURE_REQUIREMENTS, [plan_id=12]
+      +- HashAggregate(keys=[bucket#3], functions=[count(1)])
+         +- Exchange hashpartitioning(bucket#3, 2), ENSURE_REQUIREMENTS, [plan_id=11]
+            +- BatchScan lake.work.stage_labs[id#1L] lake.work.stage_labs (branch=null) [filters=]
+"""
+
 JOIN = "CartesianProduct (id#1L < id#2L)"
 BOTH = "lake.work.stage_labs, lake.work.stage_visits"
 
@@ -46,6 +55,7 @@ BOTH = "lake.work.stage_labs, lake.work.stage_visits"
     [
         pytest.param(NUMBERED, ["all rows in one partition: lake.work.stage_labs"], id="numbered"),
         pytest.param(NUMBERED.replace("stage_labs", "codes"), [], id="numbered-small"),
+        pytest.param(BUCKETS, [], id="counts-of-buckets"),
         pytest.param(COUNTED, [], id="one-row-with-one-row"),
         pytest.param(PRODUCT, [f"every row with every other: {JOIN} over {BOTH}"], id="product"),
         pytest.param(PYTHON, ["rows go to Python: BatchEvalPython [f(id#1L)#4], [pythonUDF0#7]"], id="python"),

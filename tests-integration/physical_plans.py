@@ -8,6 +8,9 @@ _LINE = re.compile(r"^(?P<indent>[\s:|+-]*)(?:\*(?:\(\d+\))? )?(?P<text>[A-Za-z]
 _TABLE = re.compile(r"^BatchScan (\S+?)\[")
 _MADE = re.compile(r"^\s*CREATE OR REPLACE TABLE\s+\S+(?:\s+USING \w+)?\s+AS\s+", re.IGNORECASE)
 _EXPLAINED = re.compile(r"^\s*(INSERT|MERGE|DELETE|UPDATE|SELECT|WITH|\()", re.IGNORECASE)
+_ONE = re.compile(r"Aggregate\(keys?=\[\]")
+# Buckets of rows that get ids are some thousands, plans of insurers some hundreds.
+_FEW = re.compile(r"Aggregate\(keys=\[(bucket|payer_concept_id)#")
 _PRODUCTS = ("CartesianProduct", "BroadcastNestedLoopJoin")
 # They give as many rows as they get, or fewer.
 _PASSING = ("Project", "Filter", "Exchange", "BroadcastExchange", "Sort", "ColumnarToRow", "SubqueryAlias")
@@ -29,15 +32,15 @@ class Node:
 
     @property
     def is_counts(self) -> bool:
-        """Whether it gives a row for each bucket of the rows that get ids: some thousands, however many rows."""
-        if "Aggregate(keys=[bucket#" in self.text:
+        """Whether it gives a row for each of few groups, however many rows there are."""
+        if _FEW.search(self.text):
             return True
         return self.text.startswith(_PASSING) and len(self.inputs) == 1 and self.inputs[0].is_counts
 
     @property
     def is_one_row(self) -> bool:
         """Whether it gives one row at most, or one for each partition."""
-        if "Aggregate(keys=[]" in self.text or self.text.startswith(("Scan OneRowRelation", "LocalTableScan")):
+        if _ONE.search(self.text) or self.text.startswith(("Scan OneRowRelation", "LocalTableScan")):
             return True
         return self.text.startswith(_PASSING) and len(self.inputs) == 1 and self.inputs[0].is_one_row
 
@@ -87,6 +90,6 @@ def _tables(node: Node) -> Iterator[str]:
     found = _TABLE.match(node.text)
     if found is not None:
         yield found[1]
-    if "Aggregate(keys=[]" not in node.text:
+    if not _ONE.search(node.text):
         for one in node.inputs:
             yield from _tables(one)

@@ -56,6 +56,7 @@ BOTH = "lake.work.stage_labs, lake.work.stage_visits"
         pytest.param(NUMBERED, ["all rows in one partition: lake.work.stage_labs"], id="numbered"),
         pytest.param(NUMBERED.replace("stage_labs", "codes"), [], id="numbered-small"),
         pytest.param(BUCKETS, [], id="counts-of-buckets"),
+        pytest.param(COUNTED.replace("HashAggregate(keys", "SortAggregate(key"), [], id="least-text"),
         pytest.param(COUNTED, [], id="one-row-with-one-row"),
         pytest.param(PRODUCT, [f"every row with every other: {JOIN} over {BOTH}"], id="product"),
         pytest.param(PYTHON, ["rows go to Python: BatchEvalPython [f(id#1L)#4], [pythonUDF0#7]"], id="python"),

@@ -25,7 +25,9 @@ TEXT = frozenset({*exp.DataType.TEXT_TYPES})
 _QUERY = """
 WITH numbered_rows AS (SELECT 1),
 numbered_bounds AS (SELECT {bounds} FROM numbered_rows),
-numbered_places AS (SELECT *, SUBSTRING({digits}, 1, {count}) AS bucket FROM numbered_rows),
+numbered_places AS (
+  SELECT numbered_rows.*, SUBSTRING({digits}, 1, {count}) AS bucket FROM numbered_rows CROSS JOIN numbered_bounds
+),
 numbered_buckets AS (SELECT bucket, COUNT(*) AS row_count FROM numbered_places GROUP BY bucket),
 numbered_before AS (SELECT bucket, SUM(row_count) OVER (ORDER BY bucket) - row_count AS row_count FROM numbered_buckets)
 SELECT before.row_count + ROW_NUMBER() OVER (PARTITION BY places.bucket ORDER BY {order}) AS number
@@ -88,14 +90,9 @@ def _digits(leading: Sequence[tuple[int, bool]]) -> str:
     (number, is_text), *others = leading
     value = f"order_{number}"
     if is_text:
-        some = f"HEX(SUBSTRING({value}, {_bound('differs_at', number)}, {_BYTES}))"
+        some = f"HEX(SUBSTRING({value}, differs_at_{number}, {_BYTES}))"
         own = f"COALESCE(RPAD({some}, {2 * _BYTES}, '0'), '{'G' * 2 * _BYTES}')"
-        return f"CASE WHEN {_bound('is_same', number)} THEN {_digits(others)} ELSE {own} END"
-    width = _bound("width", number)
-    above = f"HEX(CAST({value} AS BIGINT) - {_bound('least', number)})"
+        return f"CASE WHEN is_same_{number} THEN {_digits(others)} ELSE {own} END"
+    above, width = f"HEX(CAST({value} AS BIGINT) - least_{number})", f"width_{number}"
     own = f"COALESCE(LPAD({above}, {width}, '0'), REPEAT('G', {width}), 'G')"
     return f"CONCAT({own}, {_digits(others)})" if others else own
-
-
-def _bound(what: str, number: int) -> str:
-    return f"(SELECT {what}_{number} FROM numbered_bounds)"

@@ -281,7 +281,7 @@ WITH `numbered_rows` AS (
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
-    *,
+    `numbered_rows`.*,
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
@@ -292,24 +292,12 @@ WITH `numbered_rows` AS (
                 THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                 WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                 THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - (
-                SELECT
-                  `least_1`
-                FROM `numbered_bounds`
-              )
+              END - `least_1`
             ),
-            (
-              SELECT
-                `width_1`
-              FROM `numbered_bounds`
-            ),
+            `width_1`,
             '0'
           ),
-          REPEAT('G', (
-            SELECT
-              `width_1`
-            FROM `numbered_bounds`
-          )),
+          REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
@@ -321,45 +309,19 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_2`
-                  FROM `numbered_bounds`
-                )
+                END - `least_2`
               ),
-              (
-                SELECT
-                  `width_2`
-                FROM `numbered_bounds`
-              ),
+              `width_2`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_2`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_2`),
             'G'
           ),
           CASE
-            WHEN (
-              SELECT
-                `is_same_3`
-              FROM `numbered_bounds`
-            )
+            WHEN `is_same_3`
             THEN ''
             ELSE COALESCE(
-              RPAD(
-                HEX(
-                  CAST(SUBSTRING(`order_3`, (
-                    SELECT
-                      `differs_at_3`
-                    FROM `numbered_bounds`
-                  ), 3) AS STRING)
-                ),
-                6,
-                '0'
-              ),
+              RPAD(HEX(CAST(SUBSTRING(`order_3`, `differs_at_3`, 3) AS STRING)), 6, '0'),
               'GGGGGG'
             )
           END
@@ -369,6 +331,7 @@ WITH `numbered_rows` AS (
       5
     ) AS STRING) AS `bucket`
   FROM `numbered_rows`
+  CROSS JOIN `numbered_bounds`
 ), `numbered_buckets` AS (
   SELECT
     `bucket`,

@@ -145,7 +145,7 @@ WITH `rows` AS (
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
-            *,
+            `numbered_rows`.*,
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
@@ -156,24 +156,12 @@ WITH `rows` AS (
                         THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                         WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                         THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - (
-                        SELECT
-                          `least_1`
-                        FROM `numbered_bounds`
-                      )
+                      END - `least_1`
                     ),
-                    (
-                      SELECT
-                        `width_1`
-                      FROM `numbered_bounds`
-                    ),
+                    `width_1`,
                     '0'
                   ),
-                  REPEAT('G', (
-                    SELECT
-                      `width_1`
-                    FROM `numbered_bounds`
-                  )),
+                  REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
@@ -185,24 +173,12 @@ WITH `rows` AS (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_2`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_2`
                       ),
-                      (
-                        SELECT
-                          `width_2`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_2`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_2`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
@@ -213,24 +189,12 @@ WITH `rows` AS (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_3`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_3`
                       ),
-                      (
-                        SELECT
-                          `width_3`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_3`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_3`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_3`),
                     'G'
                   )
                 )
@@ -239,6 +203,7 @@ WITH `rows` AS (
               5
             ) AS STRING) AS `bucket`
           FROM `numbered_rows`
+          CROSS JOIN `numbered_bounds`
         ), `numbered_buckets` AS (
           SELECT
             `bucket`,
@@ -398,7 +363,7 @@ WITH `rows` AS (
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
-            *,
+            `numbered_rows`.*,
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
@@ -409,24 +374,12 @@ WITH `rows` AS (
                         THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                         WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                         THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - (
-                        SELECT
-                          `least_1`
-                        FROM `numbered_bounds`
-                      )
+                      END - `least_1`
                     ),
-                    (
-                      SELECT
-                        `width_1`
-                      FROM `numbered_bounds`
-                    ),
+                    `width_1`,
                     '0'
                   ),
-                  REPEAT('G', (
-                    SELECT
-                      `width_1`
-                    FROM `numbered_bounds`
-                  )),
+                  REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
@@ -438,24 +391,12 @@ WITH `rows` AS (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_2`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_2`
                       ),
-                      (
-                        SELECT
-                          `width_2`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_2`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_2`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
@@ -466,24 +407,12 @@ WITH `rows` AS (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_3`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_3`
                       ),
-                      (
-                        SELECT
-                          `width_3`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_3`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_3`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_3`),
                     'G'
                   )
                 )
@@ -492,6 +421,7 @@ WITH `rows` AS (
               5
             ) AS STRING) AS `bucket`
           FROM `numbered_rows`
+          CROSS JOIN `numbered_bounds`
         ), `numbered_buckets` AS (
           SELECT
             `bucket`,
@@ -648,7 +578,7 @@ WITH `rows` AS (
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
-            *,
+            `numbered_rows`.*,
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
@@ -659,24 +589,12 @@ WITH `rows` AS (
                         THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                         WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                         THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - (
-                        SELECT
-                          `least_1`
-                        FROM `numbered_bounds`
-                      )
+                      END - `least_1`
                     ),
-                    (
-                      SELECT
-                        `width_1`
-                      FROM `numbered_bounds`
-                    ),
+                    `width_1`,
                     '0'
                   ),
-                  REPEAT('G', (
-                    SELECT
-                      `width_1`
-                    FROM `numbered_bounds`
-                  )),
+                  REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
@@ -688,24 +606,12 @@ WITH `rows` AS (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_2`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_2`
                       ),
-                      (
-                        SELECT
-                          `width_2`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_2`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_2`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
@@ -716,24 +622,12 @@ WITH `rows` AS (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_3`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_3`
                       ),
-                      (
-                        SELECT
-                          `width_3`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_3`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_3`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_3`),
                     'G'
                   )
                 )
@@ -742,6 +636,7 @@ WITH `rows` AS (
               5
             ) AS STRING) AS `bucket`
           FROM `numbered_rows`
+          CROSS JOIN `numbered_bounds`
         ), `numbered_buckets` AS (
           SELECT
             `bucket`,
@@ -897,7 +792,7 @@ WITH `rows` AS (
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
-            *,
+            `numbered_rows`.*,
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
@@ -908,24 +803,12 @@ WITH `rows` AS (
                         THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                         WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                         THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - (
-                        SELECT
-                          `least_1`
-                        FROM `numbered_bounds`
-                      )
+                      END - `least_1`
                     ),
-                    (
-                      SELECT
-                        `width_1`
-                      FROM `numbered_bounds`
-                    ),
+                    `width_1`,
                     '0'
                   ),
-                  REPEAT('G', (
-                    SELECT
-                      `width_1`
-                    FROM `numbered_bounds`
-                  )),
+                  REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
@@ -937,24 +820,12 @@ WITH `rows` AS (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_2`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_2`
                       ),
-                      (
-                        SELECT
-                          `width_2`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_2`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_2`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
@@ -965,24 +836,12 @@ WITH `rows` AS (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_3`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_3`
                       ),
-                      (
-                        SELECT
-                          `width_3`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_3`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_3`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_3`),
                     'G'
                   )
                 )
@@ -991,6 +850,7 @@ WITH `rows` AS (
               5
             ) AS STRING) AS `bucket`
           FROM `numbered_rows`
+          CROSS JOIN `numbered_bounds`
         ), `numbered_buckets` AS (
           SELECT
             `bucket`,
@@ -1148,7 +1008,7 @@ WITH `rows` AS (
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
-            *,
+            `numbered_rows`.*,
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
@@ -1159,24 +1019,12 @@ WITH `rows` AS (
                         THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                         WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                         THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - (
-                        SELECT
-                          `least_1`
-                        FROM `numbered_bounds`
-                      )
+                      END - `least_1`
                     ),
-                    (
-                      SELECT
-                        `width_1`
-                      FROM `numbered_bounds`
-                    ),
+                    `width_1`,
                     '0'
                   ),
-                  REPEAT('G', (
-                    SELECT
-                      `width_1`
-                    FROM `numbered_bounds`
-                  )),
+                  REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
@@ -1188,24 +1036,12 @@ WITH `rows` AS (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_2`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_2`
                       ),
-                      (
-                        SELECT
-                          `width_2`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_2`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_2`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
@@ -1216,24 +1052,12 @@ WITH `rows` AS (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_3`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_3`
                       ),
-                      (
-                        SELECT
-                          `width_3`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_3`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_3`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_3`),
                     'G'
                   )
                 )
@@ -1242,6 +1066,7 @@ WITH `rows` AS (
               5
             ) AS STRING) AS `bucket`
           FROM `numbered_rows`
+          CROSS JOIN `numbered_bounds`
         ), `numbered_buckets` AS (
           SELECT
             `bucket`,
@@ -1399,7 +1224,7 @@ WITH `rows` AS (
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
-            *,
+            `numbered_rows`.*,
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
@@ -1410,24 +1235,12 @@ WITH `rows` AS (
                         THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                         WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                         THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - (
-                        SELECT
-                          `least_1`
-                        FROM `numbered_bounds`
-                      )
+                      END - `least_1`
                     ),
-                    (
-                      SELECT
-                        `width_1`
-                      FROM `numbered_bounds`
-                    ),
+                    `width_1`,
                     '0'
                   ),
-                  REPEAT('G', (
-                    SELECT
-                      `width_1`
-                    FROM `numbered_bounds`
-                  )),
+                  REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
@@ -1439,24 +1252,12 @@ WITH `rows` AS (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_2`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_2`
                       ),
-                      (
-                        SELECT
-                          `width_2`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_2`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_2`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
@@ -1467,24 +1268,12 @@ WITH `rows` AS (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_3`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_3`
                       ),
-                      (
-                        SELECT
-                          `width_3`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_3`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_3`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_3`),
                     'G'
                   )
                 )
@@ -1493,6 +1282,7 @@ WITH `rows` AS (
               5
             ) AS STRING) AS `bucket`
           FROM `numbered_rows`
+          CROSS JOIN `numbered_bounds`
         ), `numbered_buckets` AS (
           SELECT
             `bucket`,
@@ -1646,7 +1436,7 @@ WITH `rows` AS (
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
-            *,
+            `numbered_rows`.*,
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
@@ -1657,24 +1447,12 @@ WITH `rows` AS (
                         THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                         WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                         THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - (
-                        SELECT
-                          `least_1`
-                        FROM `numbered_bounds`
-                      )
+                      END - `least_1`
                     ),
-                    (
-                      SELECT
-                        `width_1`
-                      FROM `numbered_bounds`
-                    ),
+                    `width_1`,
                     '0'
                   ),
-                  REPEAT('G', (
-                    SELECT
-                      `width_1`
-                    FROM `numbered_bounds`
-                  )),
+                  REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
@@ -1686,24 +1464,12 @@ WITH `rows` AS (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_2`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_2`
                       ),
-                      (
-                        SELECT
-                          `width_2`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_2`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_2`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
@@ -1714,24 +1480,12 @@ WITH `rows` AS (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_3`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_3`
                       ),
-                      (
-                        SELECT
-                          `width_3`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_3`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_3`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_3`),
                     'G'
                   )
                 )
@@ -1740,6 +1494,7 @@ WITH `rows` AS (
               5
             ) AS STRING) AS `bucket`
           FROM `numbered_rows`
+          CROSS JOIN `numbered_bounds`
         ), `numbered_buckets` AS (
           SELECT
             `bucket`,
@@ -1966,7 +1721,7 @@ WITH `numbered_rows` AS (
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
-    *,
+    `numbered_rows`.*,
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
@@ -1977,24 +1732,12 @@ WITH `numbered_rows` AS (
                 THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                 WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                 THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - (
-                SELECT
-                  `least_1`
-                FROM `numbered_bounds`
-              )
+              END - `least_1`
             ),
-            (
-              SELECT
-                `width_1`
-              FROM `numbered_bounds`
-            ),
+            `width_1`,
             '0'
           ),
-          REPEAT('G', (
-            SELECT
-              `width_1`
-            FROM `numbered_bounds`
-          )),
+          REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
@@ -2006,45 +1749,19 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_2`
-                  FROM `numbered_bounds`
-                )
+                END - `least_2`
               ),
-              (
-                SELECT
-                  `width_2`
-                FROM `numbered_bounds`
-              ),
+              `width_2`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_2`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_2`),
             'G'
           ),
           CASE
-            WHEN (
-              SELECT
-                `is_same_3`
-              FROM `numbered_bounds`
-            )
+            WHEN `is_same_3`
             THEN ''
             ELSE COALESCE(
-              RPAD(
-                HEX(
-                  CAST(SUBSTRING(`order_3`, (
-                    SELECT
-                      `differs_at_3`
-                    FROM `numbered_bounds`
-                  ), 3) AS STRING)
-                ),
-                6,
-                '0'
-              ),
+              RPAD(HEX(CAST(SUBSTRING(`order_3`, `differs_at_3`, 3) AS STRING)), 6, '0'),
               'GGGGGG'
             )
           END
@@ -2054,6 +1771,7 @@ WITH `numbered_rows` AS (
       5
     ) AS STRING) AS `bucket`
   FROM `numbered_rows`
+  CROSS JOIN `numbered_bounds`
 ), `numbered_buckets` AS (
   SELECT
     `bucket`,

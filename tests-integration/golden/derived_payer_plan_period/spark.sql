@@ -657,7 +657,7 @@ WITH `numbered_rows` AS (
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
-    *,
+    `numbered_rows`.*,
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
@@ -668,24 +668,12 @@ WITH `numbered_rows` AS (
                 THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                 WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                 THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - (
-                SELECT
-                  `least_1`
-                FROM `numbered_bounds`
-              )
+              END - `least_1`
             ),
-            (
-              SELECT
-                `width_1`
-              FROM `numbered_bounds`
-            ),
+            `width_1`,
             '0'
           ),
-          REPEAT('G', (
-            SELECT
-              `width_1`
-            FROM `numbered_bounds`
-          )),
+          REPEAT('G', `width_1`),
           'G'
         ),
         COALESCE(
@@ -696,24 +684,12 @@ WITH `numbered_rows` AS (
                 THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                 WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                 THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - (
-                SELECT
-                  `least_2`
-                FROM `numbered_bounds`
-              )
+              END - `least_2`
             ),
-            (
-              SELECT
-                `width_2`
-              FROM `numbered_bounds`
-            ),
+            `width_2`,
             '0'
           ),
-          REPEAT('G', (
-            SELECT
-              `width_2`
-            FROM `numbered_bounds`
-          )),
+          REPEAT('G', `width_2`),
           'G'
         )
       ),
@@ -721,6 +697,7 @@ WITH `numbered_rows` AS (
       5
     ) AS STRING) AS `bucket`
   FROM `numbered_rows`
+  CROSS JOIN `numbered_bounds`
 ), `numbered_buckets` AS (
   SELECT
     `bucket`,

@@ -690,7 +690,7 @@ FROM (
       FROM `numbered_rows`
     ), `numbered_places` AS (
       SELECT
-        *,
+        `numbered_rows`.*,
         CAST(SUBSTRING(
           CONCAT(
             COALESCE(
@@ -701,24 +701,12 @@ FROM (
                     THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                     WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                     THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  END - (
-                    SELECT
-                      `least_1`
-                    FROM `numbered_bounds`
-                  )
+                  END - `least_1`
                 ),
-                (
-                  SELECT
-                    `width_1`
-                  FROM `numbered_bounds`
-                ),
+                `width_1`,
                 '0'
               ),
-              REPEAT('G', (
-                SELECT
-                  `width_1`
-                FROM `numbered_bounds`
-              )),
+              REPEAT('G', `width_1`),
               'G'
             ),
             CONCAT(
@@ -730,24 +718,12 @@ FROM (
                       THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                       WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                       THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                    END - (
-                      SELECT
-                        `least_2`
-                      FROM `numbered_bounds`
-                    )
+                    END - `least_2`
                   ),
-                  (
-                    SELECT
-                      `width_2`
-                    FROM `numbered_bounds`
-                  ),
+                  `width_2`,
                   '0'
                 ),
-                REPEAT('G', (
-                  SELECT
-                    `width_2`
-                  FROM `numbered_bounds`
-                )),
+                REPEAT('G', `width_2`),
                 'G'
               ),
               COALESCE(
@@ -758,24 +734,12 @@ FROM (
                       THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                       WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                       THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                    END - (
-                      SELECT
-                        `least_3`
-                      FROM `numbered_bounds`
-                    )
+                    END - `least_3`
                   ),
-                  (
-                    SELECT
-                      `width_3`
-                    FROM `numbered_bounds`
-                  ),
+                  `width_3`,
                   '0'
                 ),
-                REPEAT('G', (
-                  SELECT
-                    `width_3`
-                  FROM `numbered_bounds`
-                )),
+                REPEAT('G', `width_3`),
                 'G'
               )
             )
@@ -784,6 +748,7 @@ FROM (
           5
         ) AS STRING) AS `bucket`
       FROM `numbered_rows`
+      CROSS JOIN `numbered_bounds`
     ), `numbered_buckets` AS (
       SELECT
         `bucket`,
@@ -1050,7 +1015,7 @@ FROM (
       FROM `numbered_rows`
     ), `numbered_places` AS (
       SELECT
-        *,
+        `numbered_rows`.*,
         CAST(SUBSTRING(
           CONCAT(
             COALESCE(
@@ -1061,24 +1026,12 @@ FROM (
                     THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                     WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                     THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  END - (
-                    SELECT
-                      `least_1`
-                    FROM `numbered_bounds`
-                  )
+                  END - `least_1`
                 ),
-                (
-                  SELECT
-                    `width_1`
-                  FROM `numbered_bounds`
-                ),
+                `width_1`,
                 '0'
               ),
-              REPEAT('G', (
-                SELECT
-                  `width_1`
-                FROM `numbered_bounds`
-              )),
+              REPEAT('G', `width_1`),
               'G'
             ),
             CONCAT(
@@ -1090,24 +1043,12 @@ FROM (
                       THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                       WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                       THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                    END - (
-                      SELECT
-                        `least_2`
-                      FROM `numbered_bounds`
-                    )
+                    END - `least_2`
                   ),
-                  (
-                    SELECT
-                      `width_2`
-                    FROM `numbered_bounds`
-                  ),
+                  `width_2`,
                   '0'
                 ),
-                REPEAT('G', (
-                  SELECT
-                    `width_2`
-                  FROM `numbered_bounds`
-                )),
+                REPEAT('G', `width_2`),
                 'G'
               ),
               COALESCE(
@@ -1118,24 +1059,12 @@ FROM (
                       THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                       WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                       THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                    END - (
-                      SELECT
-                        `least_3`
-                      FROM `numbered_bounds`
-                    )
+                    END - `least_3`
                   ),
-                  (
-                    SELECT
-                      `width_3`
-                    FROM `numbered_bounds`
-                  ),
+                  `width_3`,
                   '0'
                 ),
-                REPEAT('G', (
-                  SELECT
-                    `width_3`
-                  FROM `numbered_bounds`
-                )),
+                REPEAT('G', `width_3`),
                 'G'
               )
             )
@@ -1144,6 +1073,7 @@ FROM (
           5
         ) AS STRING) AS `bucket`
       FROM `numbered_rows`
+      CROSS JOIN `numbered_bounds`
     ), `numbered_buckets` AS (
       SELECT
         `bucket`,

@@ -533,7 +533,7 @@ WITH `numbered_rows` AS (
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
-    *,
+    `numbered_rows`.*,
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
@@ -544,24 +544,12 @@ WITH `numbered_rows` AS (
                 THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                 WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                 THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - (
-                SELECT
-                  `least_1`
-                FROM `numbered_bounds`
-              )
+              END - `least_1`
             ),
-            (
-              SELECT
-                `width_1`
-              FROM `numbered_bounds`
-            ),
+            `width_1`,
             '0'
           ),
-          REPEAT('G', (
-            SELECT
-              `width_1`
-            FROM `numbered_bounds`
-          )),
+          REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
@@ -573,24 +561,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_2`
-                  FROM `numbered_bounds`
-                )
+                END - `least_2`
               ),
-              (
-                SELECT
-                  `width_2`
-                FROM `numbered_bounds`
-              ),
+              `width_2`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_2`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_2`),
             'G'
           ),
           COALESCE(
@@ -601,24 +577,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_3`
-                  FROM `numbered_bounds`
-                )
+                END - `least_3`
               ),
-              (
-                SELECT
-                  `width_3`
-                FROM `numbered_bounds`
-              ),
+              `width_3`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_3`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_3`),
             'G'
           )
         )
@@ -627,6 +591,7 @@ WITH `numbered_rows` AS (
       5
     ) AS STRING) AS `bucket`
   FROM `numbered_rows`
+  CROSS JOIN `numbered_bounds`
 ), `numbered_buckets` AS (
   SELECT
     `bucket`,
@@ -803,7 +768,7 @@ WITH `numbered_rows` AS (
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
-    *,
+    `numbered_rows`.*,
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
@@ -814,24 +779,12 @@ WITH `numbered_rows` AS (
                 THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                 WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                 THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - (
-                SELECT
-                  `least_1`
-                FROM `numbered_bounds`
-              )
+              END - `least_1`
             ),
-            (
-              SELECT
-                `width_1`
-              FROM `numbered_bounds`
-            ),
+            `width_1`,
             '0'
           ),
-          REPEAT('G', (
-            SELECT
-              `width_1`
-            FROM `numbered_bounds`
-          )),
+          REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
@@ -843,24 +796,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_2`
-                  FROM `numbered_bounds`
-                )
+                END - `least_2`
               ),
-              (
-                SELECT
-                  `width_2`
-                FROM `numbered_bounds`
-              ),
+              `width_2`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_2`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_2`),
             'G'
           ),
           COALESCE(
@@ -871,24 +812,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_3`
-                  FROM `numbered_bounds`
-                )
+                END - `least_3`
               ),
-              (
-                SELECT
-                  `width_3`
-                FROM `numbered_bounds`
-              ),
+              `width_3`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_3`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_3`),
             'G'
           )
         )
@@ -897,6 +826,7 @@ WITH `numbered_rows` AS (
       5
     ) AS STRING) AS `bucket`
   FROM `numbered_rows`
+  CROSS JOIN `numbered_bounds`
 ), `numbered_buckets` AS (
   SELECT
     `bucket`,
@@ -1080,7 +1010,7 @@ WITH `numbered_rows` AS (
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
-    *,
+    `numbered_rows`.*,
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
@@ -1091,24 +1021,12 @@ WITH `numbered_rows` AS (
                 THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                 WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                 THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - (
-                SELECT
-                  `least_1`
-                FROM `numbered_bounds`
-              )
+              END - `least_1`
             ),
-            (
-              SELECT
-                `width_1`
-              FROM `numbered_bounds`
-            ),
+            `width_1`,
             '0'
           ),
-          REPEAT('G', (
-            SELECT
-              `width_1`
-            FROM `numbered_bounds`
-          )),
+          REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
@@ -1120,24 +1038,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_2`
-                  FROM `numbered_bounds`
-                )
+                END - `least_2`
               ),
-              (
-                SELECT
-                  `width_2`
-                FROM `numbered_bounds`
-              ),
+              `width_2`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_2`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_2`),
             'G'
           ),
           COALESCE(
@@ -1148,24 +1054,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_3`
-                  FROM `numbered_bounds`
-                )
+                END - `least_3`
               ),
-              (
-                SELECT
-                  `width_3`
-                FROM `numbered_bounds`
-              ),
+              `width_3`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_3`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_3`),
             'G'
           )
         )
@@ -1174,6 +1068,7 @@ WITH `numbered_rows` AS (
       5
     ) AS STRING) AS `bucket`
   FROM `numbered_rows`
+  CROSS JOIN `numbered_bounds`
 ), `numbered_buckets` AS (
   SELECT
     `bucket`,
@@ -1363,7 +1258,7 @@ FROM (
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
-            *,
+            `numbered_rows`.*,
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
@@ -1374,24 +1269,12 @@ FROM (
                         THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                         WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                         THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - (
-                        SELECT
-                          `least_1`
-                        FROM `numbered_bounds`
-                      )
+                      END - `least_1`
                     ),
-                    (
-                      SELECT
-                        `width_1`
-                      FROM `numbered_bounds`
-                    ),
+                    `width_1`,
                     '0'
                   ),
-                  REPEAT('G', (
-                    SELECT
-                      `width_1`
-                    FROM `numbered_bounds`
-                  )),
+                  REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
@@ -1403,24 +1286,12 @@ FROM (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_2`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_2`
                       ),
-                      (
-                        SELECT
-                          `width_2`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_2`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_2`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
@@ -1431,24 +1302,12 @@ FROM (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_3`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_3`
                       ),
-                      (
-                        SELECT
-                          `width_3`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_3`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_3`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_3`),
                     'G'
                   )
                 )
@@ -1457,6 +1316,7 @@ FROM (
               5
             ) AS STRING) AS `bucket`
           FROM `numbered_rows`
+          CROSS JOIN `numbered_bounds`
         ), `numbered_buckets` AS (
           SELECT
             `bucket`,
@@ -1589,7 +1449,7 @@ FROM (
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
-            *,
+            `numbered_rows`.*,
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
@@ -1600,24 +1460,12 @@ FROM (
                         THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                         WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                         THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - (
-                        SELECT
-                          `least_1`
-                        FROM `numbered_bounds`
-                      )
+                      END - `least_1`
                     ),
-                    (
-                      SELECT
-                        `width_1`
-                      FROM `numbered_bounds`
-                    ),
+                    `width_1`,
                     '0'
                   ),
-                  REPEAT('G', (
-                    SELECT
-                      `width_1`
-                    FROM `numbered_bounds`
-                  )),
+                  REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
@@ -1629,24 +1477,12 @@ FROM (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_2`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_2`
                       ),
-                      (
-                        SELECT
-                          `width_2`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_2`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_2`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
@@ -1657,24 +1493,12 @@ FROM (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_3`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_3`
                       ),
-                      (
-                        SELECT
-                          `width_3`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_3`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_3`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_3`),
                     'G'
                   )
                 )
@@ -1683,6 +1507,7 @@ FROM (
               5
             ) AS STRING) AS `bucket`
           FROM `numbered_rows`
+          CROSS JOIN `numbered_bounds`
         ), `numbered_buckets` AS (
           SELECT
             `bucket`,
@@ -1812,7 +1637,7 @@ FROM (
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
-            *,
+            `numbered_rows`.*,
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
@@ -1823,24 +1648,12 @@ FROM (
                         THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                         WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                         THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - (
-                        SELECT
-                          `least_1`
-                        FROM `numbered_bounds`
-                      )
+                      END - `least_1`
                     ),
-                    (
-                      SELECT
-                        `width_1`
-                      FROM `numbered_bounds`
-                    ),
+                    `width_1`,
                     '0'
                   ),
-                  REPEAT('G', (
-                    SELECT
-                      `width_1`
-                    FROM `numbered_bounds`
-                  )),
+                  REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
@@ -1852,24 +1665,12 @@ FROM (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_2`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_2`
                       ),
-                      (
-                        SELECT
-                          `width_2`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_2`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_2`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
@@ -1880,24 +1681,12 @@ FROM (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_3`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_3`
                       ),
-                      (
-                        SELECT
-                          `width_3`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_3`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_3`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_3`),
                     'G'
                   )
                 )
@@ -1906,6 +1695,7 @@ FROM (
               5
             ) AS STRING) AS `bucket`
           FROM `numbered_rows`
+          CROSS JOIN `numbered_bounds`
         ), `numbered_buckets` AS (
           SELECT
             `bucket`,
@@ -2034,7 +1824,7 @@ FROM (
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
-            *,
+            `numbered_rows`.*,
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
@@ -2045,24 +1835,12 @@ FROM (
                         THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                         WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                         THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - (
-                        SELECT
-                          `least_1`
-                        FROM `numbered_bounds`
-                      )
+                      END - `least_1`
                     ),
-                    (
-                      SELECT
-                        `width_1`
-                      FROM `numbered_bounds`
-                    ),
+                    `width_1`,
                     '0'
                   ),
-                  REPEAT('G', (
-                    SELECT
-                      `width_1`
-                    FROM `numbered_bounds`
-                  )),
+                  REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
@@ -2074,24 +1852,12 @@ FROM (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_2`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_2`
                       ),
-                      (
-                        SELECT
-                          `width_2`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_2`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_2`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
@@ -2102,24 +1868,12 @@ FROM (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_3`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_3`
                       ),
-                      (
-                        SELECT
-                          `width_3`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_3`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_3`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_3`),
                     'G'
                   )
                 )
@@ -2128,6 +1882,7 @@ FROM (
               5
             ) AS STRING) AS `bucket`
           FROM `numbered_rows`
+          CROSS JOIN `numbered_bounds`
         ), `numbered_buckets` AS (
           SELECT
             `bucket`,
@@ -2266,7 +2021,7 @@ FROM (
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
-            *,
+            `numbered_rows`.*,
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
@@ -2277,24 +2032,12 @@ FROM (
                         THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                         WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                         THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - (
-                        SELECT
-                          `least_1`
-                        FROM `numbered_bounds`
-                      )
+                      END - `least_1`
                     ),
-                    (
-                      SELECT
-                        `width_1`
-                      FROM `numbered_bounds`
-                    ),
+                    `width_1`,
                     '0'
                   ),
-                  REPEAT('G', (
-                    SELECT
-                      `width_1`
-                    FROM `numbered_bounds`
-                  )),
+                  REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
@@ -2306,24 +2049,12 @@ FROM (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_2`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_2`
                       ),
-                      (
-                        SELECT
-                          `width_2`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_2`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_2`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
@@ -2334,24 +2065,12 @@ FROM (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_3`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_3`
                       ),
-                      (
-                        SELECT
-                          `width_3`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_3`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_3`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_3`),
                     'G'
                   )
                 )
@@ -2360,6 +2079,7 @@ FROM (
               5
             ) AS STRING) AS `bucket`
           FROM `numbered_rows`
+          CROSS JOIN `numbered_bounds`
         ), `numbered_buckets` AS (
           SELECT
             `bucket`,
@@ -2490,7 +2210,7 @@ FROM (
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
-            *,
+            `numbered_rows`.*,
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
@@ -2501,24 +2221,12 @@ FROM (
                         THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                         WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                         THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - (
-                        SELECT
-                          `least_1`
-                        FROM `numbered_bounds`
-                      )
+                      END - `least_1`
                     ),
-                    (
-                      SELECT
-                        `width_1`
-                      FROM `numbered_bounds`
-                    ),
+                    `width_1`,
                     '0'
                   ),
-                  REPEAT('G', (
-                    SELECT
-                      `width_1`
-                    FROM `numbered_bounds`
-                  )),
+                  REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
@@ -2530,24 +2238,12 @@ FROM (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_2`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_2`
                       ),
-                      (
-                        SELECT
-                          `width_2`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_2`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_2`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
@@ -2558,24 +2254,12 @@ FROM (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_3`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_3`
                       ),
-                      (
-                        SELECT
-                          `width_3`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_3`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_3`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_3`),
                     'G'
                   )
                 )
@@ -2584,6 +2268,7 @@ FROM (
               5
             ) AS STRING) AS `bucket`
           FROM `numbered_rows`
+          CROSS JOIN `numbered_bounds`
         ), `numbered_buckets` AS (
           SELECT
             `bucket`,
@@ -2710,7 +2395,7 @@ FROM (
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
-            *,
+            `numbered_rows`.*,
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
@@ -2721,24 +2406,12 @@ FROM (
                         THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                         WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                         THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - (
-                        SELECT
-                          `least_1`
-                        FROM `numbered_bounds`
-                      )
+                      END - `least_1`
                     ),
-                    (
-                      SELECT
-                        `width_1`
-                      FROM `numbered_bounds`
-                    ),
+                    `width_1`,
                     '0'
                   ),
-                  REPEAT('G', (
-                    SELECT
-                      `width_1`
-                    FROM `numbered_bounds`
-                  )),
+                  REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
@@ -2750,24 +2423,12 @@ FROM (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_2`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_2`
                       ),
-                      (
-                        SELECT
-                          `width_2`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_2`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_2`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
@@ -2778,24 +2439,12 @@ FROM (
                           THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                           WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                           THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - (
-                          SELECT
-                            `least_3`
-                          FROM `numbered_bounds`
-                        )
+                        END - `least_3`
                       ),
-                      (
-                        SELECT
-                          `width_3`
-                        FROM `numbered_bounds`
-                      ),
+                      `width_3`,
                       '0'
                     ),
-                    REPEAT('G', (
-                      SELECT
-                        `width_3`
-                      FROM `numbered_bounds`
-                    )),
+                    REPEAT('G', `width_3`),
                     'G'
                   )
                 )
@@ -2804,6 +2453,7 @@ FROM (
               5
             ) AS STRING) AS `bucket`
           FROM `numbered_rows`
+          CROSS JOIN `numbered_bounds`
         ), `numbered_buckets` AS (
           SELECT
             `bucket`,
@@ -2991,7 +2641,7 @@ WITH `numbered_rows` AS (
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
-    *,
+    `numbered_rows`.*,
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
@@ -3002,24 +2652,12 @@ WITH `numbered_rows` AS (
                 THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                 WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                 THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - (
-                SELECT
-                  `least_1`
-                FROM `numbered_bounds`
-              )
+              END - `least_1`
             ),
-            (
-              SELECT
-                `width_1`
-              FROM `numbered_bounds`
-            ),
+            `width_1`,
             '0'
           ),
-          REPEAT('G', (
-            SELECT
-              `width_1`
-            FROM `numbered_bounds`
-          )),
+          REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
@@ -3031,24 +2669,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_2`
-                  FROM `numbered_bounds`
-                )
+                END - `least_2`
               ),
-              (
-                SELECT
-                  `width_2`
-                FROM `numbered_bounds`
-              ),
+              `width_2`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_2`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_2`),
             'G'
           ),
           COALESCE(
@@ -3059,24 +2685,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_3`
-                  FROM `numbered_bounds`
-                )
+                END - `least_3`
               ),
-              (
-                SELECT
-                  `width_3`
-                FROM `numbered_bounds`
-              ),
+              `width_3`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_3`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_3`),
             'G'
           )
         )
@@ -3085,6 +2699,7 @@ WITH `numbered_rows` AS (
       5
     ) AS STRING) AS `bucket`
   FROM `numbered_rows`
+  CROSS JOIN `numbered_bounds`
 ), `numbered_buckets` AS (
   SELECT
     `bucket`,

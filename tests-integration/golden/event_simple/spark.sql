@@ -587,7 +587,7 @@ WITH `numbered_rows` AS (
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
-    *,
+    `numbered_rows`.*,
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
@@ -598,24 +598,12 @@ WITH `numbered_rows` AS (
                 THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                 WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                 THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - (
-                SELECT
-                  `least_1`
-                FROM `numbered_bounds`
-              )
+              END - `least_1`
             ),
-            (
-              SELECT
-                `width_1`
-              FROM `numbered_bounds`
-            ),
+            `width_1`,
             '0'
           ),
-          REPEAT('G', (
-            SELECT
-              `width_1`
-            FROM `numbered_bounds`
-          )),
+          REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
@@ -627,24 +615,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_2`
-                  FROM `numbered_bounds`
-                )
+                END - `least_2`
               ),
-              (
-                SELECT
-                  `width_2`
-                FROM `numbered_bounds`
-              ),
+              `width_2`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_2`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_2`),
             'G'
           ),
           COALESCE(
@@ -655,24 +631,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_3`
-                  FROM `numbered_bounds`
-                )
+                END - `least_3`
               ),
-              (
-                SELECT
-                  `width_3`
-                FROM `numbered_bounds`
-              ),
+              `width_3`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_3`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_3`),
             'G'
           )
         )
@@ -681,6 +645,7 @@ WITH `numbered_rows` AS (
       5
     ) AS STRING) AS `bucket`
   FROM `numbered_rows`
+  CROSS JOIN `numbered_bounds`
 ), `numbered_buckets` AS (
   SELECT
     `bucket`,
@@ -865,7 +830,7 @@ WITH `numbered_rows` AS (
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
-    *,
+    `numbered_rows`.*,
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
@@ -876,24 +841,12 @@ WITH `numbered_rows` AS (
                 THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                 WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                 THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - (
-                SELECT
-                  `least_1`
-                FROM `numbered_bounds`
-              )
+              END - `least_1`
             ),
-            (
-              SELECT
-                `width_1`
-              FROM `numbered_bounds`
-            ),
+            `width_1`,
             '0'
           ),
-          REPEAT('G', (
-            SELECT
-              `width_1`
-            FROM `numbered_bounds`
-          )),
+          REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
@@ -905,24 +858,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_2`
-                  FROM `numbered_bounds`
-                )
+                END - `least_2`
               ),
-              (
-                SELECT
-                  `width_2`
-                FROM `numbered_bounds`
-              ),
+              `width_2`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_2`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_2`),
             'G'
           ),
           COALESCE(
@@ -933,24 +874,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_3`
-                  FROM `numbered_bounds`
-                )
+                END - `least_3`
               ),
-              (
-                SELECT
-                  `width_3`
-                FROM `numbered_bounds`
-              ),
+              `width_3`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_3`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_3`),
             'G'
           )
         )
@@ -959,6 +888,7 @@ WITH `numbered_rows` AS (
       5
     ) AS STRING) AS `bucket`
   FROM `numbered_rows`
+  CROSS JOIN `numbered_bounds`
 ), `numbered_buckets` AS (
   SELECT
     `bucket`,
@@ -1146,7 +1076,7 @@ WITH `numbered_rows` AS (
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
-    *,
+    `numbered_rows`.*,
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
@@ -1157,24 +1087,12 @@ WITH `numbered_rows` AS (
                 THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                 WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                 THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - (
-                SELECT
-                  `least_1`
-                FROM `numbered_bounds`
-              )
+              END - `least_1`
             ),
-            (
-              SELECT
-                `width_1`
-              FROM `numbered_bounds`
-            ),
+            `width_1`,
             '0'
           ),
-          REPEAT('G', (
-            SELECT
-              `width_1`
-            FROM `numbered_bounds`
-          )),
+          REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
@@ -1186,24 +1104,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_2`
-                  FROM `numbered_bounds`
-                )
+                END - `least_2`
               ),
-              (
-                SELECT
-                  `width_2`
-                FROM `numbered_bounds`
-              ),
+              `width_2`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_2`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_2`),
             'G'
           ),
           COALESCE(
@@ -1214,24 +1120,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_3`
-                  FROM `numbered_bounds`
-                )
+                END - `least_3`
               ),
-              (
-                SELECT
-                  `width_3`
-                FROM `numbered_bounds`
-              ),
+              `width_3`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_3`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_3`),
             'G'
           )
         )
@@ -1240,6 +1134,7 @@ WITH `numbered_rows` AS (
       5
     ) AS STRING) AS `bucket`
   FROM `numbered_rows`
+  CROSS JOIN `numbered_bounds`
 ), `numbered_buckets` AS (
   SELECT
     `bucket`,
@@ -1431,7 +1326,7 @@ WITH `numbered_rows` AS (
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
-    *,
+    `numbered_rows`.*,
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
@@ -1442,24 +1337,12 @@ WITH `numbered_rows` AS (
                 THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                 WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                 THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - (
-                SELECT
-                  `least_1`
-                FROM `numbered_bounds`
-              )
+              END - `least_1`
             ),
-            (
-              SELECT
-                `width_1`
-              FROM `numbered_bounds`
-            ),
+            `width_1`,
             '0'
           ),
-          REPEAT('G', (
-            SELECT
-              `width_1`
-            FROM `numbered_bounds`
-          )),
+          REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
@@ -1471,24 +1354,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_2`
-                  FROM `numbered_bounds`
-                )
+                END - `least_2`
               ),
-              (
-                SELECT
-                  `width_2`
-                FROM `numbered_bounds`
-              ),
+              `width_2`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_2`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_2`),
             'G'
           ),
           COALESCE(
@@ -1499,24 +1370,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_3`
-                  FROM `numbered_bounds`
-                )
+                END - `least_3`
               ),
-              (
-                SELECT
-                  `width_3`
-                FROM `numbered_bounds`
-              ),
+              `width_3`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_3`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_3`),
             'G'
           )
         )
@@ -1525,6 +1384,7 @@ WITH `numbered_rows` AS (
       5
     ) AS STRING) AS `bucket`
   FROM `numbered_rows`
+  CROSS JOIN `numbered_bounds`
 ), `numbered_buckets` AS (
   SELECT
     `bucket`,

@@ -676,7 +676,7 @@ WITH `numbered_rows` AS (
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
-    *,
+    `numbered_rows`.*,
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
@@ -687,24 +687,12 @@ WITH `numbered_rows` AS (
                 THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                 WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                 THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - (
-                SELECT
-                  `least_1`
-                FROM `numbered_bounds`
-              )
+              END - `least_1`
             ),
-            (
-              SELECT
-                `width_1`
-              FROM `numbered_bounds`
-            ),
+            `width_1`,
             '0'
           ),
-          REPEAT('G', (
-            SELECT
-              `width_1`
-            FROM `numbered_bounds`
-          )),
+          REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
@@ -716,24 +704,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_2`
-                  FROM `numbered_bounds`
-                )
+                END - `least_2`
               ),
-              (
-                SELECT
-                  `width_2`
-                FROM `numbered_bounds`
-              ),
+              `width_2`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_2`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_2`),
             'G'
           ),
           COALESCE(
@@ -744,24 +720,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_3`
-                  FROM `numbered_bounds`
-                )
+                END - `least_3`
               ),
-              (
-                SELECT
-                  `width_3`
-                FROM `numbered_bounds`
-              ),
+              `width_3`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_3`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_3`),
             'G'
           )
         )
@@ -770,6 +734,7 @@ WITH `numbered_rows` AS (
       5
     ) AS STRING) AS `bucket`
   FROM `numbered_rows`
+  CROSS JOIN `numbered_bounds`
 ), `numbered_buckets` AS (
   SELECT
     `bucket`,
@@ -946,7 +911,7 @@ WITH `numbered_rows` AS (
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
-    *,
+    `numbered_rows`.*,
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
@@ -957,24 +922,12 @@ WITH `numbered_rows` AS (
                 THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                 WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                 THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - (
-                SELECT
-                  `least_1`
-                FROM `numbered_bounds`
-              )
+              END - `least_1`
             ),
-            (
-              SELECT
-                `width_1`
-              FROM `numbered_bounds`
-            ),
+            `width_1`,
             '0'
           ),
-          REPEAT('G', (
-            SELECT
-              `width_1`
-            FROM `numbered_bounds`
-          )),
+          REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
@@ -986,24 +939,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_2`
-                  FROM `numbered_bounds`
-                )
+                END - `least_2`
               ),
-              (
-                SELECT
-                  `width_2`
-                FROM `numbered_bounds`
-              ),
+              `width_2`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_2`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_2`),
             'G'
           ),
           COALESCE(
@@ -1014,24 +955,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_3`
-                  FROM `numbered_bounds`
-                )
+                END - `least_3`
               ),
-              (
-                SELECT
-                  `width_3`
-                FROM `numbered_bounds`
-              ),
+              `width_3`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_3`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_3`),
             'G'
           )
         )
@@ -1040,6 +969,7 @@ WITH `numbered_rows` AS (
       5
     ) AS STRING) AS `bucket`
   FROM `numbered_rows`
+  CROSS JOIN `numbered_bounds`
 ), `numbered_buckets` AS (
   SELECT
     `bucket`,
@@ -1243,7 +1173,7 @@ WITH `numbered_rows` AS (
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
-    *,
+    `numbered_rows`.*,
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
@@ -1254,24 +1184,12 @@ WITH `numbered_rows` AS (
                 THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                 WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                 THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - (
-                SELECT
-                  `least_1`
-                FROM `numbered_bounds`
-              )
+              END - `least_1`
             ),
-            (
-              SELECT
-                `width_1`
-              FROM `numbered_bounds`
-            ),
+            `width_1`,
             '0'
           ),
-          REPEAT('G', (
-            SELECT
-              `width_1`
-            FROM `numbered_bounds`
-          )),
+          REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
@@ -1283,24 +1201,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_2`
-                  FROM `numbered_bounds`
-                )
+                END - `least_2`
               ),
-              (
-                SELECT
-                  `width_2`
-                FROM `numbered_bounds`
-              ),
+              `width_2`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_2`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_2`),
             'G'
           ),
           COALESCE(
@@ -1311,24 +1217,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_3`
-                  FROM `numbered_bounds`
-                )
+                END - `least_3`
               ),
-              (
-                SELECT
-                  `width_3`
-                FROM `numbered_bounds`
-              ),
+              `width_3`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_3`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_3`),
             'G'
           )
         )
@@ -1337,6 +1231,7 @@ WITH `numbered_rows` AS (
       5
     ) AS STRING) AS `bucket`
   FROM `numbered_rows`
+  CROSS JOIN `numbered_bounds`
 ), `numbered_buckets` AS (
   SELECT
     `bucket`,
@@ -1549,7 +1444,7 @@ WITH `numbered_rows` AS (
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
-    *,
+    `numbered_rows`.*,
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
@@ -1560,24 +1455,12 @@ WITH `numbered_rows` AS (
                 THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                 WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                 THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - (
-                SELECT
-                  `least_1`
-                FROM `numbered_bounds`
-              )
+              END - `least_1`
             ),
-            (
-              SELECT
-                `width_1`
-              FROM `numbered_bounds`
-            ),
+            `width_1`,
             '0'
           ),
-          REPEAT('G', (
-            SELECT
-              `width_1`
-            FROM `numbered_bounds`
-          )),
+          REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
@@ -1589,24 +1472,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_2`
-                  FROM `numbered_bounds`
-                )
+                END - `least_2`
               ),
-              (
-                SELECT
-                  `width_2`
-                FROM `numbered_bounds`
-              ),
+              `width_2`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_2`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_2`),
             'G'
           ),
           COALESCE(
@@ -1617,24 +1488,12 @@ WITH `numbered_rows` AS (
                   THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
                   WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
                   THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - (
-                  SELECT
-                    `least_3`
-                  FROM `numbered_bounds`
-                )
+                END - `least_3`
               ),
-              (
-                SELECT
-                  `width_3`
-                FROM `numbered_bounds`
-              ),
+              `width_3`,
               '0'
             ),
-            REPEAT('G', (
-              SELECT
-                `width_3`
-              FROM `numbered_bounds`
-            )),
+            REPEAT('G', `width_3`),
             'G'
           )
         )
@@ -1643,6 +1502,7 @@ WITH `numbered_rows` AS (
       5
     ) AS STRING) AS `bucket`
   FROM `numbered_rows`
+  CROSS JOIN `numbered_bounds`
 ), `numbered_buckets` AS (
   SELECT
     `bucket`,

@@ -300,48 +300,20 @@ WITH `numbered_rows` AS (
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
-    *,
+    `numbered_rows`.*,
     CAST(SUBSTRING(
       CASE
-        WHEN (
-          SELECT
-            `is_same_1`
-          FROM `numbered_bounds`
-        )
+        WHEN `is_same_1`
         THEN CASE
-          WHEN (
-            SELECT
-              `is_same_2`
-            FROM `numbered_bounds`
-          )
+          WHEN `is_same_2`
           THEN ''
           ELSE COALESCE(
-            RPAD(
-              HEX(
-                CAST(SUBSTRING(`order_2`, (
-                  SELECT
-                    `differs_at_2`
-                  FROM `numbered_bounds`
-                ), 3) AS STRING)
-              ),
-              6,
-              '0'
-            ),
+            RPAD(HEX(CAST(SUBSTRING(`order_2`, `differs_at_2`, 3) AS STRING)), 6, '0'),
             'GGGGGG'
           )
         END
         ELSE COALESCE(
-          RPAD(
-            HEX(
-              CAST(SUBSTRING(`order_1`, (
-                SELECT
-                  `differs_at_1`
-                FROM `numbered_bounds`
-              ), 3) AS STRING)
-            ),
-            6,
-            '0'
-          ),
+          RPAD(HEX(CAST(SUBSTRING(`order_1`, `differs_at_1`, 3) AS STRING)), 6, '0'),
           'GGGGGG'
         )
       END,
@@ -349,6 +321,7 @@ WITH `numbered_rows` AS (
       5
     ) AS STRING) AS `bucket`
   FROM `numbered_rows`
+  CROSS JOIN `numbered_bounds`
 ), `numbered_buckets` AS (
   SELECT
     `bucket`,

@@ -111,7 +111,7 @@ class DuckDBConnection(BaseConnection):
 
     def fetch(self, sql: str, *, limit: int = 10_000) -> list[Row]:
         """Run a query and return its first `limit` rows."""
-        return self._fetch(sql, [], limit)
+        return self._fetch(sql, limit)
 
     def record(
         self,
@@ -123,14 +123,14 @@ class DuckDBConnection(BaseConnection):
     ) -> None:
         """Insert rows of metadata; the text of an error does not quote their values."""
         if replacing:
-            self._send(*recording.delete_statement(table, columns, rows, replacing))
-        self._send(*recording.insert_statement(table, columns, rows))
+            self._send(recording.delete_statement(table, columns, rows, replacing))
+        self._send(recording.insert_statement(table, columns, rows))
 
-    def _send(self, sql: str, values: list[str]) -> None:
+    def _send(self, sql: str) -> None:
         about = sql.partition(")")[0]
         with self._errors(about):
             try:
-                self._session.execute(sql, values)
+                self._session.execute(sql)
             except duckdb.Error as error:
                 raise type(error)(recording.without_values(str(error))) from None
 
@@ -193,7 +193,7 @@ class DuckDBConnection(BaseConnection):
     def table_exists(self, table: Sequence[str]) -> bool:
         """Whether a table or view of this name exists; case does not matter, as in DuckDB."""
         with suppress(StatementError):
-            self._fetch(f"SELECT 1 FROM {_named(table)} LIMIT 0", [], 1)
+            self._fetch(f"SELECT 1 FROM {_named(table)} LIMIT 0", 1)
             return True
         return self._is_view(table)  # of tables that are gone
 
@@ -203,12 +203,12 @@ class DuckDBConnection(BaseConnection):
 
     def _is_view(self, table: Sequence[str]) -> bool:
         *catalog, schema, name = table if len(table) > 1 else (MAIN, *table)
-        database = "lower(?)" if catalog else "current_database()"
+        database = f"lower({literal(catalog[0])})" if catalog else "current_database()"
         query = (
             f"SELECT 1 FROM duckdb_views() WHERE lower(database_name) = {database}"
-            " AND lower(schema_name) = lower(?) AND lower(view_name) = lower(?)"
+            f" AND lower(schema_name) = lower({literal(schema)}) AND lower(view_name) = lower({literal(name)})"
         )
-        return bool(self._fetch(query, [*catalog, schema, name], 1))
+        return bool(self._fetch(query, 1))
 
     def columns(self, table: Sequence[str]) -> list[tuple[str, str]]:
         """Name and type of each column, in order."""
@@ -218,7 +218,7 @@ class DuckDBConnection(BaseConnection):
         """The columns with all that a load wants to know of them."""
         # Of this table alone: `information_schema` looks at all tables, in 6 ms where this takes less than 1.
         try:
-            rows = self._fetch(f"DESCRIBE {_named(table)}", [], 100_000)
+            rows = self._fetch(f"DESCRIBE {_named(table)}", 100_000)
         except StatementError as error:
             if isinstance(error.__cause__, duckdb.CatalogException):
                 return []
@@ -299,9 +299,9 @@ class DuckDBConnection(BaseConnection):
                 raise SurroundingsError(told, _first_line(sql)) from error
             raise StatementError(f"{error}\n  in: {_first_line(sql)}") from error
 
-    def _fetch(self, sql: str, values: Sequence[str], limit: int) -> list[Row]:
+    def _fetch(self, sql: str, limit: int) -> list[Row]:
         with self._errors(sql):
-            return self._session.execute(sql, list(values)).fetchmany(limit)
+            return self._session.execute(sql).fetchmany(limit)
 
     @property
     def _file(self) -> Path:

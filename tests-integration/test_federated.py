@@ -88,6 +88,7 @@ def hospital(server: Server) -> Iterator[str]:
         session.execute("CREATE TABLE hospital.patients (id integer, born date, name text)")
         for row in ROWS:
             session.execute("INSERT INTO hospital.patients VALUES (%s, %s, %s)", row)
+        session.execute("SELECT pg_advisory_lock(1)")  # tests beside this one make the same role
         exists = session.execute("SELECT 1 FROM pg_roles WHERE rolname = 'reader'").fetchone()
         word = "ALTER" if exists else "CREATE"
         session.execute(sql.SQL(f"{word} ROLE reader LOGIN PASSWORD {{}}").format(PASSWORD))

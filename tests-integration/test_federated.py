@@ -5,9 +5,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
+import psycopg
 import pytest
 from loopback_servers import S3, s3_service
 from postgres_server import VERSIONS, Server, start, start_again, stop
@@ -88,10 +90,9 @@ def hospital(server: Server) -> Iterator[str]:
         session.execute("CREATE TABLE hospital.patients (id integer, born date, name text)")
         for row in ROWS:
             session.execute("INSERT INTO hospital.patients VALUES (%s, %s, %s)", row)
-        session.execute("SELECT pg_advisory_lock(1)")  # tests beside this one make the same role
-        exists = session.execute("SELECT 1 FROM pg_roles WHERE rolname = 'reader'").fetchone()
-        word = "ALTER" if exists else "CREATE"
-        session.execute(sql.SQL(f"{word} ROLE reader LOGIN PASSWORD {{}}").format(PASSWORD))
+        # Roles are the server's; a test beside this one may make it at the same time.
+        with suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+            session.execute(sql.SQL("CREATE ROLE reader LOGIN PASSWORD {}").format(PASSWORD))
         session.execute("GRANT USAGE ON SCHEMA hospital TO reader")
         session.execute("GRANT SELECT ON hospital.patients TO reader")
         yield name

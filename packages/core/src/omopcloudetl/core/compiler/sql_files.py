@@ -7,6 +7,7 @@ import re
 from sqlglot import exp, parse, tokenize
 from sqlglot.tokenizer_core import TokenType
 
+from omopcloudetl.core.capabilities import Capability
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.columns import owner
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
@@ -24,6 +25,8 @@ from omopcloudetl.core.models.workflow import SqlStep
 
 _WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Create, exp.Merge)
 _CREATED = {"TABLE", "VIEW"}
+_AMENDS = (exp.Insert, exp.Update, exp.Merge)
+"""What may give something else when it is done a second time."""
 
 
 def sql_step(compilation: Compilation, step: SqlStep, index: int) -> None:
@@ -40,6 +43,8 @@ def sql_step(compilation: Compilation, step: SqlStep, index: int) -> None:
         workflow_steps=(step.name,),
         amends=not step.creates,
     )
+    if not step.creates:
+        _check_repeatable(compilation, file, statements)
     for tree in statements:
         _bind(compilation, tree, file, draft)
     if step.creates:
@@ -106,6 +111,24 @@ def _allowed(compilation: Compilation, step: SqlStep, statements: list[exp.Expr]
             compilation.problem("sql-statements", message, place, found=_start_of(tree), help=help_)
             return False
     return True
+
+
+def _check_repeatable(compilation: Compilation, file: str, statements: list[exp.Expr]) -> None:
+    """A script that was killed is repeated; only a transaction makes sure that it adds no row twice."""
+    generator = compilation.generator
+    if generator.has(Capability.TRANSACTIONS):
+        return
+    for number, tree in enumerate(statements):
+        if isinstance(tree, _AMENDS):
+            compilation.problem(
+                "unsupported",
+                f"{generator.dialect} has no {Capability.TRANSACTIONS}"
+                f" ({generator.support(Capability.TRANSACTIONS).reason}), and a step that is killed is repeated:"
+                " this statement might do its work twice",
+                _places_of_statements(compilation.project.sql_files[file], file)[number],
+                found=_start_of(tree),
+                help="make a table with `creates:`, which replaces it in one commit",
+            )
 
 
 def _places_of_statements(text: str, file: str) -> list[Position]:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from omopcloudetl.core.connection import LoadMetrics
+from omopcloudetl.core.connection import ExecutionMetrics, LoadMetrics
 from omopcloudetl.core.errors import LoadError
 from omopcloudetl.core.plan import BulkLoadStep, Origin
 from omopcloudetl.provider_spark.engine import SparkConnection
@@ -75,3 +75,19 @@ def test_missing_files_and_columns_are_named(db: SparkConnection, tmp_path: Path
         load(db, tmp_path, "a.csv", columns=[{"name": "b", "optional": False, "needed_by": "m.yaml:2"}])
     assert load(db, tmp_path, "c.csv", optional=True, columns=[{"name": "b"}]).rows_loaded == 0
     assert db.columns(("s", "t")) == [("b", "string")]
+
+
+def test_files_that_change_meanwhile_are_refused(
+    db: SparkConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A load of files that were still being delivered is not done, and says which."""
+    (tmp_path / "a.csv").write_text("a\n1\n", encoding="utf-8")
+    execute = db.execute
+
+    def late(sql: str) -> ExecutionMetrics:
+        (tmp_path / "a2.csv").write_text("a\n2\n", encoding="utf-8")
+        return execute(sql)
+
+    monkeypatch.setattr(db, "execute", late)
+    with pytest.raises(LoadError, match=r"files changed while the load read a\*\.csv:\n  a2\.csv\n"):
+        load(db, tmp_path, "a*.csv")

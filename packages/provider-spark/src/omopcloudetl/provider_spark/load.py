@@ -17,6 +17,7 @@ from omopcloudetl.provider_spark.files import DataFile, find, is_local
 from omopcloudetl.provider_spark.reading import read_as, reader_options
 from omopcloudetl.provider_spark.sql import identifier, literal, names, qualified
 
+WAY_OUT = "load them again when the delivery is complete; until then the table holds what was read"
 READERS = {"csv": "csv", "tsv": "csv", "athena": "csv", "parquet": "parquet"}
 
 
@@ -64,6 +65,7 @@ def load_files(session: LoadSession, load: BulkLoadStep, base: Path, done: LoadD
             session.execute(statement)
     except StatementError as error:
         raise LoadError(f"{load.uri}: {error}") from error
+    _refuse_change(load, base, found)
     rows = session.fetch(f"SELECT COUNT(*) AS row_count FROM {qualified(load.table)}")[0][0]
     metrics = LoadMetrics(
         seconds=time.perf_counter() - start,
@@ -92,6 +94,15 @@ def _find(load: BulkLoadStep, base: Path) -> list[DataFile]:
         count = "a file is" if len(missing) == 1 else f"{len(missing)} files are"
         raise LoadError(f"{count} missing in {load.uri.rpartition('/')[0] or '.'}:{listed}")
     return found
+
+
+def _refuse_change(load: BulkLoadStep, base: Path, found: Sequence[DataFile]) -> None:
+    """Raise if a file that can be seen from here changed, came or went since the load began: it is not done then."""
+    now = next((there for uri in (load.uri, *load.others) if (there := find(uri, base))), [])
+    changed = sorted({file.label for file in set(now) ^ set(found)})
+    if found and changed:
+        listed = "".join(f"\n  {label}" for label in changed[:5])
+        raise LoadError(f"files changed while the load read {load.uri}:{listed}\n{WAY_OUT}")
 
 
 def _read_columns(session: LoadSession, load: BulkLoadStep, file: DataFile, number: int) -> FileColumns:

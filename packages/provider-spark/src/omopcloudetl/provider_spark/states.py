@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 NOT_FOUND = ("TABLE_OR_VIEW_NOT_FOUND", "SCHEMA_NOT_FOUND", "Table not found", "Database not found", "NO_SUCH")
 # What Sail leaves of a table whose statement failed.
 NOT_MADE = ("No commit files found", "No metadata files found")
@@ -28,12 +30,16 @@ TRANSIENT = (
 )
 """Parts of messages: neither of the formats has a class of its own for what another commit did."""
 LONGEST = 2000
+_RECORD = re.compile(r"(detected in record parsing:) .*?(?=\nParse Mode:|\Z)", re.DOTALL)
+"""A record of a file that its reader does not understand."""
+_JOB = re.compile(r"\AAn error occurred while calling .*?(?=\[[A-Z_]{3,}(?:\.[A-Z_]+)*\] )", re.DOTALL)
+"""Which task of which job it was, and on which machine, before the words that say what it was."""
 
 
 def told(error: Exception) -> str:
-    """The server's words, without its stack."""
+    """The server's words, without its stack, and without a record of the data."""
     text = str(error).split("\n\nJVM stacktrace:", 1)[0].split("\n\tat ", 1)[0].strip()
-    return text[:LONGEST]
+    return _JOB.sub("", _RECORD.sub(r"\1 (not shown)", text), count=1)[:LONGEST]
 
 
 def kind(error: Exception) -> str:

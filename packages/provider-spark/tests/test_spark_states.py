@@ -1,0 +1,40 @@
+"""What is told of Spark's errors: its own words, and no record of the data."""
+
+import pytest
+
+from omopcloudetl.provider_spark import states
+
+MALFORMED = """An error occurred while calling o113.sql.
+: org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 in stage 1.0 failed 1 times, most recent \
+failure: Lost task 0.0 in stage 1.0 (TID 1) (192.0.2.2 executor driver): org.apache.spark.SparkException: \
+[MALFORMED_RECORD_IN_PARSING.WITHOUT_SUGGESTION] Malformed records are detected in record parsing: [2,Bea],
+planted].
+Parse Mode: FAILFAST. To process malformed records as null result, try setting the option 'mode' as 'PERMISSIVE'.
+\tat org.apache.spark.sql.errors.QueryExecutionErrors$.malformed(QueryExecutionErrors.scala:1)"""
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        pytest.param(
+            MALFORMED,
+            "[MALFORMED_RECORD_IN_PARSING.WITHOUT_SUGGESTION] Malformed records are detected in record parsing:"
+            " (not shown)\nParse Mode: FAILFAST. To process malformed records as null result, try setting the option"
+            " 'mode' as 'PERMISSIVE'.",
+            id="a-record",
+        ),
+        pytest.param(
+            "[TABLE_OR_VIEW_NOT_FOUND] The table cannot be found.\n\nJVM stacktrace:\norg.apache",
+            "[TABLE_OR_VIEW_NOT_FOUND] The table cannot be found.",
+            id="of-a-server",
+        ),
+        pytest.param(
+            "An error occurred while calling o9.sql.\n: java.lang.NullPointerException: Null value",
+            "An error occurred while calling o9.sql.\n: java.lang.NullPointerException: Null value",
+            id="without-a-class",
+        ),
+    ],
+)
+def test_an_error_is_told(words: str, expected: str) -> None:
+    """Without a stack, the job's place, or what stood in a file."""
+    assert states.told(RuntimeError(words)) == expected

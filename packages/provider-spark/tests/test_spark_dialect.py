@@ -112,6 +112,7 @@ def test_times_in_formats(calculator: SparkConnection) -> None:
     for text, format_, wanted in [
         ("31.12.2020", "%d.%m.%Y", at(2020, 12, 31)),
         ("20201231 1015", "%Y%m%d %H%M", at(2020, 12, 31, 10, 15)),
+        ("2020^12\\31", "%Y^%m\\%d", at(2020, 12, 31)),
         ("31.02.2020", "%d.%m.%Y", None),
         ("2020-12-31", "%d.%m.%Y", None),
     ]:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from sqlglot import exp
 from sqlglot.errors import UnsupportedError
 
+from omopcloudetl.core.sql_rewriting import TIMESTAMPS, never_fails, results_of
+
 _DAYS = "|".join(
     (
         "(?:0?[13578]|1[02])[-/](?:0?[1-9]|[12][0-9]|3[01])",
@@ -38,11 +40,7 @@ _LIMITS: Mapping[exp.DType, int] = {exp.DType.SMALLINT: 2**15, exp.DType.INT: 2*
 _NUMERIC = exp.DataType.build("numeric")
 _TEXT = exp.DataType.build("text")
 _GIVEN = exp.to_identifier("given", quoted=True)
-TIMESTAMPS = {exp.DType.TIMESTAMP, exp.DType.TIMESTAMPNTZ, exp.DType.DATETIME}
-_TIMES = {exp.DType.DATE, *TIMESTAMPS}
 _FLOATS = {exp.DType.DOUBLE}
-_WIDER = {exp.DType.INT: {exp.DType.BIGINT, exp.DType.DOUBLE}}
-_NUMBERS = {*_LIMITS, exp.DType.DOUBLE, exp.DType.FLOAT, exp.DType.DECIMAL}
 _CHOICES = (exp.Coalesce, exp.Case, exp.Max, exp.Min, exp.Greatest, exp.Least)
 _WHOLE_NAME = "READ WHOLE"
 _WHOLE = (exp.Extract, exp.DateDiff, exp.Length, exp.Count, exp.RowNumber)
@@ -51,7 +49,7 @@ _WHOLE = (exp.Extract, exp.DateDiff, exp.Length, exp.Count, exp.RowNumber)
 def try_cast(value: exp.Expr, to: exp.DataType, *, only_day: bool = False) -> exp.Expr:
     """The value as a type, NULL where it cannot be read as one; `only_day` of a timestamp whose time nobody reads."""
     known = kind_of(value)
-    if isinstance(value, exp.Null) or _never_fails(known, to.this):
+    if isinstance(value, exp.Null) or never_fails(known, to.this):
         return exp.Cast(this=value, to=to)
     if known in _FLOATS and to.this in _LIMITS:
         return _once(value, lambda given: _from_float(given, to))
@@ -92,7 +90,7 @@ def is_whole(node: exp.Expr) -> bool:
 
 def read_whole(value: exp.Expr, to: exp.DataType) -> exp.Expr:
     """The value as a whole number, NULL where it is none: `2.7` is none, `2.0` is 2."""
-    if _never_fails(kind_of(value), to.this):
+    if never_fails(kind_of(value), to.this):
         return exp.Cast(this=value, to=to)
     return _once(value, lambda given: _whole(as_text(given), to))
 
@@ -130,14 +128,9 @@ def is_exact(value: exp.Expr) -> bool:
 
 def _common_kind(value: exp.Expr) -> exp.DType | None:
     """The type of a value that is one of several; a text in quotes becomes what the others are."""
-    values = _results(value) if isinstance(value, exp.Case) else [value.this, *value.expressions]
+    values = results_of(value) if isinstance(value, exp.Case) else [value.this, *value.expressions]
     kinds = {kind_of(one) for one in values if not isinstance(one, exp.Null | exp.Literal) or one.is_number}
     return kinds.pop() if len(kinds) == 1 else None
-
-
-def _results(case: exp.Case) -> list[exp.Expr]:
-    default = case.args.get("default")
-    return [*(branch.args["true"] for branch in case.args["ifs"]), *([] if default is None else [default])]
 
 
 def _kind_of_arithmetic(value: exp.Expr) -> exp.DType | None:
@@ -154,8 +147,8 @@ def is_read(node: exp.Expr) -> bool:
     if isinstance(node, exp.Try):
         return isinstance(node.this, exp.StrToTime)
     if is_whole(node):
-        return not _never_fails(kind_of(node.expressions[0]), node.expressions[1].this)
-    return isinstance(node, exp.TryCast) and not _never_fails(kind_of(node.this), node.to.this)
+        return not never_fails(kind_of(node.expressions[0]), node.expressions[1].this)
+    return isinstance(node, exp.TryCast) and not never_fails(kind_of(node.this), node.to.this)
 
 
 def type_of(read: exp.Expr) -> exp.DataType:
@@ -171,16 +164,6 @@ def as_text(value: exp.Expr) -> exp.Expr:
     if kind_of(value) in exp.DataType.TEXT_TYPES and not isinstance(value, exp.Literal):
         return value
     return exp.Cast(this=value, to=_TEXT)
-
-
-def _never_fails(known: exp.DType | None, to: object) -> bool:
-    """Whether every value of a type is one of another."""
-    return (
-        known == to
-        or to in exp.DataType.TEXT_TYPES
-        or (known in _TIMES and to in _TIMES)
-        or (known in _NUMBERS and to in _WIDER.get(known, _FLOATS))
-    )
 
 
 def _to_whole(text: exp.Expr, to: exp.DataType) -> exp.Expr:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from sqlglot import exp
 from sqlglot.errors import UnsupportedError
 
+from omopcloudetl.core.sql_rewriting import TIMESTAMPS, Rewrites, rewrite
 from omopcloudetl.provider_postgres import patterns
-from omopcloudetl.provider_postgres.casts import TIMESTAMPS, as_text, is_exact, is_whole, read_whole, try_cast
+from omopcloudetl.provider_postgres.casts import as_text, is_exact, is_whole, read_whole, try_cast
 from omopcloudetl.provider_postgres.times import read_time, write_time
 
 _ONE: Mapping[str, str] = {"DAYS": "DAY", "MONTHS": "MONTH", "YEARS": "YEAR"}
@@ -17,16 +18,7 @@ _FUNCTIONS: Mapping[str, str] = {"TO_MONTHS": "MONTH", "TO_YEARS": "YEAR", "TO_H
 
 def rewritten(statement: exp.Expr) -> exp.Expr:
     """The statement in PostgreSQL's own words; raises `UnsupportedError` where it has none."""
-    nodes = [node for node in statement.walk() if type(node) in _REWRITES]
-    for node in reversed(nodes):  # the innermost first
-        found = _REWRITES[type(node)](node)
-        if found is node:
-            continue
-        if node is statement:
-            statement = found
-        else:
-            node.replace(found)
-    return statement
+    return rewrite(statement, _REWRITES)
 
 
 def _try_cast(node: exp.Expr) -> exp.Expr:
@@ -268,7 +260,7 @@ def _any_value(node: exp.Expr) -> exp.Expr:
 _WITH_FRACTIONS = {"SECOND", "SECONDS", "MILLISECOND", "MILLISECONDS", "MICROSECOND", "MICROSECONDS"}
 _BIGINT = exp.DataType.build("bigint")
 _INT = exp.DataType.build("int")
-_REWRITES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
+_REWRITES: Rewrites = {
     exp.TryCast: _try_cast,
     exp.Try: _try,
     exp.StrToTime: _read_time,

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from sqlglot import exp
 from sqlglot.errors import UnsupportedError
 
-_BLANK = "[ \t\n\r\f\v]"
+from omopcloudetl.core.sql_rewriting import TIMESTAMPS, WHOLE, never_fails, results_of
+
+BLANK = "[ \t\n\r\f\v]"
 _YEAR = "(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
 _PLAIN_DAY = f"{_YEAR}-[0-9]{{2}}-[0-9]{{2}}"
 PLAIN_DAY = f"^{_PLAIN_DAY}$"
@@ -19,8 +21,8 @@ PLAIN_DAY = f"^{_PLAIN_DAY}$"
 PLAIN_TIMESTAMP = f"^{_PLAIN_DAY}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{{1,6}})?$"
 _DAY = f"({_YEAR})(?:-([0-9]{{1,2}})-([0-9]{{1,2}})|/([0-9]{{1,2}})/([0-9]{{1,2}}))"
 _ZONE = "(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?"
-_CLOCK = f"([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{{0,6}})[0-9]*)?{_ZONE}{_BLANK}*)?"
-TIMESTAMP_PATTERN = f"(?s)^{_BLANK}*{_DAY}(?:(?:T|{_BLANK}+)(?:{_CLOCK}|24:00(?::00)?)?)?$|^.*$"
+_CLOCK = f"([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{{0,6}})[0-9]*)?{_ZONE}{BLANK}*)?"
+TIMESTAMP_PATTERN = f"(?s)^{BLANK}*{_DAY}(?:(?:T|{BLANK}+)(?:{_CLOCK}|24:00(?::00)?)?)?$|^.*$"
 """ISO 8601, and a blank in place of the T; a zone may be told, and is not heeded: times are local.
 
 Of any other text it makes parts that are empty, which are no day."""
@@ -28,32 +30,26 @@ _PARTS = "$1-00$2$4-00$3$5 00$6:00$7:00$8.$9"
 _WIDE_PART, _TWO_DIGITS = "([- :])0{1,2}([0-9]{2})", "$1$2"
 _MIDNIGHT = "[^0-9:]24:00"
 _DIGITS = "(?:[0-9]+[.]?[0-9]*|[.][0-9]+)"
-PLAIN_NUMBER = f"^{_BLANK}*[+-]?{_DIGITS}{_BLANK}*$"
-PLAIN_WHOLE = f"^{_BLANK}*[+-]?(?:[0-9]+(?:[.]0*)?|[.]0+){_BLANK}*$"
-SCALED_NUMBER = f"^{_BLANK}*[+-]?{_DIGITS}[eE][+-]?[0-9]{{1,3}}{_BLANK}*$"
-NUMBER_PATTERN = f"^{_BLANK}*[+-]?{_DIGITS}(?:[eE][+-]?[0-9]{{1,3}})?{_BLANK}*$"
+PLAIN_NUMBER = f"^{BLANK}*[+-]?{_DIGITS}{BLANK}*$"
+PLAIN_WHOLE = f"^{BLANK}*[+-]?(?:[0-9]+(?:[.]0*)?|[.]0+){BLANK}*$"
+SCALED_NUMBER = f"^{BLANK}*[+-]?{_DIGITS}[eE][+-]?[0-9]{{1,3}}{BLANK}*$"
+NUMBER_PATTERN = f"^{BLANK}*[+-]?{_DIGITS}(?:[eE][+-]?[0-9]{{1,3}})?{BLANK}*$"
 LARGEST = "1.7976931348623157E308D"
 TRUE, FALSE = ("t", "true", "y", "yes", "1"), ("f", "false", "n", "no", "0")
 
-_INTEGERS = (exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT)
 _EXACT = exp.DataType.build("decimal(38, 18)")
 _DOUBLE = exp.DataType.build("double")
 _TEXT = exp.DataType.build("text")
 _GIVEN = exp.to_identifier("given", quoted=True)
-TIMESTAMPS = {exp.DType.TIMESTAMP, exp.DType.TIMESTAMPNTZ, exp.DType.DATETIME}
-_TIMES = {exp.DType.DATE, *TIMESTAMPS}
-_FLOATS = {exp.DType.DOUBLE}
-_WIDER = {exp.DType.INT: {exp.DType.BIGINT, exp.DType.DOUBLE}}
-_NUMBERS = {*_INTEGERS, exp.DType.DOUBLE, exp.DType.FLOAT, exp.DType.DECIMAL}
 _WHOLE = (exp.Extract, exp.DateDiff, exp.Length, exp.Count, exp.RowNumber)
 
 
 def try_cast(value: exp.Expr, to: exp.DataType) -> exp.Expr:
     """The value as a type, NULL where it cannot be read as one."""
     known = kind_of(value)
-    if isinstance(value, exp.Null) or _never_fails(known, to.this):
+    if isinstance(value, exp.Null) or never_fails(known, to.this):
         return exp.Cast(this=value, to=to)
-    if known in _INTEGERS and to.this in _INTEGERS:
+    if known in WHOLE and to.this in WHOLE:
         return _cast(value, to)
     spell = _SPELLED.get(to.this)
     if spell is None:
@@ -80,7 +76,7 @@ def _once(value: exp.Expr, spell: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
 
 def read_whole(value: exp.Expr, to: exp.DataType) -> exp.Expr:
     """The value as a whole number, NULL where it is none: `2.7` is none, `2.0` is 2."""
-    if kind_of(value) in _INTEGERS:
+    if kind_of(value) in WHOLE:
         return _cast(value, to)
     return _once(value, lambda given: _whole(as_text(given), to))
 
@@ -111,7 +107,7 @@ def kind_of(value: exp.Expr) -> exp.DType | None:
         return _kind_of_all(_results(value))
     if isinstance(value, exp.Literal):
         return exp.DType.TEXT if value.is_string else exp.DType.INT if value.is_int else None
-    if isinstance(value, exp.Add | exp.Sub | exp.Mul) and _kind_of_all([value.this, value.expression]) in _INTEGERS:
+    if isinstance(value, exp.Add | exp.Sub | exp.Mul) and _kind_of_all([value.this, value.expression]) in WHOLE:
         return exp.DType.BIGINT
     return exp.DType.INT if isinstance(value, _WHOLE) else None
 
@@ -120,8 +116,7 @@ def _results(value: exp.Expr) -> list[exp.Expr]:
     """What an expression may give."""
     match value:
         case exp.Case():
-            found = [branch.args["true"] for branch in value.args["ifs"]]
-            return [*found, value.args["default"]] if value.args.get("default") is not None else found
+            return results_of(value)
         case exp.Coalesce():
             return [value.this, *value.expressions]
         case _:
@@ -139,16 +134,6 @@ def as_text(value: exp.Expr) -> exp.Expr:
     if kind_of(value) in exp.DataType.TEXT_TYPES or (isinstance(value, exp.Literal) and value.is_string):
         return value
     return exp.Cast(this=value, to=_TEXT.copy())
-
-
-def _never_fails(known: exp.DType | None, to: object) -> bool:
-    """Whether every value of a type is one of another."""
-    return (
-        known == to
-        or to in exp.DataType.TEXT_TYPES
-        or (known in _TIMES and to in _TIMES)
-        or (known in _NUMBERS and to in _WIDER.get(known, _FLOATS))
-    )
 
 
 def _by_decimal(text: exp.Expr, finish: Callable[[exp.Expr], exp.Expr]) -> exp.Case:
@@ -229,7 +214,7 @@ def _case(condition: exp.Expr, value: exp.Expr) -> exp.Case:
 
 
 _SPELLED: Mapping[object, Callable[[exp.Expr, exp.DataType], exp.Expr]] = {
-    **dict.fromkeys(_INTEGERS, _to_whole),
+    **dict.fromkeys(WHOLE, _to_whole),
     exp.DType.DECIMAL: _to_decimal,
     exp.DType.DOUBLE: _to_float,
     exp.DType.FLOAT: _to_float,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from sqlglot import exp
 from sqlglot.errors import UnsupportedError
 
-from omopcloudetl.provider_spark.casts import TIMESTAMPS, as_text, try_cast
+from omopcloudetl.core.sql_rewriting import TIMESTAMPS, Rewrites, rewrite
+from omopcloudetl.provider_spark.casts import as_text, try_cast
 from omopcloudetl.provider_spark.times import read_time
 
 _FUNCTIONS: Mapping[str, str] = {"TO_MONTHS": "MONTH", "TO_YEARS": "YEAR", "TO_HOURS": "HOUR", "TO_MINUTES": "MINUTE"}
@@ -16,16 +17,7 @@ _PLACES = {"YEAR": 0, "MONTH": 1, "WEEK": 2, "DAY": 3, "HOUR": 4, "MINUTE": 5, "
 
 def rewritten(statement: exp.Expr) -> exp.Expr:
     """The statement in Spark's own words; raises `UnsupportedError` where it has none."""
-    nodes = [node for node in statement.walk() if type(node) in _REWRITES]
-    for node in reversed(nodes):  # the innermost first
-        found = _REWRITES[type(node)](node)
-        if found is node:
-            continue
-        if node is statement:
-            statement = found
-        else:
-            node.replace(found)
-    return statement
+    return rewrite(statement, _REWRITES)
 
 
 def _type(node: exp.Expr) -> exp.Expr:
@@ -177,7 +169,7 @@ def _any_value(node: exp.Expr) -> exp.Expr:
 
 _BIGINT = exp.DataType.build("bigint")
 _DOUBLE = exp.DataType.build("double")
-_REWRITES: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
+_REWRITES: Rewrites = {
     exp.DataType: _type,
     exp.TryCast: _try_cast,
     exp.Try: _try,

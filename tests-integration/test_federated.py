@@ -16,7 +16,7 @@ from postgres_server import VERSIONS, Server, start, start_again, stop
 from postgres_targets import needs_servers, servers
 from psycopg import sql
 
-from omopcloudetl.provider_duckdb.attached import refused
+from omopcloudetl.provider_duckdb.attached import is_lost, refused
 from omopcloudetl.provider_duckdb.config import DuckDBConfig
 
 PASSWORD = "hunter2 s3cr3t"
@@ -168,6 +168,16 @@ def test_no_part_of_a_password_is_told() -> None:
         )
         assert "s3cr3t" not in told
         assert told.startswith("cannot attach the database d on h, port 5432: no route to host")
+
+
+@pytest.mark.parametrize(
+    "state", ["starting up", "shutting down", "not yet accepting connections", "not accepting connections"]
+)
+def test_a_server_that_starts_may_be_there_in_a_moment(state: str) -> None:
+    """In whichever words of PostgreSQL it says so; a password that is wrong stays wrong."""
+    words = 'IO Error: Unable to connect to Postgres at "": connection to server at "h", port 5432 failed: FATAL:  {}'
+    assert is_lost(words.format(f"the database system is {state}"))
+    assert not is_lost(words.format('password authentication failed for user "reader"'))
 
 
 @needs_servers

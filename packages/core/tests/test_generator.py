@@ -129,6 +129,14 @@ columns:
 """
 
 
+WRITTEN = """\
+name: w
+sources: {patients: {}, conditions: {}}
+steps:
+  - {name: m, kind: dml, mappings: mappings/*.yaml, write: HOW}
+"""
+
+
 @pytest.fixture
 def older(acme: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider that was made before any capability of today had a name."""
@@ -139,15 +147,20 @@ def older(acme: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_provider_from_before_a_capability_still_compiles(
     compile_project: Callable[..., CompiledWorkflowPlan],
 ) -> None:
-    """What an older provider says nothing about, its engine has not; no project breaks for that."""
-    assert compile_project({"mappings/person.yaml": OLDER})
-    workflow = (
-        "name: w\nsources: {patients: {}, conditions: {}}\nsteps:\n"
-        "  - {name: m, kind: dml, mappings: mappings/*.yaml, write: merge}\n"
-    )
-    plan = compile_project({"mappings/person.yaml": OLDER, "workflow.yaml": workflow})
+    """What an older provider says nothing about, its engine has not; what needs none of it goes on."""
+    plan = compile_project({"mappings/person.yaml": OLDER, "workflow.yaml": WRITTEN.replace("HOW", "full")})
     statements = [s.sql for step in plan.steps if isinstance(step, SqlStep) for s in step.statements]
-    assert not any(statement.startswith("MERGE") for statement in statements)
+    assert any('INTO "cdm"."person"' in statement for statement in statements)
+
+
+@pytest.mark.usefixtures("older")
+def test_merging_needs_a_provider_that_speaks_of_transactions(problem: Callable[..., Diagnostic]) -> None:
+    """Several statements that are not one transaction may have done half of it when they are repeated."""
+    found = problem({"mappings/person.yaml": OLDER, "workflow.yaml": WRITTEN.replace("HOW", "merge")})
+    assert found.code == "unsupported"
+    assert "its provider says nothing about it" in found.message
+    assert found.help is not None
+    assert "`write: full`" in found.help
 
 
 @pytest.mark.usefixtures("older")

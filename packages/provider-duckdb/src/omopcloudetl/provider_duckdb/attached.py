@@ -16,7 +16,8 @@ CATALOG = "postgres"
 """What the attached database is called in names: `postgres.public.patients`."""
 SECRET_NAME = "omopcloudetl_postgres"  # a name, no password
 LOST = re.compile(
-    r"Unable to connect to Postgres.*(?:refused|timed out|timeout|starting up|shutting down|too many clients|reserved)"
+    r"Unable to connect to Postgres.*"
+    r"(?:refused|timed out|timeout|starting up|shutting down|accepting connections|too many clients|reserved)"
     r"|server closed the connection|Lost connection|terminating connection",
     re.DOTALL,
 )

@@ -55,7 +55,8 @@ class SparkConnection(BaseConnection):
         if self._session is not None:
             return
         self._cancelled.clear()
-        retrying = patiently(self.is_transient, self._cancelled, longest=2)
+        # Once more than other engines: gRPC answers for a second without asking an address that has just refused.
+        retrying = patiently(self.is_transient, self._cancelled, longest=2, attempts=6)
         try:
             self._session = retrying(self._open)
         except self._failures as error:

@@ -1,6 +1,8 @@
-"""Sail in this process: an engine that speaks Spark Connect, and sessions whose catalogs are empty."""
+"""Sail, an engine that speaks Spark Connect, in a process beside the tests; and sessions whose catalogs are empty."""
 
 import os
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from uuid import uuid4
@@ -10,19 +12,25 @@ Settings = dict[str, bool | int | float | str | None]
 
 @cache
 def address() -> str:
-    """Where the server of this process listens; it ends with the process."""
-    os.environ.setdefault("RUST_LOG", "off")
-    from pysail.spark import SparkConnectServer
+    """Where the server of this process listens; it ends with the process.
 
-    server = SparkConnectServer("127.0.0.1", 0)
-    server.start(background=True)
+    It is not within this process, where a Ctrl-C that a test sends to itself would end it.
+    """
+    server = subprocess.Popen(
+        [sys.executable, str(Path(__file__))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"RUST_LOG": "off"},
+        start_new_session=True,
+    )
     _SERVERS.append(server)
-    host, port = server.listening_address
-    return f"sc://{host}:{port}"
+    assert server.stdout is not None
+    return server.stdout.readline().strip()
 
 
-_SERVERS: list[object] = []
-"""A server that nobody holds is stopped."""
+_SERVERS: list[subprocess.Popen[str]] = []
+"""Their standard input is held open, whose end is theirs."""
 
 
 def empty_catalog(folder: Path, table_format: str = "delta") -> Settings:
@@ -36,3 +44,20 @@ def empty_catalog(folder: Path, table_format: str = "delta") -> Settings:
         "location": str(folder / "warehouse"),
         "not_null": False,
     }
+
+
+def serve() -> None:
+    """Listen until whoever started this is gone."""
+    from pysail.spark import SparkConnectServer
+
+    server = SparkConnectServer("127.0.0.1", 0)
+    server.start(background=True)
+    host, port = server.listening_address
+    sys.stdout.write(f"sc://{host}:{port}\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+    os._exit(0)  # at once, whatever it is at
+
+
+if __name__ == "__main__":
+    serve()

@@ -68,10 +68,10 @@ def properties(catalog: str, warehouse: Path) -> str:
     return "".join(f"{key} {value}\n" for key, value in lines.items())
 
 
-def add_target(root: Path, name: str = "spark") -> None:
-    """Give a project a target for an empty catalog."""
+def add_target(root: Path, name: str = "spark", layout: str = "{}") -> None:
+    """Give a project a target for an empty catalog, whose tables have a layout."""
     settings = target(root)
     connection = ", ".join(f'{key}: "{value}"' for key, value in settings.items())
     file = root / "project.yaml"
-    line = f"targets:\n  {name}: {{provider: spark, connection: {{{connection}}}}}\n"
+    line = f"targets:\n  {name}: {{provider: spark, connection: {{{connection}}}, layout: {layout}}}\n"
     file.write_text(file.read_text(encoding="utf-8").replace("targets:\n", line), encoding="utf-8")

@@ -23,10 +23,14 @@ SMALL = {
 (PROVIDER,) = omopcloudetl_register_providers()
 
 
+BORN_BACKWARDS = PERSON.replace("1970", "2000 - cast(p.x as integer)")
+LAYOUT = '{by: person, tables: {person: {partition: "bucket(2, person_id)", cluster: year_of_birth}}}'
+
+
 def test_a_small_project_runs(etl: Etl) -> None:
-    """Persons of a file of text come out as on DuckDB."""
-    etl.write([PERSON], {"patients": [{"id": "p2", "x": ""}, {"id": "p1", "x": "1"}]})
-    add_target(etl.root)
+    """Persons of a file of text come out as on DuckDB, and lie in their files as the target says."""
+    etl.write([BORN_BACKWARDS], {"patients": [{"id": f"p{x}", "x": str(x)} for x in range(1, 9)]})
+    add_target(etl.root, layout=LAYOUT)
     local, spark = (Session.open(etl.root, target=name) for name in ("local", "spark"))
     found = []
     for session in (local, spark):
@@ -35,7 +39,12 @@ def test_a_small_project_runs(etl: Etl) -> None:
         with session.connection() as connection:
             found.append(connection.fetch("SELECT person_id, person_source_value FROM cdm.person ORDER BY 1"))
     assert found[0] == found[1]
-    assert len(found[0]) == 2
+    assert len(found[0]) == 8
+    with spark.connection() as connection:
+        rows = connection.fetch("SELECT _file, person_id FROM cdm.person")
+    lying = {str(file).rsplit("/", 2)[-2]: [id_ for there, id_ in rows if there == file] for file, _ in rows}
+    assert lying.keys() == {"person_id_bucket=0", "person_id_bucket=1"}
+    assert all(ids == sorted(ids, reverse=True) for ids in map(list, lying.values()))
 
 
 def test_a_statement_is_cancelled(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from omopcloudetl.core.models.eras import (
     EraPolicy,
 )
 from omopcloudetl.core.models.faults import Retry
+from omopcloudetl.core.models.layout import Layout, TableLayout
 from omopcloudetl.core.models.loads import Column, LoadOptions, LoadTable
 from omopcloudetl.core.models.mapping import (
     DMLDefinition,
@@ -159,6 +160,8 @@ PROJECT = Page(
         Section("Project", ProjectConfig),
         Section("Specification", SpecificationSource, ("specification",), level=3, note="A bare text is the `source`."),
         Section("Targets", Target, ("targets", "local")),
+        Section("Layout", Layout, ("layout",), level=3),
+        Section("Layout of a table", TableLayout, ("measurement",), level=4),
         Section("Connection to DuckDB", DuckDBConfig, ("connection",), note="The `connection` of `provider: duckdb`."),
         Section("Connection to PostgreSQL", PostgresConfig, ("connection",), note="That of `provider: postgres`."),
         Section("Connection to Spark", SparkConfig, ("connection",), note="That of `provider: spark`."),

@@ -73,6 +73,15 @@ def test_null_removes_a_key() -> None:
     assert targets["prod"].schemas == {"vocab": "athena", "cdm": "cdm_prod"}
 
 
+def test_a_layout_is_inherited_as_a_whole() -> None:
+    """A target has the layout of the one it extends, and one of its own replaces all of it."""
+    layout = "    layout: {by: person, tables: {visit: {cluster: a}}}\n"
+    text = INHERITING.replace("    provider: x\n", f"    provider: x\n{layout}")
+    own = text.replace("    extends: site\n", "    extends: site\n    layout: {by: date}\n")
+    assert [resolve(found)[0]["prod"].layout.by for found in (INHERITING, text, own)] == ["nothing", "person", "date"]
+    assert not resolve(own)[0]["prod"].layout.tables
+
+
 def test_a_physical_schema_is_the_targets_then_the_projects_then_the_logical_name() -> None:
     """Where a target says nothing, or nothing any more, the project's schema holds."""
     config = ProjectConfig.model_validate(parse_yaml("project.yaml", INHERITING).data)

@@ -21,6 +21,7 @@ class Capability(StrEnum):
     ADD_FOREIGN_KEY = "ALTER TABLE … ADD FOREIGN KEY"
     INDEXES = "CREATE INDEX"
     COMMENT_ON_COLUMN = "COMMENT ON COLUMN in the catalogue"
+    TABLE_LAYOUT = "tables in partitions, or whose rows lie in an order"
     MERGE = "MERGE INTO with a condition on its update"
     PARTIAL_INSERT = "INSERT that leaves out columns, which are NULL then"
     HASH_IDS = "ids of 63 bits from MD5, the same on every engine"

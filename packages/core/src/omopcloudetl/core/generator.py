@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from sqlglot import ErrorLevel, exp
@@ -12,6 +12,7 @@ from sqlglot.errors import UnsupportedError
 from omopcloudetl.core.capabilities import FULL, UNDECLARED, Capability, Support
 from omopcloudetl.core.latest_sql import join_latest
 from omopcloudetl.core.merge_sql import delete_and_insert, merge_into
+from omopcloudetl.core.models.layout import TableLayout
 
 TableName = tuple[str, ...]
 """A logical name (schema, table) or a physical one of two or three parts."""
@@ -77,6 +78,20 @@ class BaseSQLGenerator(ABC):
     ) -> exp.Expr:
         """`CREATE TABLE IF NOT EXISTS` with the given columns and then the table's constraints."""
         return exp.Create(this=exp.Schema(this=table, expressions=list(columns)), kind="TABLE", exists=True)
+
+    def layout_problems(self, layout: TableLayout) -> Iterable[tuple[str, str]]:
+        """What the engine cannot do of how a table is to lie in its files: (`partition` or `cluster`, what and why).
+
+        Its columns are those of the table, and partitions by years, months and days are of dates or times.
+        """
+        return ()
+
+    def lay_out(self, create: exp.Expr, layout: TableLayout) -> list[exp.Expr]:
+        """The statements that make a table as `create`, of `create_table`, does, and say how it lies in its files.
+
+        Repeated, they change nothing. Engines that can say it declare `Capability.TABLE_LAYOUT` and override this.
+        """
+        raise NotImplementedError(f"{self.dialect} declares no {Capability.TABLE_LAYOUT.name}")
 
     def create_table_as(self, table: exp.Table, query: exp.Query) -> list[exp.Expr]:
         """Make `table` exactly the query's result, whatever it was before."""

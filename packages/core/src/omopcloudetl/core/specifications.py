@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from omopcloudetl.core.errors import SpecificationError
+from omopcloudetl.core.errors import ProjectError, SpecificationError
 from omopcloudetl.core.projects import PROJECT_FILE, list_plugins, open_project
 
 if TYPE_CHECKING:
     from omopcloudetl.core.compiler.ddl_script import DdlStatement, Keys, Which
     from omopcloudetl.core.generator import BaseSQLGenerator
+    from omopcloudetl.core.models.layout import TableLayout
+    from omopcloudetl.core.session import Session
     from omopcloudetl.core.specification.diff import Difference
     from omopcloudetl.core.specification.models import CdmSpecification
 
@@ -40,6 +42,8 @@ class DdlParts:
     generator: BaseSQLGenerator
     schemas: Mapping[str, str]
     """Logical schema → physical schema."""
+    layouts: Mapping[str, TableLayout] = field(default_factory=dict)
+    """Table → how it lies in its files, as the project's target says."""
 
 
 def find_specification(reference: str, root: str | Path | None = None) -> CdmSpecification:
@@ -110,7 +114,20 @@ def ddl_parts(
     generator = session.plugins.provider(dialect).generator() if dialect else session.generator()
     specification = find_specification(reference, root) if reference else session.specification()
     physical = session.project.config.physical_schemas(session.project.target)
-    return DdlParts(specification, generator, {name: physical[name] for name in DDL_SCHEMAS})
+    layouts = {} if dialect else _layouts(session, specification, generator)
+    return DdlParts(specification, generator, {name: physical[name] for name in DDL_SCHEMAS}, layouts)
+
+
+def _layouts(session: Session, specification: CdmSpecification, generator: BaseSQLGenerator) -> dict[str, TableLayout]:
+    """How the tables of the session's target lie in their files; raises `ProjectError`."""
+    from omopcloudetl.core.compiler.layouts import layout_problems, table_layouts
+    from omopcloudetl.core.opening import told
+
+    target = session.project.target
+    problems = list(layout_problems(target, specification, generator))
+    if problems:
+        raise ProjectError(told(session.root, problems))
+    return table_layouts(target.layout, specification)
 
 
 def make_ddl(
@@ -130,4 +147,6 @@ def make_ddl(
     from omopcloudetl.core.compiler.ddl_script import ddl_script
 
     parts = ddl_parts(root, reference=reference, dialect=dialect, target=target)
-    return ddl_script(parts.specification, parts.generator, parts.schemas, which=which, keys=keys)
+    return ddl_script(
+        parts.specification, parts.generator, parts.schemas, which=which, keys=keys, layouts=parts.layouts
+    )

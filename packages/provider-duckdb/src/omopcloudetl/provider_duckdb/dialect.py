@@ -42,6 +42,7 @@ class DuckDBGenerator(BaseSQLGenerator):
         Capability.ADD_FOREIGN_KEY: Support("not_yet", "ALTER TABLE of DuckDB 1.5 adds no foreign key"),
         Capability.INDEXES: FULL,
         Capability.COMMENT_ON_COLUMN: FULL,
+        Capability.TABLE_LAYOUT: Support("never", "DuckDB keeps the rows of a table in the order they are written"),
         Capability.MERGE: FULL,
         Capability.PARTIAL_INSERT: FULL,
         Capability.HASH_IDS: FULL,

@@ -52,6 +52,7 @@ class PostgresGenerator(BaseSQLGenerator):
         Capability.ADD_FOREIGN_KEY: FULL,
         Capability.INDEXES: FULL,
         Capability.COMMENT_ON_COLUMN: FULL,
+        Capability.TABLE_LAYOUT: Support("not_yet", "nobody has asked for partitions of PostgreSQL"),
         Capability.MERGE: FULL,
         Capability.PARTIAL_INSERT: FULL,
         Capability.HASH_IDS: FULL,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from sqlglot import exp
 
 from omopcloudetl.core.capabilities import FULL, Capability, Support
 from omopcloudetl.core.generator import BaseSQLGenerator
+from omopcloudetl.core.models.layout import TableLayout
+from omopcloudetl.provider_spark import layouts
 from omopcloudetl.provider_spark.casts import read_whole
 from omopcloudetl.provider_spark.numbering import number_by_buckets
 from omopcloudetl.provider_spark.rewriting import rewritten
@@ -46,6 +48,7 @@ class SparkGenerator(BaseSQLGenerator):
         Capability.ADD_FOREIGN_KEY: _NO_KEYS,
         Capability.INDEXES: Support("never", "tables of Delta and Iceberg have none"),
         Capability.COMMENT_ON_COLUMN: Support("not_yet", "Spark spells it as ALTER TABLE … ALTER COLUMN"),
+        Capability.TABLE_LAYOUT: FULL,
         Capability.MERGE: FULL,
         Capability.PARTIAL_INSERT: Support("not_yet", "whether what is left out is NULL depends on the format"),
         Capability.HASH_IDS: FULL,
@@ -91,6 +94,15 @@ class SparkGenerator(BaseSQLGenerator):
             if not self.not_null and constraint.parent is not None:
                 constraint.parent.pop()
         return self._in_format(super().create_table(table, made))
+
+    def layout_problems(self, layout: TableLayout) -> Iterable[tuple[str, str]]:
+        """Tables of Delta have partitions by columns, or an order, and not both."""
+        return layouts.problems_of_delta(layout) if self.table_format == "delta" else ()
+
+    def lay_out(self, create: exp.Expr, layout: TableLayout) -> list[exp.Expr]:
+        """Partitions stand in CREATE TABLE; so does the order of Delta, and that of Iceberg in ALTER TABLE."""
+        make = layouts.of_delta if self.table_format == "delta" else layouts.of_iceberg
+        return make(create, layout)
 
     def create_table_as(self, table: exp.Table, query: exp.Query) -> list[exp.Expr]:
         """One commit in the target's table format."""

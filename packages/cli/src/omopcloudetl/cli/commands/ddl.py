@@ -95,7 +95,9 @@ def ddl(options: DdlOptions, output: str | None, project: Path, target: str | No
     parts = _parts(options, project, target)
     specification, generator = parts.specification, parts.generator
     named = {**parts.schemas, **options.names}
-    statements = ddl_script(specification, generator, named, which=options.which, keys=options.keys)
+    statements = ddl_script(
+        specification, generator, named, which=options.which, keys=options.keys, layouts=parts.layouts
+    )
     head = f"-- the CDM {specification.version} on {generator.dialect}; schemas: {options.which}, keys: {options.keys}"
 
     def text() -> None:

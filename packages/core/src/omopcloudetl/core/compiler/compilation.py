@@ -17,6 +17,7 @@ from omopcloudetl.core.errors import Diagnostic, Position, Severity
 from omopcloudetl.core.files.project_loader import LoadedProject
 from omopcloudetl.core.files.validation import close_match
 from omopcloudetl.core.generator import BaseSQLGenerator
+from omopcloudetl.core.models.layout import TableLayout
 from omopcloudetl.core.models.loads import Column
 from omopcloudetl.core.models.workflow import BulkLoadStep, DmlStep, SqlStep, VocabularyStep
 from omopcloudetl.core.plan import LoadColumn, Origin, Reports, Statement, Transaction
@@ -112,6 +113,8 @@ class Compilation:
     over the source rows."""
     kept_keys: set[str] = field(default_factory=set)
     """Mappings whose stages have the natural key of every row."""
+    layouts: Mapping[str, TableLayout] = field(default_factory=dict)
+    """CDM table → how it lies in its files, for those of which the target says it."""
     steps: list[DraftStep] = field(default_factory=list)
     read_at: dict[str, Position] = field(default_factory=dict)
     """Logical table → the first place that reads it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from sqlglot import exp
 
@@ -11,6 +11,7 @@ from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, 
 from omopcloudetl.core.compiler.load_options import REJECTED_ROWS
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.models.base import LOGICAL_SCHEMAS
+from omopcloudetl.core.models.layout import TableLayout
 from omopcloudetl.core.models.mapping import TableMapping
 from omopcloudetl.core.models.values import IdValue
 from omopcloudetl.core.models.workflow import DdlStep
@@ -73,18 +74,26 @@ def ddl_step(compilation: Compilation, step: DdlStep, index: int) -> None:
             summary=step.description or f"make the tables of {step.schema_} that are not there yet",
             origin=origin(compilation.project.workflow_document.at("steps", index)),
             workflow_steps=(step.name,),
-            statements=[
-                DraftStatement(
-                    create_table(
-                        compilation.generator, step.schema_, table, primary_keys=step.primary_keys, wide_ids=wide_ids
-                    ),
-                    f"the table {step.schema_}.{table.name}",
-                )
-                for table in tables
-            ],
+            statements=[statement for table in tables for statement in _making(compilation, step, table, wide_ids)],
             creates={f"{step.schema_}.{table.name}" for table in tables},
         )
     )
+
+
+def _making(
+    compilation: Compilation, step: DdlStep, table: CdmTable, wide_ids: Collection[str]
+) -> Iterator[DraftStatement]:
+    """The statements that make a table, and say how it lies in its files."""
+    name, generator = f"{step.schema_}.{table.name}", compilation.generator
+    create = create_table(generator, step.schema_, table, primary_keys=step.primary_keys, wide_ids=wide_ids)
+    made, *more = laid_out(generator, create, compilation.layouts.get(table.name))
+    yield DraftStatement(made, f"the table {name}")
+    yield from (DraftStatement(tree, f"how {name} lies in its files") for tree in more)
+
+
+def laid_out(generator: BaseSQLGenerator, create: exp.Expr, layout: TableLayout | None) -> list[exp.Expr]:
+    """The statements that make a table as `create` does, with its layout where it has one."""
+    return [create] if layout is None else generator.lay_out(create, layout)
 
 
 def create_table(

@@ -11,14 +11,18 @@ from sqlglot.errors import UnsupportedError
 
 from omopcloudetl.core.capabilities import Capability
 from omopcloudetl.core.compiler import trees
-from omopcloudetl.core.compiler.ddl import create_table
+from omopcloudetl.core.compiler.ddl import create_table, laid_out
 from omopcloudetl.core.compiler.foreign_keys import KeyPlan, plan_foreign_keys, schema_of
 from omopcloudetl.core.errors import SpecificationError
 from omopcloudetl.core.generator import BaseSQLGenerator
+from omopcloudetl.core.models.layout import TableLayout
 from omopcloudetl.core.specification.models import CdmSpecification, CdmTable
 
 Keys = Literal["none", "primary", "foreign", "only"]
 Which = Literal["cdm", "vocab", "all"]
+
+
+_NO_LAYOUTS: Mapping[str, TableLayout] = {}
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ def ddl_script(
     *,
     which: Which = "all",
     keys: Keys = "foreign",
+    layouts: Mapping[str, TableLayout] = _NO_LAYOUTS,
 ) -> list[DdlStatement]:
     """The statements that make the tables of a specification, in an order in which they run.
 
@@ -46,13 +51,14 @@ def ddl_script(
         which: The logical schemas.
         keys: No keys, primary ones, or foreign ones as well; `only` is all of them, with indices, for tables that are
             there and filled.
+        layouts: Table → how it lies in its files; only for tables that are made.
 
     Raises:
         SpecificationError: The engine cannot say a type or a constraint.
     """
     logical = ("vocab", "cdm") if which == "all" else (which,)
     tables = [table for schema in logical for table in specification.in_schema(schema)]
-    script = _Script(generator, schemas, keys)
+    script = _Script(generator, schemas, keys, layouts)
     try:
         return list(script.statements(specification, logical, tables))
     except (UnsupportedError, KeyError) as error:
@@ -63,10 +69,13 @@ def ddl_script(
 class _Script:
     """Statements for one engine and one set of physical schemas."""
 
-    def __init__(self, generator: BaseSQLGenerator, schemas: Mapping[str, str], keys: Keys) -> None:
+    def __init__(
+        self, generator: BaseSQLGenerator, schemas: Mapping[str, str], keys: Keys, layouts: Mapping[str, TableLayout]
+    ) -> None:
         self.generator = generator
         self.schemas = schemas
         self.keys = keys
+        self.layouts = layouts
 
     def statements(
         self, specification: CdmSpecification, logical: Sequence[str], tables: list[CdmTable]
@@ -80,7 +89,7 @@ class _Script:
         if self.keys == "foreign":  # also where an engine has none: then they are remarks
             tables, plans = plan_foreign_keys(specification, tables, self.generator, self.schemas)
         for table in tables:
-            yield self._table(table, [plan for plan in plans if plan.table is table])
+            yield from self._table(table, [plan for plan in plans if plan.table is table])
         yield from (self._add(plan) for plan in plans if plan.form == "added")
         for plan in plans:
             if plan.form == "recorded":
@@ -123,11 +132,12 @@ class _Script:
         )
         return self._statement("", exp.Create(this=index, kind="INDEX", exists=True))
 
-    def _table(self, table: CdmTable, plans: Sequence[KeyPlan]) -> DdlStatement:
+    def _table(self, table: CdmTable, plans: Sequence[KeyPlan]) -> Iterator[DdlStatement]:
         foreign_keys = [_foreign_key(plan) for plan in plans if plan.form == "constraint"]
         primary = self.keys != "none" and self.generator.has(Capability.PRIMARY_KEYS)
         tree = create_table(self.generator, schema_of(table), table, primary_keys=primary, foreign_keys=foreign_keys)
-        return self._statement("", tree)
+        for part in laid_out(self.generator, tree, self.layouts.get(table.name)):
+            yield self._statement("", part)
 
     def _add(self, plan: KeyPlan) -> DdlStatement:
         return self._alter(plan.table, _foreign_key(plan), f"after its target: {plan.reason}")

@@ -28,6 +28,7 @@ from omopcloudetl.core.compiler.faults import TimeLimits, retry_policy
 from omopcloudetl.core.compiler.graph import step_order
 from omopcloudetl.core.compiler.kept_keys import find_kept_keys
 from omopcloudetl.core.compiler.kept_rows import check_kept_rows
+from omopcloudetl.core.compiler.layouts import check_layout
 from omopcloudetl.core.compiler.ledger import LEDGER_QUERY, ledger_step
 from omopcloudetl.core.compiler.load_options import is_in_place, reject_options, table_format, text_options
 from omopcloudetl.core.compiler.loads import bulk_load_steps, load_columns, load_uri
@@ -270,6 +271,7 @@ def compile_mapping(compilation: Compilation, loaded: LoadedMapping) -> Compiled
 
 
 PASSES: tuple[Callable[[Compilation], None], ...] = (
+    check_layout,
     compile_workflow_steps,
     collect_entities,
     find_carried_prices,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from omopcloudetl.core.errors import Diagnostic, Position
 from omopcloudetl.core.files.validation import close_match
 from omopcloudetl.core.files.yaml_document import YamlDocument
+from omopcloudetl.core.models.layout import Layout
 from omopcloudetl.core.models.project import ProjectConfig, ResolvedTarget, Target
 from omopcloudetl.core.models.values import Scalar
 
@@ -118,6 +119,7 @@ class _Settings:
     document: YamlDocument
     plain: dict[str, str] = field(default_factory=dict)
     merged: dict[str, dict[str, Scalar]] = field(default_factory=lambda: {key: {} for key in MERGED})
+    layout: Layout = field(default_factory=Layout)
     places: dict[tuple[str, ...], Position] = field(default_factory=dict)
 
     def add(self, name: str, target: Target) -> None:
@@ -128,6 +130,9 @@ class _Settings:
             if (value := getattr(target, key)) is not None:
                 self.plain[key] = value
                 self.places[key,] = self.document.at(*at, key)
+        if "layout" in target.model_fields_set:
+            self.layout = target.layout
+            self.places |= {("layout", *path): self.document.at(*at, "layout", *path) for path in _parts(target.layout)}
         for group in MERGED:
             values: Mapping[str, Scalar] = getattr(target, group)
             if group in target.model_fields_set:
@@ -135,6 +140,14 @@ class _Settings:
             for key, value in values.items():
                 self.merged[group][key] = value
                 self.places[group, key] = self.document.at(*at, group, key)
+
+
+def _parts(layout: Layout) -> Iterable[tuple[str, ...]]:
+    """The paths of what a layout says of each table."""
+    yield ()
+    for name, table in layout.tables.items():
+        yield "tables", name
+        yield from (("tables", name, part) for part in sorted(table.model_fields_set))
 
 
 def _merged(config: ProjectConfig, document: YamlDocument, lineage: tuple[str, ...]) -> ResolvedTarget:
@@ -153,6 +166,7 @@ def _merged(config: ProjectConfig, document: YamlDocument, lineage: tuple[str, .
         connection=kept["connection"],
         schemas={key: str(value) for key, value in kept["schemas"].items()},
         variables=kept["variables"],
+        layout=settings.layout,
         abstract=config.targets[name].abstract,
         lineage=tuple(parents),
         places=settings.places,

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from omopcloudetl.core.errors import Diagnostic, Position, ProjectError
 from omopcloudetl.core.files.yaml_document import Path, YamlDocument
 from omopcloudetl.core.models.base import ALLOWED, AT, HELP, NAME_PATTERN
+from omopcloudetl.core.models.layout import PARTITION_PATTERN
 from omopcloudetl.core.models.loads import DELIMITER_PATTERN, QUOTE_PATTERN
 from omopcloudetl.core.models.project import SCHEMA_PATTERN
 from omopcloudetl.core.models.values import COLUMN_PATTERN
@@ -73,6 +74,7 @@ _PATTERNS: Mapping[str, str] = {
     COLUMN_PATTERN: "must be one column, such as p.id; write anything else as an expression",
     DELIMITER_PATTERN: "must be one character, no quote and no line break",
     QUOTE_PATTERN: "must be one ASCII character that is no letter or digit, or an empty text",
+    PARTITION_PATTERN: "must be a column, or year(COLUMN), month(COLUMN), day(COLUMN) or bucket(NUMBER, COLUMN)",
     SCHEMA_PATTERN: "must be SCHEMA or CATALOG.SCHEMA, without spaces and quotes",
 }
 _PATTERN_HELP: Mapping[str, str] = {DELIMITER_PATTERN: r'a tab is written "\t"'}

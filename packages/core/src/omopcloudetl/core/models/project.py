@@ -22,6 +22,7 @@ from omopcloudetl.core.models.base import (
     TooLong,
     as_list,
 )
+from omopcloudetl.core.models.layout import Layout
 from omopcloudetl.core.models.values import Scalar
 
 SCHEMA_PATTERN = r"^[^.\s\"'`;]+(\.[^.\s\"'`;]+)?$"
@@ -46,6 +47,8 @@ class Target(StrictModel):
     """Physical schemas that differ from the project's on this target."""
     variables: dict[Name, Scalar] = {}
     """Values of the workflow's variables on this target; they win over the project's."""
+    layout: Layout = Layout()
+    """How the tables of the CDM lie in their files, on databases that have a say in it."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class ResolvedTarget:
     connection: Mapping[str, bool | int | float | str | None] = field(default_factory=dict, repr=False)
     schemas: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, bool | int | float | str | None] = field(default_factory=dict)
+    layout: Layout = field(default_factory=Layout)
     abstract: bool = False
     lineage: tuple[str, ...] = ()
     """The targets it extends, the nearest first."""

@@ -12,6 +12,7 @@ from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.connection import BaseConnection
 from omopcloudetl.core.errors import StatementError
 from omopcloudetl.core.merge_sql import merge_into
+from omopcloudetl.core.models.layout import TableLayout
 from omopcloudetl.testkit.bench import NUMBERS, Bench
 from omopcloudetl.testkit.outcome import ConformanceError, expect, expect_equal
 from omopcloudetl.testkit.promises.promise import promises
@@ -111,6 +112,23 @@ def comment_on_column(bench: Bench) -> None:
         connection.execute(bench.render(comment))
 
 
+def table_layout(bench: Bench) -> None:
+    """A table in partitions is replaced as a whole, its partitions that get no rows included."""
+    with bench.session() as connection:
+        bench.numbers(connection, 1, 2)
+        bench.make_schema(connection, CHILD)
+        create = bench.generator.create_table(trees.table(CHILD), [_column(bench, "n"), _column(bench, "same")])
+        for tree in bench.generator.lay_out(create, TableLayout(partition=("n",))):
+            connection.execute(bench.render(tree))
+        for least in (1, 2):
+            kept = exp.GTE(this=trees.column("n"), expression=exp.convert(least))
+            values = trees.column("n"), exp.alias_(trees.column("n"), "same", quoted=True)
+            query = exp.select(*values).from_(trees.table(NUMBERS)).where(kept)
+            for tree in bench.generator.write_full(trees.table(CHILD), ["n", "same"], query):
+                connection.execute(bench.render(tree))
+        expect_equal(bench.rows(connection, CHILD, ["n", "same"]), [(2, 2)], "rows of the table")
+
+
 def merge(bench: Bench) -> None:
     """MERGE INTO changes what differs and inserts what is new."""
     with bench.session() as connection:
@@ -165,6 +183,7 @@ PROMISES = tuple(
         Capability.FOREIGN_KEYS_ACROSS_SCHEMAS: foreign_keys_across_schemas,
         Capability.ADD_FOREIGN_KEY: add_foreign_key,
         Capability.COMMENT_ON_COLUMN: comment_on_column,
+        Capability.TABLE_LAYOUT: table_layout,
         Capability.MERGE: merge,
     }.items()
     for promise in promises("capabilities", (capability,), function)

@@ -60,7 +60,7 @@ def records_are_written_at_the_same_time(bench: Bench) -> None:
         bench.make_table(connection, "work.kit_records", columns)
         name = bench.physical("work.kit_records")
         connection.record(name, [*columns], [[str(i), str(step), -1] for i in range(3) for step in range(4)])
-        _together(bench, 3, work)
+        _together(bench, 3, work, everywhere)
         expected = [(str(i), str(step), step) for i in range(3) for step in range(4)]
         expect_equal(sorted(bench.rows(connection, "work.kit_records", columns)), expected, "records of all sessions")
 
@@ -84,8 +84,8 @@ def a_conflict_waits_or_is_transient(bench: Bench) -> None:
         expect(numbers() in ([0], [1]), f"two sessions changed one row, and left {numbers()} in {NUMBERS}")
 
 
-def _together(bench: Bench, count: int, work: Work) -> None:
-    """Work in so many sessions at the same time; raises the first error of any."""
+def _together(bench: Bench, count: int, work: Work, meeting: threading.Barrier | None = None) -> None:
+    """Work in so many sessions at the same time; raises the first error of any, after which none waits at `meeting`."""
     errors: list[BaseException] = []
 
     def run(number: int) -> None:
@@ -94,6 +94,8 @@ def _together(bench: Bench, count: int, work: Work) -> None:
                 work(number, connection)
         except BaseException as error:  # noqa: BLE001  # it is raised below, in the test's own thread
             errors.append(error)
+            if meeting is not None:
+                meeting.abort()
 
     threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(count)]
     for thread in threads:

@@ -28,8 +28,11 @@ LAYOUT = '{by: person, tables: {person: {partition: "bucket(2, person_id)", clus
 
 
 def test_a_small_project_runs(etl: Etl) -> None:
-    """Persons of a file of text come out as on DuckDB, and lie in their files as the target says."""
+    """Persons of a file of text come out as on DuckDB, and lie in their files as the target says; keys are noted."""
     etl.write([BORN_BACKWARDS], {"patients": [{"id": f"p{x}", "x": str(x)} for x in range(1, 9)]})
+    workflow = etl.root / "workflow.yaml"
+    text = workflow.read_text(encoding="utf-8")
+    workflow.write_text(text.replace("schema: cdm}", "schema: cdm, primary_keys: true}"), encoding="utf-8")
     add_target(etl.root, layout=LAYOUT)
     local, spark = (Session.open(etl.root, target=name) for name in ("local", "spark"))
     found = []
@@ -42,6 +45,9 @@ def test_a_small_project_runs(etl: Etl) -> None:
     assert len(found[0]) == 8
     with spark.connection() as connection:
         rows = connection.fetch("SELECT _file, person_id FROM cdm.person")
+        of_eras = dict(connection.fetch("SHOW TBLPROPERTIES cdm.drug_era"))
+    assert of_eras["identifier-fields"] == "[drug_era_id]"
+    assert of_eras["sort-order"] == "person_id ASC NULLS FIRST, drug_era_start_date ASC NULLS FIRST"
     lying = {str(file).rsplit("/", 2)[-2]: [id_ for there, id_ in rows if there == file] for file, _ in rows}
     assert lying.keys() == {"person_id_bucket=0", "person_id_bucket=1"}
     assert all(ids == sorted(ids, reverse=True) for ids in map(list, lying.values()))

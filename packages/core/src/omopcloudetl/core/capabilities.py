@@ -16,6 +16,7 @@ class Capability(StrEnum):
     TRY_CAST = "a cast that gives NULL for what cannot be read"
     NOT_NULL = "NOT NULL in the catalogue"
     PRIMARY_KEYS = "PRIMARY KEY in the catalogue"
+    ADD_PRIMARY_KEY = "ALTER TABLE … ADD PRIMARY KEY, or what an engine has for it"
     FOREIGN_KEYS = "FOREIGN KEY to a table of the same schema"
     FOREIGN_KEYS_ACROSS_SCHEMAS = "FOREIGN KEY to a table of another schema"
     ADD_FOREIGN_KEY = "ALTER TABLE … ADD FOREIGN KEY"

@@ -79,6 +79,15 @@ class BaseSQLGenerator(ABC):
         """`CREATE TABLE IF NOT EXISTS` with the given columns and then the table's constraints."""
         return exp.Create(this=exp.Schema(this=table, expressions=list(columns)), kind="TABLE", exists=True)
 
+    def add_primary_key(self, table: exp.Table, columns: Sequence[str]) -> exp.Expr:
+        """`ALTER TABLE … ADD PRIMARY KEY`, for a table that is there, and filled; columns are NOT NULL.
+
+        An engine that declares `Capability.ADD_PRIMARY_KEY` and no `PRIMARY_KEYS` is given it behind CREATE TABLE;
+        repeated, it changes nothing there.
+        """
+        key = exp.PrimaryKey(expressions=[exp.to_identifier(name, quoted=True) for name in columns])
+        return exp.Alter(this=table, kind="TABLE", actions=[exp.AddConstraint(expressions=[key])])
+
     def layout_problems(self, layout: TableLayout) -> Iterable[tuple[str, str]]:
         """What the engine cannot do of how a table is to lie in its files: (`partition` or `cluster`, what and why).
 

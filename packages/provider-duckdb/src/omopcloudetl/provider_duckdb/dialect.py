@@ -37,6 +37,7 @@ class DuckDBGenerator(BaseSQLGenerator):
         Capability.TRY_CAST: FULL,
         Capability.NOT_NULL: FULL,
         Capability.PRIMARY_KEYS: FULL,
+        Capability.ADD_PRIMARY_KEY: FULL,
         Capability.FOREIGN_KEYS: FULL,
         Capability.FOREIGN_KEYS_ACROSS_SCHEMAS: Support("not_yet", "DuckDB 1.5 refuses keys across schemas"),
         Capability.ADD_FOREIGN_KEY: Support("not_yet", "ALTER TABLE of DuckDB 1.5 adds no foreign key"),

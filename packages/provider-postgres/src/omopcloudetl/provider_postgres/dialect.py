@@ -47,6 +47,7 @@ class PostgresGenerator(BaseSQLGenerator):
         Capability.TRY_CAST: Support("never", "PostgreSQL has none: a regular expression decides before the cast"),
         Capability.NOT_NULL: FULL,
         Capability.PRIMARY_KEYS: FULL,
+        Capability.ADD_PRIMARY_KEY: FULL,
         Capability.FOREIGN_KEYS: FULL,
         Capability.FOREIGN_KEYS_ACROSS_SCHEMAS: FULL,
         Capability.ADD_FOREIGN_KEY: FULL,

@@ -43,6 +43,7 @@ class SparkGenerator(BaseSQLGenerator):
         Capability.TRY_CAST: FULL,
         Capability.NOT_NULL: FULL,
         Capability.PRIMARY_KEYS: _NO_KEYS,
+        Capability.ADD_PRIMARY_KEY: Support("not_yet", "of Delta only those of Unity Catalog, which nobody has tried"),
         Capability.FOREIGN_KEYS: _NO_KEYS,
         Capability.FOREIGN_KEYS_ACROSS_SCHEMAS: _NO_KEYS,
         Capability.ADD_FOREIGN_KEY: _NO_KEYS,
@@ -68,6 +69,18 @@ class SparkGenerator(BaseSQLGenerator):
         self.table_format = table_format
         self.location = location
         self.not_null = not_null
+
+    def support(self, capability: Capability) -> Support:
+        """That of the target: tables of Iceberg can say which columns identify a row, if those are NOT NULL."""
+        if capability is Capability.ADD_PRIMARY_KEY and self.table_format == "iceberg":
+            return FULL if self.not_null else Support("never", "the target says not_null: false")
+        return super().support(capability)
+
+    def add_primary_key(self, table: exp.Table, columns: Sequence[str]) -> exp.Expr:
+        """Iceberg's identifier fields, which nobody holds rows against."""
+        names = ", ".join(exp.to_identifier(name, quoted=True).sql("spark") for name in columns)
+        # sqlglot has no tree for it; the table has one, because its name is a logical one.
+        return exp.Alter(this=table, kind="TABLE", actions=[exp.Var(this=f"SET IDENTIFIER FIELDS {names}")])
 
     def data_type(self, type_: str) -> exp.DataType:
         """The engine's type; a text has no length."""

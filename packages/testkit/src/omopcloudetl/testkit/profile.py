@@ -60,7 +60,7 @@ class Profile:
         """What is declared of a need; None where nothing is."""
         if isinstance(need, Feature):
             return self.features.get(need)
-        return generator.capabilities.get(need)
+        return generator.support(need) if need in generator.capabilities else None
 
     def undeclared(self, generator: BaseSQLGenerator) -> list[str]:
         """What nothing is declared of, types without a spelling, and what is declared missing without a reason."""

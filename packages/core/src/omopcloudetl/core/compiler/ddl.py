@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from sqlglot import exp
 
+from omopcloudetl.core.capabilities import Capability
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
 from omopcloudetl.core.compiler.load_options import REJECTED_ROWS
@@ -67,6 +68,8 @@ def rejected_rows_step(compilation: Compilation) -> None:
 def ddl_step(compilation: Compilation, step: DdlStep, index: int) -> None:
     """Add the step that makes the tables of one logical schema."""
     tables = compilation.specification.in_schema(step.schema_)
+    if step.primary_keys:
+        _check_keys(compilation, index)
     wide_ids = _hashed_tables(compilation)
     compilation.steps.append(
         DraftStep(
@@ -85,10 +88,30 @@ def _making(
 ) -> Iterator[DraftStatement]:
     """The statements that make a table, and say how it lies in its files."""
     name, generator = f"{step.schema_}.{table.name}", compilation.generator
-    create = create_table(generator, step.schema_, table, primary_keys=step.primary_keys, wide_ids=wide_ids)
+    in_table = step.primary_keys and generator.has(Capability.PRIMARY_KEYS)
+    create = create_table(generator, step.schema_, table, primary_keys=in_table, wide_ids=wide_ids)
     made, *more = laid_out(generator, create, compilation.layouts.get(table.name))
     yield DraftStatement(made, f"the table {name}")
     yield from (DraftStatement(tree, f"how {name} lies in its files") for tree in more)
+    if step.primary_keys and table.primary_key_fields and adds_primary_keys(generator):
+        key = generator.add_primary_key(trees.table(name), [field.name for field in table.primary_key_fields])
+        yield DraftStatement(key, f"the primary key of {name}")
+
+
+def adds_primary_keys(generator: BaseSQLGenerator) -> bool:
+    """Whether a primary key is said in a statement of its own, because CREATE TABLE has no place for it."""
+    return generator.has(Capability.ADD_PRIMARY_KEY) and not generator.has(Capability.PRIMARY_KEYS)
+
+
+def _check_keys(compilation: Compilation, index: int) -> None:
+    """Primary keys are asked for: the engine has them in CREATE TABLE, or in a statement of its own."""
+    generator = compilation.generator
+    if generator.has(Capability.PRIMARY_KEYS) or generator.has(Capability.ADD_PRIMARY_KEY):
+        return
+    reason = generator.support(Capability.ADD_PRIMARY_KEY).reason
+    where = compilation.project.workflow_document.at_key("steps", index, "primary_keys")
+    message = f"{generator.dialect} makes no primary keys: {reason}"
+    compilation.problem("unsupported", message, where, help="leave it out; a query checks keys after each write")
 
 
 def laid_out(generator: BaseSQLGenerator, create: exp.Expr, layout: TableLayout | None) -> list[exp.Expr]:

@@ -11,7 +11,7 @@ from sqlglot.errors import UnsupportedError
 
 from omopcloudetl.core.capabilities import Capability
 from omopcloudetl.core.compiler import trees
-from omopcloudetl.core.compiler.ddl import create_table, laid_out
+from omopcloudetl.core.compiler.ddl import adds_primary_keys, create_table, laid_out
 from omopcloudetl.core.compiler.foreign_keys import KeyPlan, plan_foreign_keys, schema_of
 from omopcloudetl.core.errors import SpecificationError
 from omopcloudetl.core.generator import BaseSQLGenerator
@@ -101,9 +101,8 @@ class _Script:
         """Primary keys first, because foreign ones point to them; those last, when they are checked by an index."""
         plans = plan_foreign_keys(specification, tables, self.generator, self.schemas)[1]
         for table in tables:
-            if table.primary_key_fields and self.generator.has(Capability.PRIMARY_KEYS):
-                fields = [trees.identifier(field.name) for field in table.primary_key_fields]
-                yield self._alter(table, exp.PrimaryKey(expressions=fields))
+            if table.primary_key_fields and self.generator.has(Capability.ADD_PRIMARY_KEY):
+                yield self._primary_key(table)
         for plan in plans:
             if self.generator.has(Capability.INDEXES) and _is_looked_up(plan):
                 yield self._index(plan)
@@ -119,7 +118,11 @@ class _Script:
         reason = support.reason if is_key else plan.reason
         return DdlStatement(f"{self._field(plan)} {self._reference(plan)}: left out, {reason}")
 
-    def _alter(self, table: CdmTable, key: exp.PrimaryKey | exp.ForeignKey, purpose: str = "") -> DdlStatement:
+    def _primary_key(self, table: CdmTable) -> DdlStatement:
+        fields = [field.name for field in table.primary_key_fields]
+        return self._statement("", self.generator.add_primary_key(_logical(table), fields))
+
+    def _alter(self, table: CdmTable, key: exp.ForeignKey, purpose: str = "") -> DdlStatement:
         action = exp.AddConstraint(expressions=[key])
         return self._statement(purpose, exp.Alter(this=_logical(table), kind="TABLE", actions=[action]))
 
@@ -138,6 +141,8 @@ class _Script:
         tree = create_table(self.generator, schema_of(table), table, primary_keys=primary, foreign_keys=foreign_keys)
         for part in laid_out(self.generator, tree, self.layouts.get(table.name)):
             yield self._statement("", part)
+        if self.keys != "none" and table.primary_key_fields and adds_primary_keys(self.generator):
+            yield self._primary_key(table)
 
     def _add(self, plan: KeyPlan) -> DdlStatement:
         return self._alter(plan.table, _foreign_key(plan), f"after its target: {plan.reason}")

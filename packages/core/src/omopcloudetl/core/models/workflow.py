@@ -57,7 +57,8 @@ class DdlStep(StepBase):
     schema_: Annotated[Literal["cdm", "vocab"], Field(alias="schema")]
     """Which of the specification's tables: the vocabulary's, or all others."""
     primary_keys: StrictBool = False
-    """Whether the database itself enforces primary keys; without, a query checks them after each write."""
+    """Whether the database itself enforces primary keys, or with Iceberg notes them; without, a query checks them after
+    each write."""
 
 
 class BulkLoadStep(StepBase, LoadOptions):

@@ -74,6 +74,17 @@ def primary_keys(bench: Bench) -> None:
         expect_equal(sorted(bench.rows(connection, PARENT, ["n"])), [(1,), (2,)], "rows of the table")
 
 
+def add_primary_key(bench: Bench) -> None:
+    """A primary key may be added to a table that is there, and takes rows of different keys."""
+    required = exp.ColumnConstraint(kind=exp.NotNullColumnConstraint())
+    with bench.session() as connection:
+        _make(bench, connection, PARENT, [_column(bench, "n", required)])
+        connection.execute(bench.render(_insert(PARENT, exp.convert(1))))
+        connection.execute(bench.render(bench.generator.add_primary_key(trees.table(PARENT), ["n"])))
+        connection.execute(bench.render(_insert(PARENT, exp.convert(2))))
+        expect_equal(sorted(bench.rows(connection, PARENT, ["n"])), [(1,), (2,)], "rows of the table")
+
+
 def foreign_keys(bench: Bench) -> None:
     """A table may be made with a foreign key to a table of the same schema."""
     with bench.session() as connection:
@@ -179,6 +190,7 @@ PROMISES = tuple(
         Capability.TRY_CAST: try_cast,
         Capability.NOT_NULL: not_null,
         Capability.PRIMARY_KEYS: primary_keys,
+        Capability.ADD_PRIMARY_KEY: add_primary_key,
         Capability.FOREIGN_KEYS: foreign_keys,
         Capability.FOREIGN_KEYS_ACROSS_SCHEMAS: foreign_keys_across_schemas,
         Capability.ADD_FOREIGN_KEY: add_foreign_key,

@@ -1,7 +1,8 @@
 """Kills runs of the Synthea project at random instants, and inside each step, and compares what resumed runs leave.
 
 As a program: `uv run python tests-integration/crash_storm.py --kills 200 --steps all --seed 7`. With `--target pg18` or
-`--target pg15` it runs on a server of its own, and with `--server` it is the server that is killed.
+`--target pg15` it runs on a server of its own, with `--target sail` on Sail, and by the Python of `.venv-spark` with
+`--target spark` on real Spark. With `--server` it is the server that is killed, or the JVM of Spark alone.
 """
 
 import argparse
@@ -105,6 +106,7 @@ class Storm:
             [COMMAND, "run", "--quiet", "--target", self.database.target, *options],
             cwd=self.root,
             env=environment,
+            start_new_session=self.apart,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -139,14 +141,22 @@ class Storm:
         except subprocess.TimeoutExpired:
             said = self.kill(process)
         if process.returncode == self.death:
+            self.check_death(said)
             self.kills += 1
             return False
         if process.returncode:
             raise AssertionError(f"a run ended with {process.returncode}:\n{said}")
         return True
 
+    def check_death(self, said: str) -> None:
+        """Raise unless a disturbed run said what it must; one that is killed says nothing."""
+
     death = KILLED
     """How a process ends that was disturbed."""
+    victim = "process"
+    """Whom the plugin `killer` kills."""
+    apart = False
+    """Whether a run and what it starts are a group of processes of their own."""
 
     def kill(self, process: subprocess.Popen[str]) -> str:
         """End a run in its middle; returns what it said."""
@@ -166,11 +176,10 @@ class Storm:
     def _strike(self, step: str, seconds: float) -> bool:
         """Whether a run died inside the step: it began, and no run before or after completed it meanwhile."""
         for share in (self.chance.uniform(0, 0.8), 0.3, 0.0):
-            here = str(Path(__file__).parent)
-            variables = {"OMOPCLOUDETL_PLUGINS": "killer", "PYTHONPATH": here, "KILL_STEP": step}
-            process = self.start("--resume", **variables, KILL_SECONDS=f"{seconds * share:.6f}")
+            process = self.start("--resume", **self.disturbance(step, seconds * share))
             said, _ = process.communicate()
-            if process.returncode == KILLED:
+            if process.returncode == self.death:
+                self.check_death(said)
                 self.kills += 1
                 if not self._is_completed(step):
                     return True
@@ -180,6 +189,12 @@ class Storm:
             else:
                 self._undo(step)
         return False
+
+    def disturbance(self, steps: str, seconds: float) -> dict[str, str]:
+        """The environment of a run that is disturbed so many seconds after one of these steps began."""
+        here = str(Path(__file__).parent)
+        variables = {"OMOPCLOUDETL_PLUGINS": "killer", "PYTHONPATH": here, "KILL_WHAT": self.victim}
+        return variables | {"KILL_STEP": steps, "KILL_SECONDS": f"{seconds:.6f}"}
 
     def _is_completed(self, step: str) -> bool:
         with self.database.open() as connection:
@@ -241,15 +256,22 @@ def _report(storm: Storm, root: Path, kills: int, steps: str, seed: int) -> Iter
 
 @contextmanager
 def _storm(target: str, seed: int, *, of_server: bool) -> Iterator[Storm]:
-    if target != "local":
-        sys.path.append(str(Path(__file__).parents[1] / "packages/provider-postgres/tests"))
+    sys.path += [str(Path(__file__).parents[1] / f"packages/provider-{name}/tests") for name in ("postgres", "spark")]
+    if target.startswith("pg"):
         from crash_storm_server import server_storm  # needs a server's programs
 
         with server_storm(int(target.removeprefix("pg")), seed, of_server=of_server) as storm:
             yield storm
         return
-    with tempfile.TemporaryDirectory() as folder:
-        yield Storm.of_demo(Path(folder) / "project", seed)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        root = Path(folder) / "project"
+        if target == "local":
+            yield Storm.of_demo(root, seed)
+            return
+        from crash_storm_spark import DriverStorm, GroupStorm, lake_storm, sail_storm  # needs a driver
+
+        of_spark = DriverStorm if of_server else GroupStorm
+        yield sail_storm(root, seed) if target == "sail" else lake_storm(root, seed, of_spark)
 
 
 def main() -> None:
@@ -257,8 +279,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--steps", default="all", help="how many steps to die in, or all")
-    parser.add_argument("--target", default="local", choices=["local", "pg15", "pg18"])
-    parser.add_argument("--server", action="store_true", help="kill the server, not the run")
+    parser.add_argument("--target", default="local", choices=["local", "pg15", "pg18", "sail", "spark"])
+    parser.add_argument("--server", action="store_true", help="kill the server, or the JVM of Spark, not the run")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
     arguments = parser.parse_args()
     with _storm(arguments.target, arguments.seed, of_server=arguments.server) as storm:

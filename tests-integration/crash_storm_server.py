@@ -50,8 +50,13 @@ class ServerStorm(Storm):
         start_again(server, options=())
         if process.returncode == self.death:
             assert seconds < SECONDS_TO_GIVE_UP, f"it took {seconds:.0f} s to give up"
-            expect_told(said, server)
         return said
+
+    def check_death(self, said: str) -> None:
+        """Raise unless a run says where the server is that it lost, and no more than it may."""
+        assert isinstance(self.database, ServerDatabase)
+        assert self.database.server is not None
+        expect_told(said, self.database.server)
 
 
 def expect_told(said: str, server: Server) -> None:

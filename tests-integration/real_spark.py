@@ -32,12 +32,12 @@ REASON = missing()
 needs_spark = [pytest.mark.spark, pytest.mark.skipif(REASON is not None, reason=str(REASON))]
 
 
-def target(folder: Path) -> Settings:
+def target(folder: Path, master: str = MASTER) -> Settings:
     """Settings of a target in `folder`, whose catalog is empty; they name a file that this writes."""
     catalog = f"lake_{uuid4().hex}"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "spark.conf").write_text(properties(catalog, folder / "warehouse"), encoding="utf-8")
-    return {"master": MASTER, "properties": "spark.conf", "format": "iceberg", "catalog": catalog}
+    return {"master": master, "properties": "spark.conf", "format": "iceberg", "catalog": catalog}
 
 
 def properties(catalog: str, warehouse: Path) -> str:
@@ -68,9 +68,9 @@ def properties(catalog: str, warehouse: Path) -> str:
     return "".join(f"{key} {value}\n" for key, value in lines.items())
 
 
-def add_target(root: Path, name: str = "spark", layout: str = "{}") -> None:
+def add_target(root: Path, name: str = "spark", *, layout: str = "{}", master: str = MASTER) -> None:
     """Give a project a target for an empty catalog, whose tables have a layout."""
-    settings = target(root)
+    settings = target(root, master)
     connection = ", ".join(f'{key}: "{value}"' for key, value in settings.items())
     file = root / "project.yaml"
     line = f"targets:\n  {name}: {{provider: spark, connection: {{{connection}}}, layout: {layout}}}\n"

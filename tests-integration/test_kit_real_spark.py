@@ -4,16 +4,17 @@ from pathlib import Path
 
 import pytest
 from real_spark import needs_spark, target
+from spark_profiles import REAL_SPARK, profile
 
 from omopcloudetl.provider_spark.plugin import omopcloudetl_register_providers
-from omopcloudetl.testkit import FULL, Feature, Profile, ProviderConformance, Target, not_yet
+from omopcloudetl.testkit import ProviderConformance, Target
 
 pytestmark = [*needs_spark, pytest.mark.filterwarnings("default")]
 (PROVIDER,) = omopcloudetl_register_providers()
 
 
 class TestRealSpark(ProviderConformance):
-    profile = Profile(dict.fromkeys(Feature, FULL) | {Feature.REJECTS: not_yet("malformed records fail the load")})
+    profile = profile(REAL_SPARK)
 
     @pytest.fixture
     def target(self, tmp_path: Path) -> Target:

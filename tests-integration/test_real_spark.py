@@ -7,11 +7,11 @@ import pytest
 from physical_plans import explained, problems
 from real_spark import add_target, needs_spark, target
 from same_content import content, differences, run, tables
-from small_project import PERSON, Etl
+from small_project import PERSON, SHARED_DATA, Etl
+from synthea_projects import write_project
 
 from omopcloudetl.core.errors import DatabaseConnectionError, StatementError
 from omopcloudetl.core.plan import SqlStep
-from omopcloudetl.core.projects import create_demo
 from omopcloudetl.core.session import Session
 from omopcloudetl.provider_spark.plugin import omopcloudetl_register_providers
 
@@ -83,27 +83,27 @@ def test_two_targets_that_began_differently_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo, run on DuckDB and on Spark."""
-    root = tmp_path_factory.mktemp("demo")
-    create_demo(root)
+def synthea(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Synthea project over real files, or where there are none over the demo's, run on DuckDB and on Spark."""
+    root = tmp_path_factory.mktemp("synthea")
+    write_project(root, "shared" if SHARED_DATA.is_dir() else "demo")
     add_target(root)
     run(root, "local")
     run(root, "spark")
     return root
 
 
-def test_every_table_of_the_demo_is_the_same(demo: Path) -> None:
+def test_every_table_is_the_same(synthea: Path) -> None:
     """Sources, vocabulary, CDM, registries of ids, stages and ledger are those of DuckDB."""
-    named = tables(demo)
+    named = tables(synthea)
     assert len(named) > 100
-    assert differences(content(demo, "local", named), content(demo, "spark", named)) == []
+    assert differences(content(synthea, "local", named), content(synthea, "spark", named)) == []
 
 
 @pytest.fixture(scope="module")
-def found_in_plans(demo: Path) -> list[str]:
-    """What does not scale in the plans of the demo's statements, when no table is small enough to be sent to all."""
-    session = Session.open(demo, target="spark")
+def found_in_plans(synthea: Path) -> list[str]:
+    """What does not scale in the plans of the project's statements, when no table is small enough to be sent to all."""
+    session = Session.open(synthea, target="spark")
     steps = [step for step in session.compile().steps if isinstance(step, SqlStep)]
     found = []
     with session.connection() as connection:

@@ -1,18 +1,14 @@
 """The Synthea template on DuckDB and on PostgreSQL, by another target alone: every table has the same rows and ids."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from postgres_server import Server
 from postgres_targets import Targets, needs_servers, on_servers, servers
 from same_content import Content, differences
-from small_project import SHARED_DATA
+from synthea_projects import write_project
 
-from omopcloudetl.core.plugins import load_plugins
-from omopcloudetl.core.projects import create_demo
 from omopcloudetl.core.session import Session
-from omopcloudetl.core.templates import create_project
 
 pytestmark = [needs_servers, pytest.mark.xdist_group("synthea-on-postgres")]
 
@@ -27,11 +23,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Serv
 @pytest.fixture(scope="module", params=["demo", "shared"])
 def synthea(request: pytest.FixtureRequest, running: dict[int, Server]) -> Iterator[Targets]:
     """The template's project over the demo's data, or over real Synthea files, in a folder that servers can read."""
-    if request.param == "shared" and not SHARED_DATA.is_dir():
-        pytest.skip("the folder ../shared/data with real Synthea files is not here")
     with running[18].readable_folder() as folder:
         root = folder / "project"
-        _make(root, shared=request.param == "shared")
+        write_project(root, request.param)
         with on_servers(root, running) as targets:
             targets.run("local")
             yield targets
@@ -43,14 +37,6 @@ def expected(synthea: Targets) -> Content:
     found = synthea.content("local")
     assert len(found) > 100
     return found
-
-
-def _make(root: Path, *, shared: bool) -> None:
-    if not shared:
-        create_demo(root)
-        return
-    variables = {"source_uri": str(SHARED_DATA / "synthea-27"), "vocabulary_uri": str(SHARED_DATA / "vocabulary")}
-    create_project(load_plugins().resources(), "synthea", root, variables)
 
 
 @pytest.mark.parametrize("version", [15, 18])

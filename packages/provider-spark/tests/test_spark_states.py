@@ -38,3 +38,11 @@ Parse Mode: FAILFAST. To process malformed records as null result, try setting t
 def test_an_error_is_told(words: str, expected: str) -> None:
     """Without a stack, the job's place, or what stood in a file."""
     assert states.told(RuntimeError(words)) == expected
+
+
+def test_a_lost_engine_is_told_and_not_tried_again() -> None:
+    """The JVM of this process does not come back, whatever words its driver has for that."""
+    lost = ConnectionRefusedError(111, "Connection refused")
+    assert states.told(lost) == states.kind(lost) == states.without_values(lost) == states.LOST
+    assert not states.is_transient(lost)
+    assert states.is_transient(RuntimeError("UNAVAILABLE: failed to connect: Connection refused"))

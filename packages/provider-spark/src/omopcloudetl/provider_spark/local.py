@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,13 @@ from omopcloudetl.core.errors import DatabaseConnectionError
 from omopcloudetl.provider_spark.config import SparkConfig
 from omopcloudetl.provider_spark.properties import read_properties
 
+
+def _is_ours_to_tell(record: logging.LogRecord) -> bool:
+    """Whether a record is none of py4j, which logs a traceback of what it then raises, and to the root logger."""
+    return record.module != "java_gateway"
+
+
+logging.getLogger().addFilter(_is_ours_to_tell)
 _OPENING = threading.Lock()
 _TAGS = "spark.job.tags"
 

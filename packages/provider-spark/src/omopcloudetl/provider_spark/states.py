@@ -29,7 +29,10 @@ TRANSIENT = (
     "FetchFailed",
 )
 """Parts of messages: neither of the formats has a class of its own for what another commit did."""
+LOST = "Spark, which ran in this process, has ended; another process can go on, by run --resume"
 LONGEST = 2000
+_SILENT = re.compile(r"An error occurred while calling \S+")
+"""What the driver says when the JVM sent nothing back."""
 _RECORD = re.compile(r"(detected in record parsing:) .*?(?=\nParse Mode:|\Z)", re.DOTALL)
 """A record of a file that its reader does not understand."""
 _JOB = re.compile(r"\AAn error occurred while calling .*?(?=\[[A-Z_]{3,}(?:\.[A-Z_]+)*\] )", re.DOTALL)
@@ -38,12 +41,16 @@ _JOB = re.compile(r"\AAn error occurred while calling .*?(?=\[[A-Z_]{3,}(?:\.[A-
 
 def told(error: Exception) -> str:
     """The server's words, without its stack, and without a record of the data."""
+    if is_lost(error):
+        return LOST
     text = str(error).split("\n\nJVM stacktrace:", 1)[0].split("\n\tat ", 1)[0].strip()
     return _JOB.sub("", _RECORD.sub(r"\1 (not shown)", text), count=1)[:LONGEST]
 
 
 def kind(error: Exception) -> str:
     """The class of an error, such as `TABLE_OR_VIEW_NOT_FOUND`, which holds no value."""
+    if is_lost(error):
+        return LOST
     # Spark 3.5 calls it the error's class, Spark 4 its condition; an error of a job has none.
     asked = getattr(error, "getCondition", None) or getattr(error, "getErrorClass", None)
     return str(asked() or type(error).__name__) if asked is not None else type(error).__name__
@@ -51,7 +58,7 @@ def kind(error: Exception) -> str:
 
 def without_values(error: Exception) -> str:
     """The class of an error and what makes it transient, but none of its other words, which may quote values."""
-    words = next((word for word in TRANSIENT if word.lower() in str(error).lower()), "")
+    words = next((word for word in TRANSIENT if word.lower() in str(error).lower() and not is_lost(error)), "")
     return f"{kind(error)} {words}".strip()
 
 
@@ -62,4 +69,11 @@ def is_not_found(error: Exception) -> bool:
 
 def is_transient(error: Exception) -> bool:
     """Whether trying again, with nothing changed, could succeed."""
-    return any(word.lower() in str(error).lower() for word in TRANSIENT)
+    return not is_lost(error) and any(word.lower() in str(error).lower() for word in TRANSIENT)
+
+
+def is_lost(error: Exception) -> bool:
+    """Whether the JVM of this process's session is gone, which no try in this process brings back."""
+    if isinstance(error, ConnectionError) or type(error).__name__ == "Py4JNetworkError":
+        return True
+    return type(error).__name__ == "Py4JError" and _SILENT.fullmatch(str(error)) is not None

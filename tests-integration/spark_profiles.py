@@ -1,0 +1,31 @@
+"""What Spark and Sail are declared to lack in the conformance kit: what both do, and what each does beside it."""
+
+from collections.abc import Mapping
+
+from omopcloudetl.core.capabilities import Support
+from omopcloudetl.testkit import FULL, Feature, Profile, never, not_yet
+
+COMMON: Mapping[str, Support] = {
+    "loads/other_encoding": not_yet("Spark and Sail read bytes that are no UTF-8 as U+FFFD, without an error"),
+    "metrics/a_merge_counts_what_it_changes": not_yet("of a MERGE Spark counts rows that were copied, too"),
+    "metrics/rows_are_counted": not_yet("of an UPDATE or a DELETE no count is told"),
+}
+SAIL: Mapping[str, Support] = {
+    "capabilities/create_or_replace": not_yet("a statement that names no format makes a table that Sail cannot read"),
+    "capabilities/not_null": not_yet("Sail holds NOT NULL against rows that a query leaves out; not_null is false"),
+    "identifiers/names_of_any_characters": not_yet("Sail takes a point in a column's name for one between names"),
+    "identifiers/tables_are_found_by_any_name": not_yet("Sail's DELETE finds no files of names beyond ASCII"),
+    "loads/latin_1": not_yet("Sail reads every file as UTF-8"),
+    "texts/rows_become_json": not_yet("Sail leaves NULL out, though it is told not to"),
+    "writes/a_table_becomes_a_query": not_yet("Sail replaces no table of Delta by one of other columns"),
+    "writes/nothing_left": not_yet("Sail makes a column of the greatest of no values NOT NULL"),
+}
+REAL_SPARK: Mapping[str, Support] = {
+    "texts/a_megabyte": never("a statement with a literal of a megabyte takes minutes, or ends the JVM's stack"),
+}
+
+
+def profile(more: Mapping[str, Support]) -> Profile:
+    """All features but one, and the cases that are missing, of which `more` are those of one engine."""
+    features = dict.fromkeys(Feature, FULL) | {Feature.REJECTS: not_yet("malformed records fail the load")}
+    return Profile(features, {**COMMON, **more})

@@ -13,6 +13,8 @@ from synthea_projects import write_project
 from omopcloudetl.core.errors import DatabaseConnectionError, StatementError
 from omopcloudetl.core.plan import SqlStep
 from omopcloudetl.core.session import Session
+from omopcloudetl.provider_spark.engine import SparkConnection
+from omopcloudetl.provider_spark.files import listed
 from omopcloudetl.provider_spark.plugin import omopcloudetl_register_providers
 
 pytestmark = [*needs_spark, pytest.mark.filterwarnings("default")]
@@ -80,6 +82,18 @@ def test_two_targets_that_began_differently_are_refused(tmp_path: Path) -> None:
         file.write_text(file.read_text(encoding="utf-8") + "spark.driver.maxResultSize 5m\n", encoding="utf-8")
         with pytest.raises(DatabaseConnectionError, match=r"another spark\.driver\.maxResultSize"):
             PROVIDER.connection(settings, tmp_path).connect()
+
+
+def test_spark_lists_files_that_are_elsewhere(tmp_path: Path) -> None:
+    """Their sizes are told without their content, and what is missing is an empty list, not an error."""
+    for name in ("1.csv", "2.csv"):
+        (tmp_path / name).write_text("a\n1\n", encoding="utf-8")
+    with PROVIDER.connection(target(tmp_path / "lake"), tmp_path) as connection:
+        assert isinstance(connection, SparkConnection)
+        found = listed(connection, f"file://{tmp_path}/*.csv")
+        assert [(file.label.rpartition("/")[2], file.size) for file in found] == [("1.csv", 4), ("2.csv", 4)]
+        for missing in ("3.csv", "*.tsv"):
+            assert listed(connection, f"file://{tmp_path}/{missing}") == []
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,12 @@ Settings = dict[str, bool | int | float | str | None]
 
 @cache
 def address() -> str:
-    """Where the server of this process listens; it ends with the process.
+    """Where the server that all tests of this process use listens."""
+    return start()
+
+
+def start(**environment: str) -> str:
+    """Where a server listens that is started with more variables; it ends with this process.
 
     It is not within this process, where a Ctrl-C that a test sends to itself would end it.
     """
@@ -21,7 +26,7 @@ def address() -> str:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"RUST_LOG": "off"},
+        env=os.environ | {"RUST_LOG": "off"} | environment,
         start_new_session=True,
     )
     _SERVERS.append(server)
@@ -33,13 +38,13 @@ _SERVERS: list[subprocess.Popen[str]] = []
 """Their standard input is held open, whose end is theirs."""
 
 
-def empty_catalog(folder: Path, table_format: str = "delta") -> Settings:
+def empty_catalog(folder: Path, table_format: str = "delta", server: str | None = None) -> Settings:
     """Settings of a target with no schemas in it; each connection with them sees the same.
 
     Sail keeps a catalog for each session's id. It holds NOT NULL against rows that the query's own WHERE leaves out.
     """
     return {
-        "remote": f"{address()}/;session_id={uuid4()}",
+        "remote": f"{server or address()}/;session_id={uuid4()}",
         "format": table_format,
         "location": str(folder / "warehouse"),
         "not_null": False,

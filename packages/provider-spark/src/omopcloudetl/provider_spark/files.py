@@ -1,18 +1,43 @@
-"""Finds the files of a load: those of a folder that the workers see, too, or a URI that only Spark can list."""
+"""Finds the files of a load: those of a folder that the workers see, too, or those that Spark lists by a URI."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote
 
-PATTERN = re.compile(r"[*?\[]")
+from omopcloudetl.core.connection import ExecutionMetrics, Row
+from omopcloudetl.core.errors import LoadError, StatementError
+from omopcloudetl.provider_spark.config import SparkConfig
+from omopcloudetl.provider_spark.sql import identifier, literal
+
+HERE = re.compile(r"[*?\[]")
+PATTERN = re.compile(r"[*?\[{]")
+"""Spark knows alternatives in braces, too."""
+MOST = 100_000
+"""Files of one load."""
+_LISTING = "omopcloudetl_files"
+
+
+class Session(Protocol):
+    """What listing needs of a connection."""
+
+    config: SparkConfig
+
+    def execute(self, sql: str) -> ExecutionMetrics:
+        """Run one statement."""
+        ...
+
+    def fetch(self, sql: str, *, limit: int = 10_000) -> list[Row]:
+        """The first rows of a query."""
+        ...
 
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file, or a pattern of them that only Spark can list."""
+    """A file, or a URI that Spark was not asked to list."""
 
     path: str
     """For Spark."""
@@ -22,19 +47,67 @@ class DataFile:
     modified: str = ""
 
 
-def find(uri: str, base: Path) -> list[DataFile]:
-    """The files of a path or a pattern of this machine's; a URI elsewhere as it is, because Spark alone can tell."""
-    scheme, separator, rest = uri.partition("://")
-    if separator and scheme.lower() != "file":
+def find(session: Session, uri: str, base: Path) -> list[DataFile]:
+    """The files of a path or a pattern of this machine's, or those that Spark finds elsewhere.
+
+    Columns of each file go by their names, so a pattern elsewhere is listed. A single file there is listed where
+    a Spark session is certain to: Sail reads the whole of a file to tell its size.
+
+    Raises:
+        LoadError: Spark may not look there.
+    """
+    if not is_elsewhere(uri):
+        return _find_here(uri, base)
+    if session.config.master is None and not PATTERN.search(uri):
         return [DataFile(uri, uri)]
-    path = unquote(rest) if separator else uri
-    paths = sorted(_matching(path, base)) if PATTERN.search(path) and not (base / path).is_file() else [base / path]
-    return [_file(one, base) for one in paths if one.is_file()]
+    return listed(session, uri)
 
 
-def is_local(file: DataFile) -> bool:
+def is_elsewhere(uri: str) -> bool:
+    """Whether Spark alone can look there."""
+    scheme, separator, _ = uri.partition("://")
+    return bool(separator) and scheme.lower() != "file"
+
+
+def is_listed(file: DataFile) -> bool:
     """Whether its size is known."""
     return file.size >= 0
+
+
+def is_missing(error: StatementError) -> bool:
+    """Whether Spark found no file of a URI; Sail then finds files without columns."""
+    return "PATH_NOT_FOUND" in str(error)
+
+
+def listed(session: Session, uri: str) -> list[DataFile]:
+    """The files that Spark finds, with their sizes and times; raises `LoadError` if it may not look."""
+    view = identifier(_LISTING)
+    try:
+        session.execute(f"CREATE OR REPLACE TEMPORARY VIEW {view} USING BINARYFILE OPTIONS (path {literal(uri)})")
+        # Sail tells a large file several times.
+        rows = session.fetch(
+            f"SELECT DISTINCT path, length, CAST(modificationTime AS STRING) FROM {view} ORDER BY path", limit=MOST
+        )
+    except StatementError as error:
+        if is_missing(error):
+            return []
+        raise LoadError(f"{uri}: {error}") from error
+    return [_elsewhere(uri, str(path), int(str(length)), str(modified)) for path, length, modified in rows]
+
+
+def _elsewhere(uri: str, path: str, size: int, modified: str) -> DataFile:
+    """A file that was listed; Sail tells its path within the bucket."""
+    if "://" not in path:
+        scheme, _, rest = uri.partition("://")
+        path = f"{scheme}://{rest.partition('/')[0]}/{path.lstrip('/')}"
+    return DataFile(path, path, size, modified)
+
+
+def _find_here(uri: str, base: Path) -> list[DataFile]:
+    _, separator, rest = uri.partition("://")
+    path = unquote(rest) if separator else uri
+    paths = sorted(_matching(path, base)) if HERE.search(path) and not (base / path).is_file() else [base / path]
+    return [_file(one, base) for one in paths if one.is_file()]
 
 
 def _matching(pattern: str, base: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from omopcloudetl.core.connection import ExecutionMetrics, LoadDone, LoadMetrics
 from omopcloudetl.core.errors import LoadError, StatementError
 from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.provider_spark.config import SparkConfig
-from omopcloudetl.provider_spark.files import DataFile, find, is_local
+from omopcloudetl.provider_spark.files import DataFile, find, is_elsewhere, is_listed, is_missing
 from omopcloudetl.provider_spark.reading import read_as, reader_options
 from omopcloudetl.provider_spark.sql import identifier, literal, names, qualified
 
@@ -58,36 +58,40 @@ def load_files(session: LoadSession, load: BulkLoadStep, base: Path, done: LoadD
     start = time.perf_counter()
     if load.format not in READERS or load.mode == "view" or load.rejects is not None or load.text.null:
         raise LoadError(f"this provider loads no {load.format} in this way")
-    found = _find(load, base)
+    found = _find(session, load, base)
     try:
-        columns = [_read_columns(session, load, file, number) for number, file in enumerate(found)]
+        read = [_read_columns(session, load, file, number) for number, file in enumerate(found)]
+        columns = [one for one in read if one is not None]
         for statement in _statements(session, load, columns):
             session.execute(statement)
     except StatementError as error:
         raise LoadError(f"{load.uri}: {error}") from error
-    _refuse_change(load, base, found)
+    _refuse_change(session, load, base, found)
     rows = session.fetch(f"SELECT COUNT(*) AS row_count FROM {qualified(load.table)}")[0][0]
     metrics = LoadMetrics(
         seconds=time.perf_counter() - start,
         rows_loaded=int(str(rows)),
         rows_rejected=0,
-        files=len(found),
-        bytes_read=sum(file.size for file in found) if all(map(is_local, found)) else None,
-        files_digest=_digest(found) if found and all(map(is_local, found)) else None,
+        files=len(columns),
+        bytes_read=sum(file.size for file in found) if all(map(is_listed, found)) else None,
+        files_digest=_digest(found) if found and all(map(is_listed, found)) else None,
     )
     if done is not None:
         done(metrics)
     return metrics
 
 
-def _find(load: BulkLoadStep, base: Path) -> list[DataFile]:
-    """The files at the first of the load's places that has any; one error names all that are missing."""
-    found = next((there for uri in (load.uri, *load.others) if (there := find(uri, base))), [])
+def _find(session: LoadSession, load: BulkLoadStep, base: Path) -> list[DataFile]:
+    """The files at the first of the load's places that has any; one error names all that are missing.
+
+    Of other loads' files only those are looked for that can be seen from here: each look by Spark is a job.
+    """
+    found = _first(session, load, base)
     missing = [] if found or load.optional else [_last(load.uri)]
     missing += [
         _last(other.uris[0]) + (f", which {other.needed_by} reads" if other.needed_by else "")
         for other in load.beside
-        if not any(find(uri, base) for uri in other.uris)
+        if not any(is_elsewhere(uri) or find(session, uri, base) for uri in other.uris)
     ]
     if missing:
         listed = "".join(f"\n  {one}" for one in missing)
@@ -96,18 +100,26 @@ def _find(load: BulkLoadStep, base: Path) -> list[DataFile]:
     return found
 
 
-def _refuse_change(load: BulkLoadStep, base: Path, found: Sequence[DataFile]) -> None:
-    """Raise if a file that can be seen from here changed, came or went since the load began: it is not done then."""
-    now = next((there for uri in (load.uri, *load.others) if (there := find(uri, base))), [])
+def _first(session: LoadSession, load: BulkLoadStep, base: Path) -> list[DataFile]:
+    return next((there for uri in (load.uri, *load.others) if (there := find(session, uri, base))), [])
+
+
+def _refuse_change(session: LoadSession, load: BulkLoadStep, base: Path, found: Sequence[DataFile]) -> None:
+    """Raise if a file that can be listed changed, came or went since the load began: it is not done then."""
+    now = _first(session, load, base)
     changed = sorted({file.label for file in set(now) ^ set(found)})
     if found and changed:
         listed = "".join(f"\n  {label}" for label in changed[:5])
         raise LoadError(f"files changed while the load read {load.uri}:{listed}\n{WAY_OUT}")
 
 
-def _read_columns(session: LoadSession, load: BulkLoadStep, file: DataFile, number: int) -> FileColumns:
-    options = reader_options(load, multiline=session.config.multiline)
-    found = [name for name, _ in session.file_columns(file.path, READERS[load.format], options)]
+def _read_columns(session: LoadSession, load: BulkLoadStep, file: DataFile, number: int) -> FileColumns | None:
+    """What a file's columns are called; None for one that was not listed, may be missing, and is."""
+    found = _columns_found(session, load, file)
+    if not found and load.optional and not is_listed(file):
+        return None
+    if not found:
+        raise LoadError(f"{file.label} is missing, or has no columns")
     if load.text.names:
         if len(found) != len(load.text.names):
             raise LoadError(f"{file.label} has {len(found)} columns, and {len(load.text.names)} are declared")
@@ -119,6 +131,16 @@ def _read_columns(session: LoadSession, load: BulkLoadStep, file: DataFile, numb
                 raise LoadError(f"{file.label} has the column '{name.strip().lower()}' twice")
             given[name.strip().lower()] = name
     return FileColumns(file, f"omopcloudetl_{'_'.join(load.table)}_{number}", _by_other_names(load, given, file))
+
+
+def _columns_found(session: LoadSession, load: BulkLoadStep, file: DataFile) -> list[str]:
+    options = reader_options(load, multiline=session.config.multiline)
+    try:
+        return [name for name, _ in session.file_columns(file.path, READERS[load.format], options)]
+    except StatementError as error:
+        if is_missing(error):
+            return []
+        raise
 
 
 def _by_other_names(load: BulkLoadStep, given: dict[str, str], file: DataFile) -> dict[str, str]:

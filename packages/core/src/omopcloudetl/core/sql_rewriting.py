@@ -27,6 +27,7 @@ _PARTS = {"d": "([0-9]{1,2})", "m": "([0-9]{1,2})", "Y": "([0-9]{4})"} | {
 }
 _DIRECTIVE = re.compile(r"%-?(.)|([^%]+)")
 _SPECIAL = re.compile(r"([\\.^$*+?()\[\]{}|])")
+_WHOLE_NAME = "READ WHOLE"
 READ = ", ".join(f"%{letter}" for letter in _PARTS)
 
 
@@ -58,6 +59,18 @@ def results_of(case: exp.Case) -> list[exp.Expr]:
     """What a CASE may give."""
     default = case.args.get("default")
     return [*(branch.args["true"] for branch in case.args["ifs"]), *([] if default is None else [default])]
+
+
+def whole(value: exp.Expr, to: exp.DataType) -> exp.Expr:
+    """A node that stands for a reading as a whole number until a statement is rewritten; no author can write it."""
+    found = exp.Anonymous(this=_WHOLE_NAME, expressions=[value, to])
+    found.type = to
+    return found
+
+
+def is_whole(node: exp.Expr) -> bool:
+    """Whether a node is one of `whole`."""
+    return isinstance(node, exp.Anonymous) and node.this == _WHOLE_NAME
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from sqlglot import exp
 from sqlglot.errors import UnsupportedError
 
-from omopcloudetl.core.sql_rewriting import TIMESTAMPS, never_fails, results_of
+from omopcloudetl.core.sql_rewriting import TIMESTAMPS, is_whole, never_fails, results_of
 
 _DAYS = "|".join(
     (
@@ -42,7 +42,6 @@ _TEXT = exp.DataType.build("text")
 _GIVEN = exp.to_identifier("given", quoted=True)
 _FLOATS = {exp.DType.DOUBLE}
 _CHOICES = (exp.Coalesce, exp.Case, exp.Max, exp.Min, exp.Greatest, exp.Least)
-_WHOLE_NAME = "READ WHOLE"
 _WHOLE = (exp.Extract, exp.DateDiff, exp.Length, exp.Count, exp.RowNumber)
 
 
@@ -74,18 +73,6 @@ def _once(value: exp.Expr, spell: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
     around = exp.Select(expressions=[spell(column)])
     around.set("from_", exp.From(this=exp.Subquery(this=named, alias=exp.TableAlias(this=_GIVEN.copy()))))
     return exp.Subquery(this=around)
-
-
-def whole(value: exp.Expr, to: exp.DataType) -> exp.Expr:
-    """A node that stands for `read_whole` until the statement is rewritten; no author can write its name."""
-    found = exp.Anonymous(this=_WHOLE_NAME, expressions=[value, to])
-    found.type = to
-    return found
-
-
-def is_whole(node: exp.Expr) -> bool:
-    """Whether a node is one of `whole`."""
-    return isinstance(node, exp.Anonymous) and node.this == _WHOLE_NAME
 
 
 def read_whole(value: exp.Expr, to: exp.DataType) -> exp.Expr:
@@ -149,14 +136,6 @@ def is_read(node: exp.Expr) -> bool:
     if is_whole(node):
         return not never_fails(kind_of(node.expressions[0]), node.expressions[1].this)
     return isinstance(node, exp.TryCast) and not never_fails(kind_of(node.this), node.to.this)
-
-
-def type_of(read: exp.Expr) -> exp.DataType:
-    """The type of what is read."""
-    if isinstance(read, exp.Try):
-        return exp.DataType.build("timestamp")
-    to: exp.DataType = read.expressions[1] if is_whole(read) else read.args["to"]
-    return to.copy()
 
 
 def as_text(value: exp.Expr) -> exp.Expr:

@@ -9,9 +9,10 @@ from sqlglot.errors import UnsupportedError
 
 from omopcloudetl.core.capabilities import FULL, Capability, Support
 from omopcloudetl.core.generator import BaseSQLGenerator
-from omopcloudetl.provider_postgres.casts import whole
+from omopcloudetl.core.read_once import OnceReader
+from omopcloudetl.core.sql_rewriting import whole
+from omopcloudetl.provider_postgres.casts import is_read
 from omopcloudetl.provider_postgres.collation import collated
-from omopcloudetl.provider_postgres.read_once import read_once
 from omopcloudetl.provider_postgres.rewriting import rewritten
 
 LONGEST_NAME = 63
@@ -104,7 +105,7 @@ class PostgresGenerator(BaseSQLGenerator):
     def render(self, statement: exp.Expr, schemas: Mapping[str, str]) -> str:
         """The statement as SQL text; raises `UnsupportedError` also for a name that the server would cut off."""
         # A copy, because the compiler may have one node in two places, of which a rewriting would reach one.
-        statement = collated(rewritten(read_once(statement.copy())))
+        statement = collated(rewritten(_ONCE.rewrite(statement.copy())))
         for name in statement.find_all(exp.Identifier):
             if len(name.name.encode()) > LONGEST_NAME:
                 raise UnsupportedError(
@@ -113,6 +114,7 @@ class PostgresGenerator(BaseSQLGenerator):
         return super().render(statement, schemas)
 
 
+_ONCE = OnceReader(is_read, offset=True)
 _WHOLE_ROW = exp.to_identifier("the whole row", quoted=True)
 _BIGINT = exp.DataType.build("bigint")
 

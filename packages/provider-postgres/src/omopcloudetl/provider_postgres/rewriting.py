@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from sqlglot import exp
 from sqlglot.errors import UnsupportedError
 
-from omopcloudetl.core.sql_rewriting import TIMESTAMPS, Rewrites, rewrite
+from omopcloudetl.core.sql_rewriting import TIMESTAMPS, Rewrites, is_whole, rewrite
 from omopcloudetl.provider_postgres import patterns
-from omopcloudetl.provider_postgres.casts import as_text, is_exact, is_whole, read_whole, try_cast
+from omopcloudetl.provider_postgres.casts import as_text, is_exact, read_whole, try_cast
 from omopcloudetl.provider_postgres.times import read_time, write_time
 
 _ONE: Mapping[str, str] = {"DAYS": "DAY", "MONTHS": "MONTH", "YEARS": "YEAR"}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from sqlglot import exp
 from sqlglot.errors import UnsupportedError
 
-from omopcloudetl.core.sql_rewriting import TIMESTAMPS, WHOLE, never_fails, results_of
+from omopcloudetl.core.sql_rewriting import TIMESTAMPS, WHOLE, is_whole, never_fails, results_of
 
 BLANK = "[ \t\n\r\f\v]"
 _YEAR = "(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
@@ -93,6 +93,23 @@ def _whole(text: exp.Expr, to: exp.DataType) -> exp.Expr:
     )
     found.type = to
     return found
+
+
+def is_read(node: exp.Expr) -> bool:
+    """Whether it reads a text, or what may be none, of columns alone: Spark asks no query within a LATERAL one."""
+    if isinstance(node, exp.Try):
+        reads = isinstance(node.this, exp.StrToTime)
+    elif is_whole(node):
+        reads = kind_of(node.expressions[0]) not in WHOLE
+    else:
+        reads = isinstance(node, exp.TryCast) and not _is_plain(node.this, node.to)
+    return reads and node.find(exp.Query) is None
+
+
+def _is_plain(value: exp.Expr, to: exp.DataType) -> bool:
+    """Whether a cast is spelled as a cast."""
+    known = kind_of(value)
+    return isinstance(value, exp.Null) or never_fails(known, to.this) or (known in WHOLE and to.this in WHOLE)
 
 
 def kind_of(value: exp.Expr) -> exp.DType | None:

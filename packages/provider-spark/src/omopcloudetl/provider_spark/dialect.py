@@ -10,12 +10,15 @@ from sqlglot import exp
 from omopcloudetl.core.capabilities import FULL, Capability, Support
 from omopcloudetl.core.generator import BaseSQLGenerator
 from omopcloudetl.core.models.layout import TableLayout
+from omopcloudetl.core.read_once import OnceReader
+from omopcloudetl.core.sql_rewriting import whole
 from omopcloudetl.provider_spark import layouts
-from omopcloudetl.provider_spark.casts import read_whole
+from omopcloudetl.provider_spark.casts import is_read
 from omopcloudetl.provider_spark.numbering import number_by_buckets
 from omopcloudetl.provider_spark.rewriting import rewritten
 
 TableFormat = Literal["delta", "iceberg"]
+_ONCE = OnceReader(is_read, offset=False)
 _NO_KEYS = Support("never", "tables of Delta and Iceberg have none that is kept to")
 
 
@@ -88,7 +91,7 @@ class SparkGenerator(BaseSQLGenerator):
 
     def read_whole(self, value: exp.Expr, type_: exp.DataType) -> exp.Expr:
         """By way of a decimal number, which has every digit."""
-        return read_whole(value, type_)
+        return whole(value, type_)
 
     def create_schema(self, schema: str) -> exp.Expr:
         """At the target's location, where it says one."""
@@ -149,7 +152,7 @@ class SparkGenerator(BaseSQLGenerator):
     def render(self, statement: exp.Expr, schemas: Mapping[str, str]) -> str:
         """The statement as SQL text, in words that mean the same as in the compiler's tree."""
         # A copy, because the compiler may have one node in two places, of which a rewriting would reach one.
-        found = rewritten(statement.copy())
+        found = rewritten(_ONCE.rewrite(statement.copy()))
         if not isinstance(found, exp.Insert) or found.expression.find(exp.With) is None:
             return super().render(found, schemas)
         # sqlglot would put named queries before INSERT, where not every server of Spark Connect reads them.

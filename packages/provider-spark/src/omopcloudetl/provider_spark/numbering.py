@@ -41,16 +41,14 @@ def number_by_buckets(query: exp.Select, order: Sequence[exp.Expr], name: str) -
     if not leading:
         return None
     columns = query.named_selects
-    found = parse_one(
+    found = _template(
         _QUERY.format(
             bounds=", ".join(_bounds(leading)),
             digits=_digits(leading),
             count=DIGITS,
             order=", ".join(f"places.order_{number} NULLS LAST" for number in range(1, len(order) + 1)),
-        ),
-        read="spark",
+        )
     )
-    assert isinstance(found, exp.Select)
     for place, item in enumerate(order, start=1):
         query.append("expressions", exp.alias_(item.copy(), f"order_{place}"))
     found.ctes[0].set("this", query)
@@ -59,6 +57,15 @@ def number_by_buckets(query: exp.Select, order: Sequence[exp.Expr], name: str) -
     found.set("expressions", [number, *(exp.column(column, "places") for column in columns)])
     for identifier in found.find_all(exp.Identifier):
         identifier.set("quoted", True)
+    return found
+
+
+def _template(text: str) -> exp.Select:
+    """A query in Spark's words; its casts are those of whole numbers, which never fail: none reads a text."""
+    found = parse_one(text, read="spark")
+    assert isinstance(found, exp.Select)
+    for cast in list(found.find_all(exp.TryCast)):
+        cast.replace(exp.Cast(this=cast.this, to=cast.to))
     return found
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from sqlglot import exp
 from sqlglot.errors import UnsupportedError
 
-from omopcloudetl.core.sql_rewriting import TIMESTAMPS, Rewrites, rewrite
-from omopcloudetl.provider_spark.casts import as_text, try_cast
+from omopcloudetl.core.sql_rewriting import TIMESTAMPS, Rewrites, is_whole, rewrite
+from omopcloudetl.provider_spark.casts import as_text, read_whole, try_cast
 from omopcloudetl.provider_spark.times import read_time
 
 _FUNCTIONS: Mapping[str, str] = {"TO_MONTHS": "MONTH", "TO_YEARS": "YEAR", "TO_HOURS": "HOUR", "TO_MINUTES": "MINUTE"}
@@ -148,6 +148,8 @@ def _round(node: exp.Expr) -> exp.Expr:
 
 def _named(node: exp.Expr) -> exp.Expr:
     """Functions that sqlglot knows nothing of."""
+    if is_whole(node):
+        return read_whole(node.expressions[0], node.expressions[1])
     unit = _FUNCTIONS.get(node.name.upper())
     if unit is not None:
         return _made_interval(node.expressions[0], unit)

@@ -1,17 +1,18 @@
 """Has a text be read once a row, by a LATERAL query beside the tables, where a SELECT reads it in several places.
 
-The server evaluates an expression as often as it stands there, and once more for each mention of a column that it
-merges into the query around; OFFSET 0 keeps it from merging this one.
+Where a dialect has no TRY_CAST that reads as the compiler means it, each reading is an expression of several hundred
+letters. Spelled in each place, it makes statements long, and engines evaluate it as often as it stands there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 from sqlglot import exp
 
-from omopcloudetl.provider_postgres.casts import is_read, type_of
+from omopcloudetl.core.sql_rewriting import is_whole
 
 _ALIAS = "read"
 _READS = (exp.TryCast, exp.Try, exp.Anonymous)
@@ -19,24 +20,33 @@ _READS = (exp.TryCast, exp.Try, exp.Anonymous)
 _AFTER_TABLES = ("expressions", "where", "group", "having", "windows", "order", "distinct")
 
 
-def read_once(statement: exp.Expr) -> exp.Expr:
-    """The statement, in which each SELECT reads a text as a type once."""
-    for select in list(statement.find_all(exp.Select)):
-        if select.args.get("from_") is not None and not any(isinstance(node, exp.Star) for node in select.expressions):
-            while shared := _repeated(select):
-                _share(select, shared)
-    return statement
+@dataclass(frozen=True)
+class OnceReader:
+    """How a dialect reads a text once a row."""
 
+    is_read: Callable[[exp.Expr], bool]
+    """Whether a cast reads a text there, or what may be none, and is no plain cast."""
+    offset: bool
+    """Whether OFFSET 0 has to keep the engine from merging the query into the one around."""
 
-def _repeated(select: exp.Select) -> list[list[exp.Expr]]:
-    """The innermost casts that stand in the SELECT more than once, each with its places."""
-    places: dict[exp.Expr, list[exp.Expr]] = {}
-    tables = _tables(select)
-    for node in _own_casts(select):
-        if is_read(node) and _is_of(node, tables):
-            places.setdefault(node, []).append(node)
-    repeated = {node: found for node, found in places.items() if len(found) > 1}
-    return [found for node, found in repeated.items() if not any(inner in repeated for inner in _within(node))]
+    def rewrite(self, statement: exp.Expr) -> exp.Expr:
+        """The statement, in which each SELECT reads a text as a type once."""
+        for select in list(statement.find_all(exp.Select)):
+            has_star = any(isinstance(node, exp.Star) for node in select.expressions)
+            if select.args.get("from_") is not None and not has_star:
+                while shared := self._repeated(select):
+                    _share(select, shared, offset=self.offset)
+        return statement
+
+    def _repeated(self, select: exp.Select) -> list[list[exp.Expr]]:
+        """The innermost casts that stand in the SELECT more than once, each with its places."""
+        places: dict[exp.Expr, list[exp.Expr]] = {}
+        tables = _tables(select)
+        for node in _own_casts(select):
+            if self.is_read(node) and _is_of(node, tables):
+                places.setdefault(node, []).append(node)
+        repeated = {node: found for node, found in places.items() if len(found) > 1}
+        return [found for node, found in repeated.items() if not any(inner in repeated for inner in _within(node))]
 
 
 def _own_casts(select: exp.Select) -> Iterator[exp.Expr]:
@@ -88,7 +98,7 @@ def _aliases(tree: exp.Expr) -> set[str]:
     }
 
 
-def _share(select: exp.Select, shared: Sequence[Sequence[exp.Expr]]) -> None:
+def _share(select: exp.Select, shared: Sequence[Sequence[exp.Expr]], *, offset: bool) -> None:
     """Read each in one place, and have its column in all others."""
     alias = _free(_ALIAS, _aliases(select.root()))
     names: set[str] = set()
@@ -100,12 +110,22 @@ def _share(select: exp.Select, shared: Sequence[Sequence[exp.Expr]]) -> None:
         values.append(exp.alias_(value, name, quoted=True))
         for place in places:
             column = exp.column(name, alias, quoted=True)
-            column.type = type_of(place)
+            column.type = _type_of(place)
             place.replace(column)
-    query = exp.Select(expressions=values, offset=exp.Offset(expression=exp.Literal.number(0)))
+    query = exp.Select(expressions=values)
+    if offset:
+        query.set("offset", exp.Offset(expression=exp.Literal.number(0)))
     named = exp.TableAlias(this=exp.to_identifier(alias, quoted=True))
     lateral = exp.Lateral(this=exp.Subquery(this=query), alias=named)
     select.append("joins", exp.Join(this=lateral, kind="CROSS"))
+
+
+def _type_of(read: exp.Expr) -> exp.DataType:
+    """The type of what is read."""
+    if isinstance(read, exp.Try):
+        return exp.DataType.build("timestamp")
+    to: exp.DataType = read.expressions[1] if is_whole(read) else read.args["to"]
+    return to.copy()
 
 
 def _name(value: exp.Expr) -> str:

@@ -79,69 +79,12 @@ WITH `rows` AS (
           ) AS `rows`
         ), `numbered_bounds` AS (
           SELECT
-            CASE
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_1`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_1`,
-            CASE
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_2`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_2`,
-            CASE
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_3`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_3`
+            CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+            LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+            CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+            LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
+            CAST(MIN(`order_3`) AS BIGINT) AS `least_3`,
+            LENGTH(HEX(CAST(MAX(`order_3`) AS BIGINT) - CAST(MIN(`order_3`) AS BIGINT))) AS `width_3`
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
@@ -149,51 +92,18 @@ WITH `rows` AS (
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
-                  LPAD(
-                    HEX(
-                      CASE
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - `least_1`
-                    ),
-                    `width_1`,
-                    '0'
-                  ),
+                  LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
                   REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_2`
-                      ),
-                      `width_2`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
                     REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_3`
-                      ),
-                      `width_3`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_3` AS BIGINT) - `least_3`), `width_3`, '0'),
                     REPEAT('G', `width_3`),
                     'G'
                   )
@@ -297,69 +207,12 @@ WITH `rows` AS (
           ) AS `rows`
         ), `numbered_bounds` AS (
           SELECT
-            CASE
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_1`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_1`,
-            CASE
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_2`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_2`,
-            CASE
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_3`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_3`
+            CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+            LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+            CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+            LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
+            CAST(MIN(`order_3`) AS BIGINT) AS `least_3`,
+            LENGTH(HEX(CAST(MAX(`order_3`) AS BIGINT) - CAST(MIN(`order_3`) AS BIGINT))) AS `width_3`
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
@@ -367,51 +220,18 @@ WITH `rows` AS (
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
-                  LPAD(
-                    HEX(
-                      CASE
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - `least_1`
-                    ),
-                    `width_1`,
-                    '0'
-                  ),
+                  LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
                   REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_2`
-                      ),
-                      `width_2`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
                     REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_3`
-                      ),
-                      `width_3`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_3` AS BIGINT) - `least_3`), `width_3`, '0'),
                     REPEAT('G', `width_3`),
                     'G'
                   )
@@ -512,69 +332,12 @@ WITH `rows` AS (
           ) AS `rows`
         ), `numbered_bounds` AS (
           SELECT
-            CASE
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_1`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_1`,
-            CASE
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_2`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_2`,
-            CASE
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_3`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_3`
+            CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+            LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+            CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+            LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
+            CAST(MIN(`order_3`) AS BIGINT) AS `least_3`,
+            LENGTH(HEX(CAST(MAX(`order_3`) AS BIGINT) - CAST(MIN(`order_3`) AS BIGINT))) AS `width_3`
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
@@ -582,51 +345,18 @@ WITH `rows` AS (
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
-                  LPAD(
-                    HEX(
-                      CASE
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - `least_1`
-                    ),
-                    `width_1`,
-                    '0'
-                  ),
+                  LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
                   REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_2`
-                      ),
-                      `width_2`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
                     REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_3`
-                      ),
-                      `width_3`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_3` AS BIGINT) - `least_3`), `width_3`, '0'),
                     REPEAT('G', `width_3`),
                     'G'
                   )
@@ -726,69 +456,12 @@ WITH `rows` AS (
           ) AS `rows`
         ), `numbered_bounds` AS (
           SELECT
-            CASE
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_1`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_1`,
-            CASE
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_2`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_2`,
-            CASE
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_3`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_3`
+            CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+            LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+            CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+            LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
+            CAST(MIN(`order_3`) AS BIGINT) AS `least_3`,
+            LENGTH(HEX(CAST(MAX(`order_3`) AS BIGINT) - CAST(MIN(`order_3`) AS BIGINT))) AS `width_3`
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
@@ -796,51 +469,18 @@ WITH `rows` AS (
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
-                  LPAD(
-                    HEX(
-                      CASE
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - `least_1`
-                    ),
-                    `width_1`,
-                    '0'
-                  ),
+                  LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
                   REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_2`
-                      ),
-                      `width_2`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
                     REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_3`
-                      ),
-                      `width_3`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_3` AS BIGINT) - `least_3`), `width_3`, '0'),
                     REPEAT('G', `width_3`),
                     'G'
                   )
@@ -942,69 +582,12 @@ WITH `rows` AS (
           ) AS `rows`
         ), `numbered_bounds` AS (
           SELECT
-            CASE
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_1`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_1`,
-            CASE
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_2`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_2`,
-            CASE
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_3`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_3`
+            CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+            LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+            CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+            LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
+            CAST(MIN(`order_3`) AS BIGINT) AS `least_3`,
+            LENGTH(HEX(CAST(MAX(`order_3`) AS BIGINT) - CAST(MIN(`order_3`) AS BIGINT))) AS `width_3`
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
@@ -1012,51 +595,18 @@ WITH `rows` AS (
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
-                  LPAD(
-                    HEX(
-                      CASE
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - `least_1`
-                    ),
-                    `width_1`,
-                    '0'
-                  ),
+                  LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
                   REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_2`
-                      ),
-                      `width_2`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
                     REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_3`
-                      ),
-                      `width_3`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_3` AS BIGINT) - `least_3`), `width_3`, '0'),
                     REPEAT('G', `width_3`),
                     'G'
                   )
@@ -1158,69 +708,12 @@ WITH `rows` AS (
           ) AS `rows`
         ), `numbered_bounds` AS (
           SELECT
-            CASE
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_1`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_1`,
-            CASE
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_2`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_2`,
-            CASE
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_3`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_3`
+            CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+            LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+            CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+            LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
+            CAST(MIN(`order_3`) AS BIGINT) AS `least_3`,
+            LENGTH(HEX(CAST(MAX(`order_3`) AS BIGINT) - CAST(MIN(`order_3`) AS BIGINT))) AS `width_3`
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
@@ -1228,51 +721,18 @@ WITH `rows` AS (
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
-                  LPAD(
-                    HEX(
-                      CASE
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - `least_1`
-                    ),
-                    `width_1`,
-                    '0'
-                  ),
+                  LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
                   REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_2`
-                      ),
-                      `width_2`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
                     REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_3`
-                      ),
-                      `width_3`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_3` AS BIGINT) - `least_3`), `width_3`, '0'),
                     REPEAT('G', `width_3`),
                     'G'
                   )
@@ -1370,69 +830,12 @@ WITH `rows` AS (
           ) AS `rows`
         ), `numbered_bounds` AS (
           SELECT
-            CASE
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_1`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_1`,
-            CASE
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_2`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_2`,
-            CASE
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_3`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_3`
+            CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+            LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+            CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+            LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
+            CAST(MIN(`order_3`) AS BIGINT) AS `least_3`,
+            LENGTH(HEX(CAST(MAX(`order_3`) AS BIGINT) - CAST(MIN(`order_3`) AS BIGINT))) AS `width_3`
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
@@ -1440,51 +843,18 @@ WITH `rows` AS (
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
-                  LPAD(
-                    HEX(
-                      CASE
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - `least_1`
-                    ),
-                    `width_1`,
-                    '0'
-                  ),
+                  LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
                   REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_2`
-                      ),
-                      `width_2`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
                     REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_3`
-                      ),
-                      `width_3`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_3` AS BIGINT) - `least_3`), `width_3`, '0'),
                     REPEAT('G', `width_3`),
                     'G'
                   )
@@ -1669,48 +1039,10 @@ WITH `numbered_rows` AS (
   ) AS `rows`
 ), `numbered_bounds` AS (
   SELECT
-    CASE
-      WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_1`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_1`,
-    CASE
-      WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_2`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_2`,
+    CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+    LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+    CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+    LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
     SIZE(
       FILTER(
         SEQUENCE(0, LENGTH(COALESCE(MIN(`order_3`), ''))),
@@ -1725,35 +1057,13 @@ WITH `numbered_rows` AS (
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
-          LPAD(
-            HEX(
-              CASE
-                WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - `least_1`
-            ),
-            `width_1`,
-            '0'
-          ),
+          LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
           REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
           COALESCE(
-            LPAD(
-              HEX(
-                CASE
-                  WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - `least_2`
-              ),
-              `width_2`,
-              '0'
-            ),
+            LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
             REPEAT('G', `width_2`),
             'G'
           ),

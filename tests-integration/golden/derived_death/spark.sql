@@ -204,7 +204,47 @@ WITH `rows` AS (
       `person_key`.`person_id` AS `person_id`,
       CASE
         WHEN LENGTH(`p`.`city`) = 4
-        THEN CASE
+        THEN `read`.`value`
+        WHEN LENGTH(`p`.`city`) = 7
+        THEN LAST_DAY(`read`.`value_2`)
+        ELSE CAST(`read`.`city` AS DATE)
+      END AS `death_date`,
+      CASE WHEN LENGTH(`p`.`city`) > 10 THEN `read`.`city` END AS `death_datetime`,
+      CAST(NULL AS INT) AS `death_type_concept_id`,
+      CAST(NULL AS INT) AS `cause_concept_id`,
+      CAST(NULL AS STRING) AS `cause_source_value`,
+      CAST(NULL AS INT) AS `cause_source_concept_id`,
+      CAST(NULL AS DATE) AS `said_date`,
+      CAST(NULL AS TIMESTAMP_NTZ) AS `said_datetime`,
+      CASE
+        WHEN `person_key`.`person_id` IS NULL AND NOT `p`.`name` IS NULL
+        THEN 'person_id: unknown person'
+        WHEN `person_key`.`person_id` IS NULL
+        THEN 'person_id: missing'
+        WHEN CASE
+          WHEN LENGTH(`p`.`city`) = 4
+          THEN `read`.`value`
+          WHEN LENGTH(`p`.`city`) = 7
+          THEN LAST_DAY(`read`.`value_2`)
+          ELSE CAST(`read`.`city` AS DATE)
+        END IS NULL
+        AND NOT `p`.`city` IS NULL
+        THEN 'death_date: unreadable'
+        WHEN CASE
+          WHEN LENGTH(`p`.`city`) = 4
+          THEN `read`.`value`
+          WHEN LENGTH(`p`.`city`) = 7
+          THEN LAST_DAY(`read`.`value_2`)
+          ELSE CAST(`read`.`city` AS DATE)
+        END IS NULL
+        THEN 'death_date: missing'
+      END AS `row_reason`
+    FROM `source`.`places` AS `p`
+    LEFT JOIN `work`.`key_person` AS `person_key`
+      ON `person_key`.`key_1` = `p`.`name`
+    CROSS JOIN LATERAL (
+      SELECT
+        CASE
           WHEN CAST(`p`.`city` || '-12-31' AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}$'
           THEN TRY_CAST(CAST(`p`.`city` || '-12-31' AS STRING) AS DATE)
           ELSE CAST((
@@ -225,33 +265,8 @@ WITH `rows` AS (
               ELSE INTERVAL '0' DAY
             END
           ) AS DATE)
-        END
-        WHEN LENGTH(`p`.`city`) = 7
-        THEN LAST_DAY(
-          CASE
-            WHEN CAST(`p`.`city` || '-01' AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}$'
-            THEN TRY_CAST(CAST(`p`.`city` || '-01' AS STRING) AS DATE)
-            ELSE CAST((
-              TRY_CAST(CONCAT(
-                REGEXP_REPLACE(
-                  REGEXP_REPLACE(
-                    CAST(`p`.`city` || '-01' AS STRING),
-                    '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                    '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-                  ),
-                  '([- :])0{1,2}([0-9]{2})',
-                  '$1$2'
-                ),
-                '0'
-              ) AS TIMESTAMP_NTZ) + CASE
-                WHEN CAST(`p`.`city` || '-01' AS STRING) RLIKE '[^0-9:]24:00'
-                THEN INTERVAL '1' DAY
-                ELSE INTERVAL '0' DAY
-              END
-            ) AS DATE)
-          END
-        )
-        ELSE CAST(CASE
+        END AS `value`,
+        CASE
           WHEN CAST(`p`.`city` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
           THEN TRY_CAST(CAST(`p`.`city` AS STRING) AS TIMESTAMP_NTZ)
           ELSE (
@@ -272,18 +287,15 @@ WITH `rows` AS (
               ELSE INTERVAL '0' DAY
             END
           )
-        END AS DATE)
-      END AS `death_date`,
-      CASE
-        WHEN LENGTH(`p`.`city`) > 10
-        THEN CASE
-          WHEN CAST(`p`.`city` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-          THEN TRY_CAST(CAST(`p`.`city` AS STRING) AS TIMESTAMP_NTZ)
-          ELSE (
+        END AS `city`,
+        CASE
+          WHEN CAST(`p`.`city` || '-01' AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}$'
+          THEN TRY_CAST(CAST(`p`.`city` || '-01' AS STRING) AS DATE)
+          ELSE CAST((
             TRY_CAST(CONCAT(
               REGEXP_REPLACE(
                 REGEXP_REPLACE(
-                  CAST(`p`.`city` AS STRING),
+                  CAST(`p`.`city` || '-01' AS STRING),
                   '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
                   '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
                 ),
@@ -292,175 +304,13 @@ WITH `rows` AS (
               ),
               '0'
             ) AS TIMESTAMP_NTZ) + CASE
-              WHEN CAST(`p`.`city` AS STRING) RLIKE '[^0-9:]24:00'
+              WHEN CAST(`p`.`city` || '-01' AS STRING) RLIKE '[^0-9:]24:00'
               THEN INTERVAL '1' DAY
               ELSE INTERVAL '0' DAY
             END
-          )
-        END
-      END AS `death_datetime`,
-      CAST(NULL AS INT) AS `death_type_concept_id`,
-      CAST(NULL AS INT) AS `cause_concept_id`,
-      CAST(NULL AS STRING) AS `cause_source_value`,
-      CAST(NULL AS INT) AS `cause_source_concept_id`,
-      CAST(NULL AS DATE) AS `said_date`,
-      CAST(NULL AS TIMESTAMP_NTZ) AS `said_datetime`,
-      CASE
-        WHEN `person_key`.`person_id` IS NULL AND NOT `p`.`name` IS NULL
-        THEN 'person_id: unknown person'
-        WHEN `person_key`.`person_id` IS NULL
-        THEN 'person_id: missing'
-        WHEN CASE
-          WHEN LENGTH(`p`.`city`) = 4
-          THEN CASE
-            WHEN CAST(`p`.`city` || '-12-31' AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}$'
-            THEN TRY_CAST(CAST(`p`.`city` || '-12-31' AS STRING) AS DATE)
-            ELSE CAST((
-              TRY_CAST(CONCAT(
-                REGEXP_REPLACE(
-                  REGEXP_REPLACE(
-                    CAST(`p`.`city` || '-12-31' AS STRING),
-                    '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                    '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-                  ),
-                  '([- :])0{1,2}([0-9]{2})',
-                  '$1$2'
-                ),
-                '0'
-              ) AS TIMESTAMP_NTZ) + CASE
-                WHEN CAST(`p`.`city` || '-12-31' AS STRING) RLIKE '[^0-9:]24:00'
-                THEN INTERVAL '1' DAY
-                ELSE INTERVAL '0' DAY
-              END
-            ) AS DATE)
-          END
-          WHEN LENGTH(`p`.`city`) = 7
-          THEN LAST_DAY(
-            CASE
-              WHEN CAST(`p`.`city` || '-01' AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}$'
-              THEN TRY_CAST(CAST(`p`.`city` || '-01' AS STRING) AS DATE)
-              ELSE CAST((
-                TRY_CAST(CONCAT(
-                  REGEXP_REPLACE(
-                    REGEXP_REPLACE(
-                      CAST(`p`.`city` || '-01' AS STRING),
-                      '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                      '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-                    ),
-                    '([- :])0{1,2}([0-9]{2})',
-                    '$1$2'
-                  ),
-                  '0'
-                ) AS TIMESTAMP_NTZ) + CASE
-                  WHEN CAST(`p`.`city` || '-01' AS STRING) RLIKE '[^0-9:]24:00'
-                  THEN INTERVAL '1' DAY
-                  ELSE INTERVAL '0' DAY
-                END
-              ) AS DATE)
-            END
-          )
-          ELSE CAST(CASE
-            WHEN CAST(`p`.`city` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-            THEN TRY_CAST(CAST(`p`.`city` AS STRING) AS TIMESTAMP_NTZ)
-            ELSE (
-              TRY_CAST(CONCAT(
-                REGEXP_REPLACE(
-                  REGEXP_REPLACE(
-                    CAST(`p`.`city` AS STRING),
-                    '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                    '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-                  ),
-                  '([- :])0{1,2}([0-9]{2})',
-                  '$1$2'
-                ),
-                '0'
-              ) AS TIMESTAMP_NTZ) + CASE
-                WHEN CAST(`p`.`city` AS STRING) RLIKE '[^0-9:]24:00'
-                THEN INTERVAL '1' DAY
-                ELSE INTERVAL '0' DAY
-              END
-            )
-          END AS DATE)
-        END IS NULL
-        AND NOT `p`.`city` IS NULL
-        THEN 'death_date: unreadable'
-        WHEN CASE
-          WHEN LENGTH(`p`.`city`) = 4
-          THEN CASE
-            WHEN CAST(`p`.`city` || '-12-31' AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}$'
-            THEN TRY_CAST(CAST(`p`.`city` || '-12-31' AS STRING) AS DATE)
-            ELSE CAST((
-              TRY_CAST(CONCAT(
-                REGEXP_REPLACE(
-                  REGEXP_REPLACE(
-                    CAST(`p`.`city` || '-12-31' AS STRING),
-                    '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                    '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-                  ),
-                  '([- :])0{1,2}([0-9]{2})',
-                  '$1$2'
-                ),
-                '0'
-              ) AS TIMESTAMP_NTZ) + CASE
-                WHEN CAST(`p`.`city` || '-12-31' AS STRING) RLIKE '[^0-9:]24:00'
-                THEN INTERVAL '1' DAY
-                ELSE INTERVAL '0' DAY
-              END
-            ) AS DATE)
-          END
-          WHEN LENGTH(`p`.`city`) = 7
-          THEN LAST_DAY(
-            CASE
-              WHEN CAST(`p`.`city` || '-01' AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}$'
-              THEN TRY_CAST(CAST(`p`.`city` || '-01' AS STRING) AS DATE)
-              ELSE CAST((
-                TRY_CAST(CONCAT(
-                  REGEXP_REPLACE(
-                    REGEXP_REPLACE(
-                      CAST(`p`.`city` || '-01' AS STRING),
-                      '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                      '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-                    ),
-                    '([- :])0{1,2}([0-9]{2})',
-                    '$1$2'
-                  ),
-                  '0'
-                ) AS TIMESTAMP_NTZ) + CASE
-                  WHEN CAST(`p`.`city` || '-01' AS STRING) RLIKE '[^0-9:]24:00'
-                  THEN INTERVAL '1' DAY
-                  ELSE INTERVAL '0' DAY
-                END
-              ) AS DATE)
-            END
-          )
-          ELSE CAST(CASE
-            WHEN CAST(`p`.`city` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-            THEN TRY_CAST(CAST(`p`.`city` AS STRING) AS TIMESTAMP_NTZ)
-            ELSE (
-              TRY_CAST(CONCAT(
-                REGEXP_REPLACE(
-                  REGEXP_REPLACE(
-                    CAST(`p`.`city` AS STRING),
-                    '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                    '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-                  ),
-                  '([- :])0{1,2}([0-9]{2})',
-                  '$1$2'
-                ),
-                '0'
-              ) AS TIMESTAMP_NTZ) + CASE
-                WHEN CAST(`p`.`city` AS STRING) RLIKE '[^0-9:]24:00'
-                THEN INTERVAL '1' DAY
-                ELSE INTERVAL '0' DAY
-              END
-            )
-          END AS DATE)
-        END IS NULL
-        THEN 'death_date: missing'
-      END AS `row_reason`
-    FROM `source`.`places` AS `p`
-    LEFT JOIN `work`.`key_person` AS `person_key`
-      ON `person_key`.`key_1` = `p`.`name`
+          ) AS DATE)
+        END AS `value_2`
+    ) AS `read`
     UNION ALL
     SELECT
       `e`.`patient` AS `key_1`,
@@ -477,50 +327,8 @@ WITH `rows` AS (
         WHEN NOT `e`.`value` IS NULL
         THEN COALESCE(`cause_2_code`.`source_concept_id`, 0)
       END AS `cause_source_concept_id`,
-      CAST(CASE
-        WHEN CAST(`e`.`start` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-        THEN TRY_CAST(CAST(`e`.`start` AS STRING) AS TIMESTAMP_NTZ)
-        ELSE (
-          TRY_CAST(CONCAT(
-            REGEXP_REPLACE(
-              REGEXP_REPLACE(
-                CAST(`e`.`start` AS STRING),
-                '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-              ),
-              '([- :])0{1,2}([0-9]{2})',
-              '$1$2'
-            ),
-            '0'
-          ) AS TIMESTAMP_NTZ) + CASE
-            WHEN CAST(`e`.`start` AS STRING) RLIKE '[^0-9:]24:00'
-            THEN INTERVAL '1' DAY
-            ELSE INTERVAL '0' DAY
-          END
-        )
-      END AS DATE) AS `said_date`,
-      CASE
-        WHEN CAST(`e`.`start` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-        THEN TRY_CAST(CAST(`e`.`start` AS STRING) AS TIMESTAMP_NTZ)
-        ELSE (
-          TRY_CAST(CONCAT(
-            REGEXP_REPLACE(
-              REGEXP_REPLACE(
-                CAST(`e`.`start` AS STRING),
-                '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-              ),
-              '([- :])0{1,2}([0-9]{2})',
-              '$1$2'
-            ),
-            '0'
-          ) AS TIMESTAMP_NTZ) + CASE
-            WHEN CAST(`e`.`start` AS STRING) RLIKE '[^0-9:]24:00'
-            THEN INTERVAL '1' DAY
-            ELSE INTERVAL '0' DAY
-          END
-        )
-      END AS `said_datetime`,
+      CAST(`read_2`.`start` AS DATE) AS `said_date`,
+      `read_2`.`start` AS `said_datetime`,
       CASE
         WHEN `person_key`.`person_id` IS NULL AND NOT `e`.`patient` IS NULL
         THEN 'person_id: unknown person'
@@ -535,6 +343,31 @@ WITH `rows` AS (
       AND `cause_2_code`.`fan_out` = 1
     LEFT JOIN `work`.`key_person` AS `person_key`
       ON `person_key`.`key_1` = `e`.`patient`
+    CROSS JOIN LATERAL (
+      SELECT
+        CASE
+          WHEN CAST(`e`.`start` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
+          THEN TRY_CAST(CAST(`e`.`start` AS STRING) AS TIMESTAMP_NTZ)
+          ELSE (
+            TRY_CAST(CONCAT(
+              REGEXP_REPLACE(
+                REGEXP_REPLACE(
+                  CAST(`e`.`start` AS STRING),
+                  '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
+                  '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
+                ),
+                '([- :])0{1,2}([0-9]{2})',
+                '$1$2'
+              ),
+              '0'
+            ) AS TIMESTAMP_NTZ) + CASE
+              WHEN CAST(`e`.`start` AS STRING) RLIKE '[^0-9:]24:00'
+              THEN INTERVAL '1' DAY
+              ELSE INTERVAL '0' DAY
+            END
+          )
+        END AS `start`
+    ) AS `read_2`
     WHERE
       `e`.`code` = 'died'
   ) AS `rows`

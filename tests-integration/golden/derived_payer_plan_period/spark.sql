@@ -10,7 +10,60 @@ WITH `rows` AS (
     `person_key`.`person_id` AS `person_id`,
     CASE
       WHEN LENGTH(`e`.`system`) = 4
-      THEN CASE
+      THEN `read`.`value`
+      WHEN LENGTH(`e`.`system`) = 7
+      THEN `read`.`value_2`
+      ELSE CAST(`read`.`system` AS DATE)
+    END AS `payer_plan_period_start_date`,
+    CAST(`read`.`stop` AS DATE) AS `payer_plan_period_end_date`,
+    `e`.`place` AS `payer_source_value`,
+    `e`.`value` AS `stop_reason_source_value`,
+    CASE
+      WHEN COALESCE(`e`.`patient`, `e`.`start`) IS NULL
+      THEN 'payer_plan_period_id: missing'
+      WHEN `person_key`.`person_id` IS NULL AND NOT `e`.`patient` IS NULL
+      THEN 'person_id: unknown person'
+      WHEN `person_key`.`person_id` IS NULL
+      THEN 'person_id: missing'
+      WHEN CASE
+        WHEN LENGTH(`e`.`system`) = 4
+        THEN `read`.`value`
+        WHEN LENGTH(`e`.`system`) = 7
+        THEN `read`.`value_2`
+        ELSE CAST(`read`.`system` AS DATE)
+      END IS NULL
+      AND NOT `e`.`system` IS NULL
+      THEN 'payer_plan_period_start_date: unreadable'
+      WHEN CASE
+        WHEN LENGTH(`e`.`system`) = 4
+        THEN `read`.`value`
+        WHEN LENGTH(`e`.`system`) = 7
+        THEN `read`.`value_2`
+        ELSE CAST(`read`.`system` AS DATE)
+      END IS NULL
+      THEN 'payer_plan_period_start_date: missing'
+      WHEN CAST(`read`.`stop` AS DATE) IS NULL
+      AND (
+        NOT `e`.`stop` IS NULL AND CAST(`read`.`stop` AS DATE) IS NULL
+      )
+      THEN 'payer_plan_period_end_date: unreadable'
+      WHEN CAST(`read`.`stop` AS DATE) IS NULL
+      THEN 'payer_plan_period_end_date: missing'
+      WHEN CAST(`read`.`stop` AS DATE) < CASE
+        WHEN LENGTH(`e`.`system`) = 4
+        THEN `read`.`value`
+        WHEN LENGTH(`e`.`system`) = 7
+        THEN `read`.`value_2`
+        ELSE CAST(`read`.`system` AS DATE)
+      END
+      THEN 'payer_plan_period_end_date: before the start'
+    END AS `row_reason`
+  FROM `source`.`events` AS `e`
+  LEFT JOIN `work`.`key_person` AS `person_key`
+    ON `person_key`.`key_1` = `e`.`patient`
+  CROSS JOIN LATERAL (
+    SELECT
+      CASE
         WHEN CAST(`e`.`system` || '-01-01' AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}$'
         THEN TRY_CAST(CAST(`e`.`system` || '-01-01' AS STRING) AS DATE)
         ELSE CAST((
@@ -31,9 +84,8 @@ WITH `rows` AS (
             ELSE INTERVAL '0' DAY
           END
         ) AS DATE)
-      END
-      WHEN LENGTH(`e`.`system`) = 7
-      THEN CASE
+      END AS `value`,
+      CASE
         WHEN CAST(`e`.`system` || '-01' AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}$'
         THEN TRY_CAST(CAST(`e`.`system` || '-01' AS STRING) AS DATE)
         ELSE CAST((
@@ -54,8 +106,8 @@ WITH `rows` AS (
             ELSE INTERVAL '0' DAY
           END
         ) AS DATE)
-      END
-      ELSE CAST(CASE
+      END AS `value_2`,
+      CASE
         WHEN CAST(`e`.`system` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
         THEN TRY_CAST(CAST(`e`.`system` AS STRING) AS TIMESTAMP_NTZ)
         ELSE (
@@ -76,183 +128,8 @@ WITH `rows` AS (
             ELSE INTERVAL '0' DAY
           END
         )
-      END AS DATE)
-    END AS `payer_plan_period_start_date`,
-    CAST(CASE
-      WHEN CAST(`e`.`stop` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-      THEN TRY_CAST(CAST(`e`.`stop` AS STRING) AS TIMESTAMP_NTZ)
-      ELSE (
-        TRY_CAST(CONCAT(
-          REGEXP_REPLACE(
-            REGEXP_REPLACE(
-              CAST(`e`.`stop` AS STRING),
-              '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-              '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-            ),
-            '([- :])0{1,2}([0-9]{2})',
-            '$1$2'
-          ),
-          '0'
-        ) AS TIMESTAMP_NTZ) + CASE
-          WHEN CAST(`e`.`stop` AS STRING) RLIKE '[^0-9:]24:00'
-          THEN INTERVAL '1' DAY
-          ELSE INTERVAL '0' DAY
-        END
-      )
-    END AS DATE) AS `payer_plan_period_end_date`,
-    `e`.`place` AS `payer_source_value`,
-    `e`.`value` AS `stop_reason_source_value`,
-    CASE
-      WHEN COALESCE(`e`.`patient`, `e`.`start`) IS NULL
-      THEN 'payer_plan_period_id: missing'
-      WHEN `person_key`.`person_id` IS NULL AND NOT `e`.`patient` IS NULL
-      THEN 'person_id: unknown person'
-      WHEN `person_key`.`person_id` IS NULL
-      THEN 'person_id: missing'
-      WHEN CASE
-        WHEN LENGTH(`e`.`system`) = 4
-        THEN CASE
-          WHEN CAST(`e`.`system` || '-01-01' AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}$'
-          THEN TRY_CAST(CAST(`e`.`system` || '-01-01' AS STRING) AS DATE)
-          ELSE CAST((
-            TRY_CAST(CONCAT(
-              REGEXP_REPLACE(
-                REGEXP_REPLACE(
-                  CAST(`e`.`system` || '-01-01' AS STRING),
-                  '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                  '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-                ),
-                '([- :])0{1,2}([0-9]{2})',
-                '$1$2'
-              ),
-              '0'
-            ) AS TIMESTAMP_NTZ) + CASE
-              WHEN CAST(`e`.`system` || '-01-01' AS STRING) RLIKE '[^0-9:]24:00'
-              THEN INTERVAL '1' DAY
-              ELSE INTERVAL '0' DAY
-            END
-          ) AS DATE)
-        END
-        WHEN LENGTH(`e`.`system`) = 7
-        THEN CASE
-          WHEN CAST(`e`.`system` || '-01' AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}$'
-          THEN TRY_CAST(CAST(`e`.`system` || '-01' AS STRING) AS DATE)
-          ELSE CAST((
-            TRY_CAST(CONCAT(
-              REGEXP_REPLACE(
-                REGEXP_REPLACE(
-                  CAST(`e`.`system` || '-01' AS STRING),
-                  '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                  '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-                ),
-                '([- :])0{1,2}([0-9]{2})',
-                '$1$2'
-              ),
-              '0'
-            ) AS TIMESTAMP_NTZ) + CASE
-              WHEN CAST(`e`.`system` || '-01' AS STRING) RLIKE '[^0-9:]24:00'
-              THEN INTERVAL '1' DAY
-              ELSE INTERVAL '0' DAY
-            END
-          ) AS DATE)
-        END
-        ELSE CAST(CASE
-          WHEN CAST(`e`.`system` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-          THEN TRY_CAST(CAST(`e`.`system` AS STRING) AS TIMESTAMP_NTZ)
-          ELSE (
-            TRY_CAST(CONCAT(
-              REGEXP_REPLACE(
-                REGEXP_REPLACE(
-                  CAST(`e`.`system` AS STRING),
-                  '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                  '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-                ),
-                '([- :])0{1,2}([0-9]{2})',
-                '$1$2'
-              ),
-              '0'
-            ) AS TIMESTAMP_NTZ) + CASE
-              WHEN CAST(`e`.`system` AS STRING) RLIKE '[^0-9:]24:00'
-              THEN INTERVAL '1' DAY
-              ELSE INTERVAL '0' DAY
-            END
-          )
-        END AS DATE)
-      END IS NULL
-      AND NOT `e`.`system` IS NULL
-      THEN 'payer_plan_period_start_date: unreadable'
-      WHEN CASE
-        WHEN LENGTH(`e`.`system`) = 4
-        THEN CASE
-          WHEN CAST(`e`.`system` || '-01-01' AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}$'
-          THEN TRY_CAST(CAST(`e`.`system` || '-01-01' AS STRING) AS DATE)
-          ELSE CAST((
-            TRY_CAST(CONCAT(
-              REGEXP_REPLACE(
-                REGEXP_REPLACE(
-                  CAST(`e`.`system` || '-01-01' AS STRING),
-                  '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                  '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-                ),
-                '([- :])0{1,2}([0-9]{2})',
-                '$1$2'
-              ),
-              '0'
-            ) AS TIMESTAMP_NTZ) + CASE
-              WHEN CAST(`e`.`system` || '-01-01' AS STRING) RLIKE '[^0-9:]24:00'
-              THEN INTERVAL '1' DAY
-              ELSE INTERVAL '0' DAY
-            END
-          ) AS DATE)
-        END
-        WHEN LENGTH(`e`.`system`) = 7
-        THEN CASE
-          WHEN CAST(`e`.`system` || '-01' AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}$'
-          THEN TRY_CAST(CAST(`e`.`system` || '-01' AS STRING) AS DATE)
-          ELSE CAST((
-            TRY_CAST(CONCAT(
-              REGEXP_REPLACE(
-                REGEXP_REPLACE(
-                  CAST(`e`.`system` || '-01' AS STRING),
-                  '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                  '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-                ),
-                '([- :])0{1,2}([0-9]{2})',
-                '$1$2'
-              ),
-              '0'
-            ) AS TIMESTAMP_NTZ) + CASE
-              WHEN CAST(`e`.`system` || '-01' AS STRING) RLIKE '[^0-9:]24:00'
-              THEN INTERVAL '1' DAY
-              ELSE INTERVAL '0' DAY
-            END
-          ) AS DATE)
-        END
-        ELSE CAST(CASE
-          WHEN CAST(`e`.`system` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-          THEN TRY_CAST(CAST(`e`.`system` AS STRING) AS TIMESTAMP_NTZ)
-          ELSE (
-            TRY_CAST(CONCAT(
-              REGEXP_REPLACE(
-                REGEXP_REPLACE(
-                  CAST(`e`.`system` AS STRING),
-                  '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                  '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-                ),
-                '([- :])0{1,2}([0-9]{2})',
-                '$1$2'
-              ),
-              '0'
-            ) AS TIMESTAMP_NTZ) + CASE
-              WHEN CAST(`e`.`system` AS STRING) RLIKE '[^0-9:]24:00'
-              THEN INTERVAL '1' DAY
-              ELSE INTERVAL '0' DAY
-            END
-          )
-        END AS DATE)
-      END IS NULL
-      THEN 'payer_plan_period_start_date: missing'
-      WHEN CAST(CASE
+      END AS `system`,
+      CASE
         WHEN CAST(`e`.`stop` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
         THEN TRY_CAST(CAST(`e`.`stop` AS STRING) AS TIMESTAMP_NTZ)
         ELSE (
@@ -273,152 +150,8 @@ WITH `rows` AS (
             ELSE INTERVAL '0' DAY
           END
         )
-      END AS DATE) IS NULL
-      AND (
-        NOT `e`.`stop` IS NULL
-        AND CAST(CASE
-          WHEN CAST(`e`.`stop` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-          THEN TRY_CAST(CAST(`e`.`stop` AS STRING) AS TIMESTAMP_NTZ)
-          ELSE (
-            TRY_CAST(CONCAT(
-              REGEXP_REPLACE(
-                REGEXP_REPLACE(
-                  CAST(`e`.`stop` AS STRING),
-                  '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                  '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-                ),
-                '([- :])0{1,2}([0-9]{2})',
-                '$1$2'
-              ),
-              '0'
-            ) AS TIMESTAMP_NTZ) + CASE
-              WHEN CAST(`e`.`stop` AS STRING) RLIKE '[^0-9:]24:00'
-              THEN INTERVAL '1' DAY
-              ELSE INTERVAL '0' DAY
-            END
-          )
-        END AS DATE) IS NULL
-      )
-      THEN 'payer_plan_period_end_date: unreadable'
-      WHEN CAST(CASE
-        WHEN CAST(`e`.`stop` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-        THEN TRY_CAST(CAST(`e`.`stop` AS STRING) AS TIMESTAMP_NTZ)
-        ELSE (
-          TRY_CAST(CONCAT(
-            REGEXP_REPLACE(
-              REGEXP_REPLACE(
-                CAST(`e`.`stop` AS STRING),
-                '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-              ),
-              '([- :])0{1,2}([0-9]{2})',
-              '$1$2'
-            ),
-            '0'
-          ) AS TIMESTAMP_NTZ) + CASE
-            WHEN CAST(`e`.`stop` AS STRING) RLIKE '[^0-9:]24:00'
-            THEN INTERVAL '1' DAY
-            ELSE INTERVAL '0' DAY
-          END
-        )
-      END AS DATE) IS NULL
-      THEN 'payer_plan_period_end_date: missing'
-      WHEN CAST(CASE
-        WHEN CAST(`e`.`stop` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-        THEN TRY_CAST(CAST(`e`.`stop` AS STRING) AS TIMESTAMP_NTZ)
-        ELSE (
-          TRY_CAST(CONCAT(
-            REGEXP_REPLACE(
-              REGEXP_REPLACE(
-                CAST(`e`.`stop` AS STRING),
-                '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-              ),
-              '([- :])0{1,2}([0-9]{2})',
-              '$1$2'
-            ),
-            '0'
-          ) AS TIMESTAMP_NTZ) + CASE
-            WHEN CAST(`e`.`stop` AS STRING) RLIKE '[^0-9:]24:00'
-            THEN INTERVAL '1' DAY
-            ELSE INTERVAL '0' DAY
-          END
-        )
-      END AS DATE) < CASE
-        WHEN LENGTH(`e`.`system`) = 4
-        THEN CASE
-          WHEN CAST(`e`.`system` || '-01-01' AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}$'
-          THEN TRY_CAST(CAST(`e`.`system` || '-01-01' AS STRING) AS DATE)
-          ELSE CAST((
-            TRY_CAST(CONCAT(
-              REGEXP_REPLACE(
-                REGEXP_REPLACE(
-                  CAST(`e`.`system` || '-01-01' AS STRING),
-                  '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                  '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-                ),
-                '([- :])0{1,2}([0-9]{2})',
-                '$1$2'
-              ),
-              '0'
-            ) AS TIMESTAMP_NTZ) + CASE
-              WHEN CAST(`e`.`system` || '-01-01' AS STRING) RLIKE '[^0-9:]24:00'
-              THEN INTERVAL '1' DAY
-              ELSE INTERVAL '0' DAY
-            END
-          ) AS DATE)
-        END
-        WHEN LENGTH(`e`.`system`) = 7
-        THEN CASE
-          WHEN CAST(`e`.`system` || '-01' AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}$'
-          THEN TRY_CAST(CAST(`e`.`system` || '-01' AS STRING) AS DATE)
-          ELSE CAST((
-            TRY_CAST(CONCAT(
-              REGEXP_REPLACE(
-                REGEXP_REPLACE(
-                  CAST(`e`.`system` || '-01' AS STRING),
-                  '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                  '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-                ),
-                '([- :])0{1,2}([0-9]{2})',
-                '$1$2'
-              ),
-              '0'
-            ) AS TIMESTAMP_NTZ) + CASE
-              WHEN CAST(`e`.`system` || '-01' AS STRING) RLIKE '[^0-9:]24:00'
-              THEN INTERVAL '1' DAY
-              ELSE INTERVAL '0' DAY
-            END
-          ) AS DATE)
-        END
-        ELSE CAST(CASE
-          WHEN CAST(`e`.`system` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-          THEN TRY_CAST(CAST(`e`.`system` AS STRING) AS TIMESTAMP_NTZ)
-          ELSE (
-            TRY_CAST(CONCAT(
-              REGEXP_REPLACE(
-                REGEXP_REPLACE(
-                  CAST(`e`.`system` AS STRING),
-                  '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                  '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-                ),
-                '([- :])0{1,2}([0-9]{2})',
-                '$1$2'
-              ),
-              '0'
-            ) AS TIMESTAMP_NTZ) + CASE
-              WHEN CAST(`e`.`system` AS STRING) RLIKE '[^0-9:]24:00'
-              THEN INTERVAL '1' DAY
-              ELSE INTERVAL '0' DAY
-            END
-          )
-        END AS DATE)
-      END
-      THEN 'payer_plan_period_end_date: before the start'
-    END AS `row_reason`
-  FROM `source`.`events` AS `e`
-  LEFT JOIN `work`.`key_person` AS `person_key`
-    ON `person_key`.`key_1` = `e`.`patient`
+      END AS `stop`
+  ) AS `read`
 ), `plans` AS (
   SELECT
     `each`.`payer_source_value`,
@@ -612,48 +345,10 @@ WITH `numbered_rows` AS (
   ) AS `rows`
 ), `numbered_bounds` AS (
   SELECT
-    CASE
-      WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_1`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_1`,
-    CASE
-      WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_2`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_2`
+    CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+    LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+    CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+    LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
@@ -661,34 +356,12 @@ WITH `numbered_rows` AS (
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
-          LPAD(
-            HEX(
-              CASE
-                WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - `least_1`
-            ),
-            `width_1`,
-            '0'
-          ),
+          LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
           REPEAT('G', `width_1`),
           'G'
         ),
         COALESCE(
-          LPAD(
-            HEX(
-              CASE
-                WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - `least_2`
-            ),
-            `width_2`,
-            '0'
-          ),
+          LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
           REPEAT('G', `width_2`),
           'G'
         )

@@ -276,50 +276,8 @@ FROM (
       COALESCE(`concept_code`.`source_concept_id`, 0) AS `source_concept_id`,
       `e`.`code` AS `source_value`,
       32817 AS `type_concept_id`,
-      CAST(CASE
-        WHEN CAST(`e`.`start` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-        THEN TRY_CAST(CAST(`e`.`start` AS STRING) AS TIMESTAMP_NTZ)
-        ELSE (
-          TRY_CAST(CONCAT(
-            REGEXP_REPLACE(
-              REGEXP_REPLACE(
-                CAST(`e`.`start` AS STRING),
-                '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-              ),
-              '([- :])0{1,2}([0-9]{2})',
-              '$1$2'
-            ),
-            '0'
-          ) AS TIMESTAMP_NTZ) + CASE
-            WHEN CAST(`e`.`start` AS STRING) RLIKE '[^0-9:]24:00'
-            THEN INTERVAL '1' DAY
-            ELSE INTERVAL '0' DAY
-          END
-        )
-      END AS DATE) AS `start_date`,
-      CASE
-        WHEN CAST(`e`.`start` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-        THEN TRY_CAST(CAST(`e`.`start` AS STRING) AS TIMESTAMP_NTZ)
-        ELSE (
-          TRY_CAST(CONCAT(
-            REGEXP_REPLACE(
-              REGEXP_REPLACE(
-                CAST(`e`.`start` AS STRING),
-                '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-              ),
-              '([- :])0{1,2}([0-9]{2})',
-              '$1$2'
-            ),
-            '0'
-          ) AS TIMESTAMP_NTZ) + CASE
-            WHEN CAST(`e`.`start` AS STRING) RLIKE '[^0-9:]24:00'
-            THEN INTERVAL '1' DAY
-            ELSE INTERVAL '0' DAY
-          END
-        )
-      END AS `start_datetime`,
+      CAST(`read`.`start` AS DATE) AS `start_date`,
+      `read`.`start` AS `start_datetime`,
       `concept_code`.`value_concept_id` AS `value_as_concept_id`,
       CASE
         WHEN NOT `e`.`patient` IS NULL OR NOT `e`.`place` IS NULL OR NOT `e`.`start` IS NULL
@@ -330,76 +288,12 @@ FROM (
         THEN 'person_id: unknown person'
         WHEN `person_key`.`person_id` IS NULL
         THEN 'person_id: missing'
-        WHEN CAST(CASE
-          WHEN CAST(`e`.`start` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-          THEN TRY_CAST(CAST(`e`.`start` AS STRING) AS TIMESTAMP_NTZ)
-          ELSE (
-            TRY_CAST(CONCAT(
-              REGEXP_REPLACE(
-                REGEXP_REPLACE(
-                  CAST(`e`.`start` AS STRING),
-                  '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                  '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-                ),
-                '([- :])0{1,2}([0-9]{2})',
-                '$1$2'
-              ),
-              '0'
-            ) AS TIMESTAMP_NTZ) + CASE
-              WHEN CAST(`e`.`start` AS STRING) RLIKE '[^0-9:]24:00'
-              THEN INTERVAL '1' DAY
-              ELSE INTERVAL '0' DAY
-            END
-          )
-        END AS DATE) IS NULL
+        WHEN CAST(`read`.`start` AS DATE) IS NULL
         AND (
-          NOT `e`.`start` IS NULL
-          AND CASE
-            WHEN CAST(`e`.`start` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-            THEN TRY_CAST(CAST(`e`.`start` AS STRING) AS TIMESTAMP_NTZ)
-            ELSE (
-              TRY_CAST(CONCAT(
-                REGEXP_REPLACE(
-                  REGEXP_REPLACE(
-                    CAST(`e`.`start` AS STRING),
-                    '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                    '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-                  ),
-                  '([- :])0{1,2}([0-9]{2})',
-                  '$1$2'
-                ),
-                '0'
-              ) AS TIMESTAMP_NTZ) + CASE
-                WHEN CAST(`e`.`start` AS STRING) RLIKE '[^0-9:]24:00'
-                THEN INTERVAL '1' DAY
-                ELSE INTERVAL '0' DAY
-              END
-            )
-          END IS NULL
+          NOT `e`.`start` IS NULL AND `read`.`start` IS NULL
         )
         THEN 'start_date: unreadable'
-        WHEN CAST(CASE
-          WHEN CAST(`e`.`start` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-          THEN TRY_CAST(CAST(`e`.`start` AS STRING) AS TIMESTAMP_NTZ)
-          ELSE (
-            TRY_CAST(CONCAT(
-              REGEXP_REPLACE(
-                REGEXP_REPLACE(
-                  CAST(`e`.`start` AS STRING),
-                  '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                  '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-                ),
-                '([- :])0{1,2}([0-9]{2})',
-                '$1$2'
-              ),
-              '0'
-            ) AS TIMESTAMP_NTZ) + CASE
-              WHEN CAST(`e`.`start` AS STRING) RLIKE '[^0-9:]24:00'
-              THEN INTERVAL '1' DAY
-              ELSE INTERVAL '0' DAY
-            END
-          )
-        END AS DATE) IS NULL
+        WHEN CAST(`read`.`start` AS DATE) IS NULL
         THEN 'start_date: missing'
       END AS `row_reason`
     FROM `source`.`events` AS `e`
@@ -409,6 +303,31 @@ FROM (
       AND `concept_code`.`code` = `e`.`code`
     LEFT JOIN `work`.`key_person` AS `person_key`
       ON `person_key`.`key_1` = `e`.`patient`
+    CROSS JOIN LATERAL (
+      SELECT
+        CASE
+          WHEN CAST(`e`.`start` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
+          THEN TRY_CAST(CAST(`e`.`start` AS STRING) AS TIMESTAMP_NTZ)
+          ELSE (
+            TRY_CAST(CONCAT(
+              REGEXP_REPLACE(
+                REGEXP_REPLACE(
+                  CAST(`e`.`start` AS STRING),
+                  '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
+                  '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
+                ),
+                '([- :])0{1,2}([0-9]{2})',
+                '$1$2'
+              ),
+              '0'
+            ) AS TIMESTAMP_NTZ) + CASE
+              WHEN CAST(`e`.`start` AS STRING) RLIKE '[^0-9:]24:00'
+              THEN INTERVAL '1' DAY
+              ELSE INTERVAL '0' DAY
+            END
+          )
+        END AS `start`
+    ) AS `read`
   ) AS `rows`
 ) AS `rows`;
 
@@ -467,69 +386,12 @@ WITH `numbered_rows` AS (
   ) AS `rows`
 ), `numbered_bounds` AS (
   SELECT
-    CASE
-      WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_1`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_1`,
-    CASE
-      WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_2`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_2`,
-    CASE
-      WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_3`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_3`
+    CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+    LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+    CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+    LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
+    CAST(MIN(`order_3`) AS BIGINT) AS `least_3`,
+    LENGTH(HEX(CAST(MAX(`order_3`) AS BIGINT) - CAST(MIN(`order_3`) AS BIGINT))) AS `width_3`
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
@@ -537,51 +399,18 @@ WITH `numbered_rows` AS (
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
-          LPAD(
-            HEX(
-              CASE
-                WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - `least_1`
-            ),
-            `width_1`,
-            '0'
-          ),
+          LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
           REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
           COALESCE(
-            LPAD(
-              HEX(
-                CASE
-                  WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - `least_2`
-              ),
-              `width_2`,
-              '0'
-            ),
+            LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
             REPEAT('G', `width_2`),
             'G'
           ),
           COALESCE(
-            LPAD(
-              HEX(
-                CASE
-                  WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - `least_3`
-              ),
-              `width_3`,
-              '0'
-            ),
+            LPAD(HEX(CAST(`order_3` AS BIGINT) - `least_3`), `width_3`, '0'),
             REPEAT('G', `width_3`),
             'G'
           )
@@ -702,69 +531,12 @@ WITH `numbered_rows` AS (
   ) AS `rows`
 ), `numbered_bounds` AS (
   SELECT
-    CASE
-      WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_1`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_1`,
-    CASE
-      WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_2`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_2`,
-    CASE
-      WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_3`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_3`
+    CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+    LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+    CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+    LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
+    CAST(MIN(`order_3`) AS BIGINT) AS `least_3`,
+    LENGTH(HEX(CAST(MAX(`order_3`) AS BIGINT) - CAST(MIN(`order_3`) AS BIGINT))) AS `width_3`
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
@@ -772,51 +544,18 @@ WITH `numbered_rows` AS (
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
-          LPAD(
-            HEX(
-              CASE
-                WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - `least_1`
-            ),
-            `width_1`,
-            '0'
-          ),
+          LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
           REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
           COALESCE(
-            LPAD(
-              HEX(
-                CASE
-                  WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - `least_2`
-              ),
-              `width_2`,
-              '0'
-            ),
+            LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
             REPEAT('G', `width_2`),
             'G'
           ),
           COALESCE(
-            LPAD(
-              HEX(
-                CASE
-                  WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - `least_3`
-              ),
-              `width_3`,
-              '0'
-            ),
+            LPAD(HEX(CAST(`order_3` AS BIGINT) - `least_3`), `width_3`, '0'),
             REPEAT('G', `width_3`),
             'G'
           )
@@ -944,69 +683,12 @@ WITH `numbered_rows` AS (
   ) AS `rows`
 ), `numbered_bounds` AS (
   SELECT
-    CASE
-      WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_1`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_1`,
-    CASE
-      WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_2`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_2`,
-    CASE
-      WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_3`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_3`
+    CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+    LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+    CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+    LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
+    CAST(MIN(`order_3`) AS BIGINT) AS `least_3`,
+    LENGTH(HEX(CAST(MAX(`order_3`) AS BIGINT) - CAST(MIN(`order_3`) AS BIGINT))) AS `width_3`
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
@@ -1014,51 +696,18 @@ WITH `numbered_rows` AS (
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
-          LPAD(
-            HEX(
-              CASE
-                WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - `least_1`
-            ),
-            `width_1`,
-            '0'
-          ),
+          LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
           REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
           COALESCE(
-            LPAD(
-              HEX(
-                CASE
-                  WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - `least_2`
-              ),
-              `width_2`,
-              '0'
-            ),
+            LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
             REPEAT('G', `width_2`),
             'G'
           ),
           COALESCE(
-            LPAD(
-              HEX(
-                CASE
-                  WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - `least_3`
-              ),
-              `width_3`,
-              '0'
-            ),
+            LPAD(HEX(CAST(`order_3` AS BIGINT) - `least_3`), `width_3`, '0'),
             REPEAT('G', `width_3`),
             'G'
           )
@@ -1192,69 +841,12 @@ FROM (
           ) AS `rows`
         ), `numbered_bounds` AS (
           SELECT
-            CASE
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_1`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_1`,
-            CASE
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_2`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_2`,
-            CASE
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_3`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_3`
+            CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+            LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+            CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+            LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
+            CAST(MIN(`order_3`) AS BIGINT) AS `least_3`,
+            LENGTH(HEX(CAST(MAX(`order_3`) AS BIGINT) - CAST(MIN(`order_3`) AS BIGINT))) AS `width_3`
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
@@ -1262,51 +854,18 @@ FROM (
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
-                  LPAD(
-                    HEX(
-                      CASE
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - `least_1`
-                    ),
-                    `width_1`,
-                    '0'
-                  ),
+                  LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
                   REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_2`
-                      ),
-                      `width_2`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
                     REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_3`
-                      ),
-                      `width_3`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_3` AS BIGINT) - `least_3`), `width_3`, '0'),
                     REPEAT('G', `width_3`),
                     'G'
                   )
@@ -1383,69 +942,12 @@ FROM (
           ) AS `rows`
         ), `numbered_bounds` AS (
           SELECT
-            CASE
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_1`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_1`,
-            CASE
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_2`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_2`,
-            CASE
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_3`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_3`
+            CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+            LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+            CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+            LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
+            CAST(MIN(`order_3`) AS BIGINT) AS `least_3`,
+            LENGTH(HEX(CAST(MAX(`order_3`) AS BIGINT) - CAST(MIN(`order_3`) AS BIGINT))) AS `width_3`
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
@@ -1453,51 +955,18 @@ FROM (
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
-                  LPAD(
-                    HEX(
-                      CASE
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - `least_1`
-                    ),
-                    `width_1`,
-                    '0'
-                  ),
+                  LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
                   REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_2`
-                      ),
-                      `width_2`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
                     REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_3`
-                      ),
-                      `width_3`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_3` AS BIGINT) - `least_3`), `width_3`, '0'),
                     REPEAT('G', `width_3`),
                     'G'
                   )
@@ -1571,69 +1040,12 @@ FROM (
           ) AS `rows`
         ), `numbered_bounds` AS (
           SELECT
-            CASE
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_1`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_1`,
-            CASE
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_2`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_2`,
-            CASE
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_3`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_3`
+            CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+            LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+            CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+            LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
+            CAST(MIN(`order_3`) AS BIGINT) AS `least_3`,
+            LENGTH(HEX(CAST(MAX(`order_3`) AS BIGINT) - CAST(MIN(`order_3`) AS BIGINT))) AS `width_3`
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
@@ -1641,51 +1053,18 @@ FROM (
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
-                  LPAD(
-                    HEX(
-                      CASE
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - `least_1`
-                    ),
-                    `width_1`,
-                    '0'
-                  ),
+                  LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
                   REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_2`
-                      ),
-                      `width_2`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
                     REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_3`
-                      ),
-                      `width_3`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_3` AS BIGINT) - `least_3`), `width_3`, '0'),
                     REPEAT('G', `width_3`),
                     'G'
                   )
@@ -1758,69 +1137,12 @@ FROM (
           ) AS `rows`
         ), `numbered_bounds` AS (
           SELECT
-            CASE
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_1`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_1`,
-            CASE
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_2`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_2`,
-            CASE
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_3`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_3`
+            CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+            LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+            CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+            LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
+            CAST(MIN(`order_3`) AS BIGINT) AS `least_3`,
+            LENGTH(HEX(CAST(MAX(`order_3`) AS BIGINT) - CAST(MIN(`order_3`) AS BIGINT))) AS `width_3`
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
@@ -1828,51 +1150,18 @@ FROM (
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
-                  LPAD(
-                    HEX(
-                      CASE
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - `least_1`
-                    ),
-                    `width_1`,
-                    '0'
-                  ),
+                  LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
                   REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_2`
-                      ),
-                      `width_2`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
                     REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_3`
-                      ),
-                      `width_3`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_3` AS BIGINT) - `least_3`), `width_3`, '0'),
                     REPEAT('G', `width_3`),
                     'G'
                   )
@@ -1955,69 +1244,12 @@ FROM (
           ) AS `rows`
         ), `numbered_bounds` AS (
           SELECT
-            CASE
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_1`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_1`,
-            CASE
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_2`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_2`,
-            CASE
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_3`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_3`
+            CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+            LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+            CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+            LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
+            CAST(MIN(`order_3`) AS BIGINT) AS `least_3`,
+            LENGTH(HEX(CAST(MAX(`order_3`) AS BIGINT) - CAST(MIN(`order_3`) AS BIGINT))) AS `width_3`
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
@@ -2025,51 +1257,18 @@ FROM (
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
-                  LPAD(
-                    HEX(
-                      CASE
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - `least_1`
-                    ),
-                    `width_1`,
-                    '0'
-                  ),
+                  LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
                   REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_2`
-                      ),
-                      `width_2`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
                     REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_3`
-                      ),
-                      `width_3`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_3` AS BIGINT) - `least_3`), `width_3`, '0'),
                     REPEAT('G', `width_3`),
                     'G'
                   )
@@ -2144,69 +1343,12 @@ FROM (
           ) AS `rows`
         ), `numbered_bounds` AS (
           SELECT
-            CASE
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_1`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_1`,
-            CASE
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_2`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_2`,
-            CASE
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_3`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_3`
+            CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+            LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+            CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+            LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
+            CAST(MIN(`order_3`) AS BIGINT) AS `least_3`,
+            LENGTH(HEX(CAST(MAX(`order_3`) AS BIGINT) - CAST(MIN(`order_3`) AS BIGINT))) AS `width_3`
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
@@ -2214,51 +1356,18 @@ FROM (
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
-                  LPAD(
-                    HEX(
-                      CASE
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - `least_1`
-                    ),
-                    `width_1`,
-                    '0'
-                  ),
+                  LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
                   REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_2`
-                      ),
-                      `width_2`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
                     REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_3`
-                      ),
-                      `width_3`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_3` AS BIGINT) - `least_3`), `width_3`, '0'),
                     REPEAT('G', `width_3`),
                     'G'
                   )
@@ -2329,69 +1438,12 @@ FROM (
           ) AS `rows`
         ), `numbered_bounds` AS (
           SELECT
-            CASE
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_1`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_1`,
-            CASE
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_2`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_2`,
-            CASE
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-              THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-            END AS `least_3`,
-            LENGTH(
-              HEX(
-                CASE
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - CASE
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END
-              )
-            ) AS `width_3`
+            CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+            LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+            CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+            LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
+            CAST(MIN(`order_3`) AS BIGINT) AS `least_3`,
+            LENGTH(HEX(CAST(MAX(`order_3`) AS BIGINT) - CAST(MIN(`order_3`) AS BIGINT))) AS `width_3`
           FROM `numbered_rows`
         ), `numbered_places` AS (
           SELECT
@@ -2399,51 +1451,18 @@ FROM (
             CAST(SUBSTRING(
               CONCAT(
                 COALESCE(
-                  LPAD(
-                    HEX(
-                      CASE
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                        THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                      END - `least_1`
-                    ),
-                    `width_1`,
-                    '0'
-                  ),
+                  LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
                   REPEAT('G', `width_1`),
                   'G'
                 ),
                 CONCAT(
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_2`
-                      ),
-                      `width_2`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
                     REPEAT('G', `width_2`),
                     'G'
                   ),
                   COALESCE(
-                    LPAD(
-                      HEX(
-                        CASE
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                          WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                        END - `least_3`
-                      ),
-                      `width_3`,
-                      '0'
-                    ),
+                    LPAD(HEX(CAST(`order_3` AS BIGINT) - `least_3`), `width_3`, '0'),
                     REPEAT('G', `width_3`),
                     'G'
                   )
@@ -2575,69 +1594,12 @@ WITH `numbered_rows` AS (
     AND `m1_event_1`.`event_occurrence` = `rows`.`m1_event_1_occurrence`
 ), `numbered_bounds` AS (
   SELECT
-    CASE
-      WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_1`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_1`,
-    CASE
-      WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_2`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_2`,
-    CASE
-      WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_3`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_3`
+    CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+    LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+    CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+    LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
+    CAST(MIN(`order_3`) AS BIGINT) AS `least_3`,
+    LENGTH(HEX(CAST(MAX(`order_3`) AS BIGINT) - CAST(MIN(`order_3`) AS BIGINT))) AS `width_3`
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
@@ -2645,51 +1607,18 @@ WITH `numbered_rows` AS (
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
-          LPAD(
-            HEX(
-              CASE
-                WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - `least_1`
-            ),
-            `width_1`,
-            '0'
-          ),
+          LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
           REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
           COALESCE(
-            LPAD(
-              HEX(
-                CASE
-                  WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - `least_2`
-              ),
-              `width_2`,
-              '0'
-            ),
+            LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
             REPEAT('G', `width_2`),
             'G'
           ),
           COALESCE(
-            LPAD(
-              HEX(
-                CASE
-                  WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - `least_3`
-              ),
-              `width_3`,
-              '0'
-            ),
+            LPAD(HEX(CAST(`order_3` AS BIGINT) - `least_3`), `width_3`, '0'),
             REPEAT('G', `width_3`),
             'G'
           )

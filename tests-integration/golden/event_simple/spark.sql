@@ -285,170 +285,22 @@ FROM (
     COALESCE(`concept_code`.`source_concept_id`, 0) AS `source_concept_id`,
     `e`.`code` AS `source_value`,
     32827 AS `type_concept_id`,
-    CAST(CASE
-      WHEN CAST(`e`.`start` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-      THEN TRY_CAST(CAST(`e`.`start` AS STRING) AS TIMESTAMP_NTZ)
-      ELSE (
-        TRY_CAST(CONCAT(
-          REGEXP_REPLACE(
-            REGEXP_REPLACE(
-              CAST(`e`.`start` AS STRING),
-              '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-              '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-            ),
-            '([- :])0{1,2}([0-9]{2})',
-            '$1$2'
-          ),
-          '0'
-        ) AS TIMESTAMP_NTZ) + CASE
-          WHEN CAST(`e`.`start` AS STRING) RLIKE '[^0-9:]24:00'
-          THEN INTERVAL '1' DAY
-          ELSE INTERVAL '0' DAY
-        END
-      )
-    END AS DATE) AS `start_date`,
-    CASE
-      WHEN CAST(`e`.`start` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-      THEN TRY_CAST(CAST(`e`.`start` AS STRING) AS TIMESTAMP_NTZ)
-      ELSE (
-        TRY_CAST(CONCAT(
-          REGEXP_REPLACE(
-            REGEXP_REPLACE(
-              CAST(`e`.`start` AS STRING),
-              '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-              '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-            ),
-            '([- :])0{1,2}([0-9]{2})',
-            '$1$2'
-          ),
-          '0'
-        ) AS TIMESTAMP_NTZ) + CASE
-          WHEN CAST(`e`.`start` AS STRING) RLIKE '[^0-9:]24:00'
-          THEN INTERVAL '1' DAY
-          ELSE INTERVAL '0' DAY
-        END
-      )
-    END AS `start_datetime`,
-    CAST(CASE
-      WHEN CAST(`e`.`stop` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-      THEN TRY_CAST(CAST(`e`.`stop` AS STRING) AS TIMESTAMP_NTZ)
-      ELSE (
-        TRY_CAST(CONCAT(
-          REGEXP_REPLACE(
-            REGEXP_REPLACE(
-              CAST(`e`.`stop` AS STRING),
-              '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-              '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-            ),
-            '([- :])0{1,2}([0-9]{2})',
-            '$1$2'
-          ),
-          '0'
-        ) AS TIMESTAMP_NTZ) + CASE
-          WHEN CAST(`e`.`stop` AS STRING) RLIKE '[^0-9:]24:00'
-          THEN INTERVAL '1' DAY
-          ELSE INTERVAL '0' DAY
-        END
-      )
-    END AS DATE) AS `end_date`,
-    CAST(CAST(CASE
-      WHEN CAST(`e`.`stop` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-      THEN TRY_CAST(CAST(`e`.`stop` AS STRING) AS TIMESTAMP_NTZ)
-      ELSE (
-        TRY_CAST(CONCAT(
-          REGEXP_REPLACE(
-            REGEXP_REPLACE(
-              CAST(`e`.`stop` AS STRING),
-              '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-              '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-            ),
-            '([- :])0{1,2}([0-9]{2})',
-            '$1$2'
-          ),
-          '0'
-        ) AS TIMESTAMP_NTZ) + CASE
-          WHEN CAST(`e`.`stop` AS STRING) RLIKE '[^0-9:]24:00'
-          THEN INTERVAL '1' DAY
-          ELSE INTERVAL '0' DAY
-        END
-      )
-    END AS DATE) AS TIMESTAMP_NTZ) AS `end_datetime`,
+    CAST(`read`.`start` AS DATE) AS `start_date`,
+    `read`.`start` AS `start_datetime`,
+    CAST(`read`.`stop` AS DATE) AS `end_date`,
+    CAST(CAST(`read`.`stop` AS DATE) AS TIMESTAMP_NTZ) AS `end_datetime`,
     `concept_code`.`value_concept_id` AS `value_as_concept_id`,
     CASE
       WHEN `person_key`.`person_id` IS NULL AND NOT `e`.`patient` IS NULL
       THEN 'person_id: unknown person'
       WHEN `person_key`.`person_id` IS NULL
       THEN 'person_id: missing'
-      WHEN CAST(CASE
-        WHEN CAST(`e`.`start` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-        THEN TRY_CAST(CAST(`e`.`start` AS STRING) AS TIMESTAMP_NTZ)
-        ELSE (
-          TRY_CAST(CONCAT(
-            REGEXP_REPLACE(
-              REGEXP_REPLACE(
-                CAST(`e`.`start` AS STRING),
-                '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-              ),
-              '([- :])0{1,2}([0-9]{2})',
-              '$1$2'
-            ),
-            '0'
-          ) AS TIMESTAMP_NTZ) + CASE
-            WHEN CAST(`e`.`start` AS STRING) RLIKE '[^0-9:]24:00'
-            THEN INTERVAL '1' DAY
-            ELSE INTERVAL '0' DAY
-          END
-        )
-      END AS DATE) IS NULL
+      WHEN CAST(`read`.`start` AS DATE) IS NULL
       AND (
-        NOT `e`.`start` IS NULL
-        AND CASE
-          WHEN CAST(`e`.`start` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-          THEN TRY_CAST(CAST(`e`.`start` AS STRING) AS TIMESTAMP_NTZ)
-          ELSE (
-            TRY_CAST(CONCAT(
-              REGEXP_REPLACE(
-                REGEXP_REPLACE(
-                  CAST(`e`.`start` AS STRING),
-                  '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                  '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-                ),
-                '([- :])0{1,2}([0-9]{2})',
-                '$1$2'
-              ),
-              '0'
-            ) AS TIMESTAMP_NTZ) + CASE
-              WHEN CAST(`e`.`start` AS STRING) RLIKE '[^0-9:]24:00'
-              THEN INTERVAL '1' DAY
-              ELSE INTERVAL '0' DAY
-            END
-          )
-        END IS NULL
+        NOT `e`.`start` IS NULL AND `read`.`start` IS NULL
       )
       THEN 'start_date: unreadable'
-      WHEN CAST(CASE
-        WHEN CAST(`e`.`start` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-        THEN TRY_CAST(CAST(`e`.`start` AS STRING) AS TIMESTAMP_NTZ)
-        ELSE (
-          TRY_CAST(CONCAT(
-            REGEXP_REPLACE(
-              REGEXP_REPLACE(
-                CAST(`e`.`start` AS STRING),
-                '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-              ),
-              '([- :])0{1,2}([0-9]{2})',
-              '$1$2'
-            ),
-            '0'
-          ) AS TIMESTAMP_NTZ) + CASE
-            WHEN CAST(`e`.`start` AS STRING) RLIKE '[^0-9:]24:00'
-            THEN INTERVAL '1' DAY
-            ELSE INTERVAL '0' DAY
-          END
-        )
-      END AS DATE) IS NULL
+      WHEN CAST(`read`.`start` AS DATE) IS NULL
       THEN 'start_date: missing'
     END AS `row_reason`
   FROM `source`.`events` AS `e`
@@ -458,6 +310,53 @@ FROM (
     AND `concept_code`.`code` = `e`.`code`
   LEFT JOIN `work`.`key_person` AS `person_key`
     ON `person_key`.`key_1` = `e`.`patient`
+  CROSS JOIN LATERAL (
+    SELECT
+      CASE
+        WHEN CAST(`e`.`start` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
+        THEN TRY_CAST(CAST(`e`.`start` AS STRING) AS TIMESTAMP_NTZ)
+        ELSE (
+          TRY_CAST(CONCAT(
+            REGEXP_REPLACE(
+              REGEXP_REPLACE(
+                CAST(`e`.`start` AS STRING),
+                '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
+                '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
+              ),
+              '([- :])0{1,2}([0-9]{2})',
+              '$1$2'
+            ),
+            '0'
+          ) AS TIMESTAMP_NTZ) + CASE
+            WHEN CAST(`e`.`start` AS STRING) RLIKE '[^0-9:]24:00'
+            THEN INTERVAL '1' DAY
+            ELSE INTERVAL '0' DAY
+          END
+        )
+      END AS `start`,
+      CASE
+        WHEN CAST(`e`.`stop` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
+        THEN TRY_CAST(CAST(`e`.`stop` AS STRING) AS TIMESTAMP_NTZ)
+        ELSE (
+          TRY_CAST(CONCAT(
+            REGEXP_REPLACE(
+              REGEXP_REPLACE(
+                CAST(`e`.`stop` AS STRING),
+                '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
+                '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
+              ),
+              '([- :])0{1,2}([0-9]{2})',
+              '$1$2'
+            ),
+            '0'
+          ) AS TIMESTAMP_NTZ) + CASE
+            WHEN CAST(`e`.`stop` AS STRING) RLIKE '[^0-9:]24:00'
+            THEN INTERVAL '1' DAY
+            ELSE INTERVAL '0' DAY
+          END
+        )
+      END AS `stop`
+  ) AS `read`
 ) AS `rows`;
 
 -- write_condition_occurrence: write cdm.condition_occurrence from diagnoses
@@ -521,69 +420,12 @@ WITH `numbered_rows` AS (
   ) AS `rows`
 ), `numbered_bounds` AS (
   SELECT
-    CASE
-      WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_1`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_1`,
-    CASE
-      WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_2`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_2`,
-    CASE
-      WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_3`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_3`
+    CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+    LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+    CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+    LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
+    CAST(MIN(`order_3`) AS BIGINT) AS `least_3`,
+    LENGTH(HEX(CAST(MAX(`order_3`) AS BIGINT) - CAST(MIN(`order_3`) AS BIGINT))) AS `width_3`
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
@@ -591,51 +433,18 @@ WITH `numbered_rows` AS (
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
-          LPAD(
-            HEX(
-              CASE
-                WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - `least_1`
-            ),
-            `width_1`,
-            '0'
-          ),
+          LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
           REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
           COALESCE(
-            LPAD(
-              HEX(
-                CASE
-                  WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - `least_2`
-              ),
-              `width_2`,
-              '0'
-            ),
+            LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
             REPEAT('G', `width_2`),
             'G'
           ),
           COALESCE(
-            LPAD(
-              HEX(
-                CASE
-                  WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - `least_3`
-              ),
-              `width_3`,
-              '0'
-            ),
+            LPAD(HEX(CAST(`order_3` AS BIGINT) - `least_3`), `width_3`, '0'),
             REPEAT('G', `width_3`),
             'G'
           )
@@ -764,69 +573,12 @@ WITH `numbered_rows` AS (
   ) AS `rows`
 ), `numbered_bounds` AS (
   SELECT
-    CASE
-      WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_1`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_1`,
-    CASE
-      WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_2`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_2`,
-    CASE
-      WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_3`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_3`
+    CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+    LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+    CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+    LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
+    CAST(MIN(`order_3`) AS BIGINT) AS `least_3`,
+    LENGTH(HEX(CAST(MAX(`order_3`) AS BIGINT) - CAST(MIN(`order_3`) AS BIGINT))) AS `width_3`
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
@@ -834,51 +586,18 @@ WITH `numbered_rows` AS (
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
-          LPAD(
-            HEX(
-              CASE
-                WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - `least_1`
-            ),
-            `width_1`,
-            '0'
-          ),
+          LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
           REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
           COALESCE(
-            LPAD(
-              HEX(
-                CASE
-                  WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - `least_2`
-              ),
-              `width_2`,
-              '0'
-            ),
+            LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
             REPEAT('G', `width_2`),
             'G'
           ),
           COALESCE(
-            LPAD(
-              HEX(
-                CASE
-                  WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - `least_3`
-              ),
-              `width_3`,
-              '0'
-            ),
+            LPAD(HEX(CAST(`order_3` AS BIGINT) - `least_3`), `width_3`, '0'),
             REPEAT('G', `width_3`),
             'G'
           )
@@ -1010,69 +729,12 @@ WITH `numbered_rows` AS (
   ) AS `rows`
 ), `numbered_bounds` AS (
   SELECT
-    CASE
-      WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_1`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_1`,
-    CASE
-      WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_2`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_2`,
-    CASE
-      WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_3`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_3`
+    CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+    LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+    CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+    LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
+    CAST(MIN(`order_3`) AS BIGINT) AS `least_3`,
+    LENGTH(HEX(CAST(MAX(`order_3`) AS BIGINT) - CAST(MIN(`order_3`) AS BIGINT))) AS `width_3`
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
@@ -1080,51 +742,18 @@ WITH `numbered_rows` AS (
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
-          LPAD(
-            HEX(
-              CASE
-                WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - `least_1`
-            ),
-            `width_1`,
-            '0'
-          ),
+          LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
           REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
           COALESCE(
-            LPAD(
-              HEX(
-                CASE
-                  WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - `least_2`
-              ),
-              `width_2`,
-              '0'
-            ),
+            LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
             REPEAT('G', `width_2`),
             'G'
           ),
           COALESCE(
-            LPAD(
-              HEX(
-                CASE
-                  WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - `least_3`
-              ),
-              `width_3`,
-              '0'
-            ),
+            LPAD(HEX(CAST(`order_3` AS BIGINT) - `least_3`), `width_3`, '0'),
             REPEAT('G', `width_3`),
             'G'
           )
@@ -1260,69 +889,12 @@ WITH `numbered_rows` AS (
   ) AS `rows`
 ), `numbered_bounds` AS (
   SELECT
-    CASE
-      WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_1`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_1`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_1`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_1`,
-    CASE
-      WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_2`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_2`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_2`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_2`,
-    CASE
-      WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-      WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-      THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-    END AS `least_3`,
-    LENGTH(
-      HEX(
-        CASE
-          WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MAX(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MAX(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END - CASE
-          WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-          WHEN CAST(MIN(`order_3`) AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-          THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(MIN(`order_3`) AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-        END
-      )
-    ) AS `width_3`
+    CAST(MIN(`order_1`) AS BIGINT) AS `least_1`,
+    LENGTH(HEX(CAST(MAX(`order_1`) AS BIGINT) - CAST(MIN(`order_1`) AS BIGINT))) AS `width_1`,
+    CAST(MIN(`order_2`) AS BIGINT) AS `least_2`,
+    LENGTH(HEX(CAST(MAX(`order_2`) AS BIGINT) - CAST(MIN(`order_2`) AS BIGINT))) AS `width_2`,
+    CAST(MIN(`order_3`) AS BIGINT) AS `least_3`,
+    LENGTH(HEX(CAST(MAX(`order_3`) AS BIGINT) - CAST(MIN(`order_3`) AS BIGINT))) AS `width_3`
   FROM `numbered_rows`
 ), `numbered_places` AS (
   SELECT
@@ -1330,51 +902,18 @@ WITH `numbered_rows` AS (
     CAST(SUBSTRING(
       CONCAT(
         COALESCE(
-          LPAD(
-            HEX(
-              CASE
-                WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_1` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                WHEN CAST(`order_1` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_1` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-              END - `least_1`
-            ),
-            `width_1`,
-            '0'
-          ),
+          LPAD(HEX(CAST(`order_1` AS BIGINT) - `least_1`), `width_1`, '0'),
           REPEAT('G', `width_1`),
           'G'
         ),
         CONCAT(
           COALESCE(
-            LPAD(
-              HEX(
-                CASE
-                  WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_2` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(`order_2` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_2` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - `least_2`
-              ),
-              `width_2`,
-              '0'
-            ),
+            LPAD(HEX(CAST(`order_2` AS BIGINT) - `least_2`), `width_2`, '0'),
             REPEAT('G', `width_2`),
             'G'
           ),
           COALESCE(
-            LPAD(
-              HEX(
-                CASE
-                  WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(CAST(`order_3` AS STRING) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                  WHEN CAST(`order_3` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)[eE][+-]?[0-9]{1,3}[ \t\n\r\014\013]*$'
-                  THEN TRY_CAST(ROUND(TRY_CAST(TRY_CAST(CAST(`order_3` AS STRING) AS DOUBLE) AS DECIMAL(38, 18)), 0) AS BIGINT)
-                END - `least_3`
-              ),
-              `width_3`,
-              '0'
-            ),
+            LPAD(HEX(CAST(`order_3` AS BIGINT) - `least_3`), `width_3`, '0'),
             REPEAT('G', `width_3`),
             'G'
           )

@@ -19,28 +19,7 @@ FROM (
   SELECT
     `e`.`patient` AS `key_1`,
     `person_key`.`person_id` AS `person_id`,
-    CAST(CASE
-      WHEN CAST(`e`.`start` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-      THEN TRY_CAST(CAST(`e`.`start` AS STRING) AS TIMESTAMP_NTZ)
-      ELSE (
-        TRY_CAST(CONCAT(
-          REGEXP_REPLACE(
-            REGEXP_REPLACE(
-              CAST(`e`.`start` AS STRING),
-              '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-              '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-            ),
-            '([- :])0{1,2}([0-9]{2})',
-            '$1$2'
-          ),
-          '0'
-        ) AS TIMESTAMP_NTZ) + CASE
-          WHEN CAST(`e`.`start` AS STRING) RLIKE '[^0-9:]24:00'
-          THEN INTERVAL '1' DAY
-          ELSE INTERVAL '0' DAY
-        END
-      )
-    END AS DATE) AS `death_date`,
+    CAST(`read`.`start` AS DATE) AS `death_date`,
     32817 AS `death_type_concept_id`,
     `p`.`kind` AS `cause_source_value`,
     CASE
@@ -48,76 +27,12 @@ FROM (
       THEN 'person_id: unknown person'
       WHEN `person_key`.`person_id` IS NULL
       THEN 'person_id: missing'
-      WHEN CAST(CASE
-        WHEN CAST(`e`.`start` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-        THEN TRY_CAST(CAST(`e`.`start` AS STRING) AS TIMESTAMP_NTZ)
-        ELSE (
-          TRY_CAST(CONCAT(
-            REGEXP_REPLACE(
-              REGEXP_REPLACE(
-                CAST(`e`.`start` AS STRING),
-                '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-              ),
-              '([- :])0{1,2}([0-9]{2})',
-              '$1$2'
-            ),
-            '0'
-          ) AS TIMESTAMP_NTZ) + CASE
-            WHEN CAST(`e`.`start` AS STRING) RLIKE '[^0-9:]24:00'
-            THEN INTERVAL '1' DAY
-            ELSE INTERVAL '0' DAY
-          END
-        )
-      END AS DATE) IS NULL
+      WHEN CAST(`read`.`start` AS DATE) IS NULL
       AND (
-        NOT `e`.`start` IS NULL
-        AND CASE
-          WHEN CAST(`e`.`start` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-          THEN TRY_CAST(CAST(`e`.`start` AS STRING) AS TIMESTAMP_NTZ)
-          ELSE (
-            TRY_CAST(CONCAT(
-              REGEXP_REPLACE(
-                REGEXP_REPLACE(
-                  CAST(`e`.`start` AS STRING),
-                  '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                  '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-                ),
-                '([- :])0{1,2}([0-9]{2})',
-                '$1$2'
-              ),
-              '0'
-            ) AS TIMESTAMP_NTZ) + CASE
-              WHEN CAST(`e`.`start` AS STRING) RLIKE '[^0-9:]24:00'
-              THEN INTERVAL '1' DAY
-              ELSE INTERVAL '0' DAY
-            END
-          )
-        END IS NULL
+        NOT `e`.`start` IS NULL AND `read`.`start` IS NULL
       )
       THEN 'death_date: unreadable'
-      WHEN CAST(CASE
-        WHEN CAST(`e`.`start` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-        THEN TRY_CAST(CAST(`e`.`start` AS STRING) AS TIMESTAMP_NTZ)
-        ELSE (
-          TRY_CAST(CONCAT(
-            REGEXP_REPLACE(
-              REGEXP_REPLACE(
-                CAST(`e`.`start` AS STRING),
-                '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-              ),
-              '([- :])0{1,2}([0-9]{2})',
-              '$1$2'
-            ),
-            '0'
-          ) AS TIMESTAMP_NTZ) + CASE
-            WHEN CAST(`e`.`start` AS STRING) RLIKE '[^0-9:]24:00'
-            THEN INTERVAL '1' DAY
-            ELSE INTERVAL '0' DAY
-          END
-        )
-      END AS DATE) IS NULL
+      WHEN CAST(`read`.`start` AS DATE) IS NULL
       THEN 'death_date: missing'
     END AS `row_reason`
   FROM `source`.`events` AS `e`
@@ -125,6 +40,31 @@ FROM (
     ON `p`.`name` = `e`.`place`
   LEFT JOIN `work`.`key_person` AS `person_key`
     ON `person_key`.`key_1` = `e`.`patient`
+  CROSS JOIN LATERAL (
+    SELECT
+      CASE
+        WHEN CAST(`e`.`start` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
+        THEN TRY_CAST(CAST(`e`.`start` AS STRING) AS TIMESTAMP_NTZ)
+        ELSE (
+          TRY_CAST(CONCAT(
+            REGEXP_REPLACE(
+              REGEXP_REPLACE(
+                CAST(`e`.`start` AS STRING),
+                '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
+                '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
+              ),
+              '([- :])0{1,2}([0-9]{2})',
+              '$1$2'
+            ),
+            '0'
+          ) AS TIMESTAMP_NTZ) + CASE
+            WHEN CAST(`e`.`start` AS STRING) RLIKE '[^0-9:]24:00'
+            THEN INTERVAL '1' DAY
+            ELSE INTERVAL '0' DAY
+          END
+        )
+      END AS `start`
+  ) AS `read`
 ) AS `rows`;
 
 -- the mapping ends says that at most one row of source.places joins as 'p' (mappings/2.yaml:6), but the join makes more rows; extra rows

@@ -30,24 +30,30 @@ def main() -> None:
     sizes.add_argument("--against", type=Path, help="another file of `measure`, whose sizes and bytes are compared")
     options = parser.parse_args()
     if options.command == "measure":
-        seen = measured(options.project, options.target)
-        options.file.write_text(seen.model_dump_json(indent=1), encoding="utf-8")
-        print(f"{sum(step.shuffled for step in seen.steps):,} bytes shuffled in {len(seen.steps)} steps")
+        for seen in measured(options.project, options.target):  # after each step, for a run that is ended early
+            options.file.write_text(seen.model_dump_json(indent=1), encoding="utf-8")
+            print(_told(seen.steps[-1]), flush=True)
         return
     for line in report(Profile.read(options.file), options):
         print(line)
 
 
-def measured(project: Path, target: str | None) -> Profile:
-    """Run the project's plan, one step after the other."""
+def measured(project: Path, target: str | None) -> Iterator[Profile]:
+    """Run the project's plan, one step after the other, and give what is known after each."""
     session = Session.open(project, target=target)
     plan = session.compile()
     config = read_settings(dict(session.project.target.connection))  # a session of this process needs no secret
+    found = Profile(rows={}, steps=[])
     with ObservedConnection(config, session.root) as connection:
-        steps = [_seen(connection, session.root, step) for step in plan.steps]
-        tables = sorted({table for step in steps for table in (*step.writes, *step.read)})
-        rows = {table: connection.fetch(f"SELECT COUNT(*) FROM {_quoted(table, config)}")[0][0] for table in tables}
-    return Profile(rows={table: int(str(count)) for table, count in rows.items()}, steps=steps)
+        for step in plan.steps:
+            seen = _seen(connection, session.root, step)
+            found.steps.append(seen)
+            for table in {*seen.writes, *(seen.read.keys() - found.rows.keys())}:
+                count = connection.fetch(f"SELECT COUNT(*) FROM {_quoted(table, config)}")[0][0]
+                found.rows[table] = int(str(count))
+            connection.forget()
+            found.resident = connection.resident()
+            yield found
 
 
 def _seen(connection: ObservedConnection, root: Path, step: SqlStep | BulkLoadStep) -> Step:
@@ -59,13 +65,24 @@ def _seen(connection: ObservedConnection, root: Path, step: SqlStep | BulkLoadSt
         for statement in step.statements:
             connection.execute(statement.sql)
         writes = sorted(step.writes)
-    found = Step(name=step.name, seconds=time.perf_counter() - start, shuffled=0, writes=writes, read={}, exchanges=[])
+    seconds = time.perf_counter() - start
+    found = Step(name=step.name, seconds=seconds, shuffled=0, writes=writes, read={}, exchanges=[])
+    found.ran, found.heap = connection.jobs_ran(), connection.heap()
     for graph, stages in connection.executions():
-        found.shuffled += sum(map(connection.shuffled, stages))
+        for shuffled, results in map(connection.sent, stages):
+            found.shuffled += shuffled
+            found.results += results
         found.exchanges += graph.exchanges()
         for table, count in graph.rows().items():
             found.read[table] = max(count, found.read.get(table, 0))
     return found
+
+
+def _told(step: Step) -> str:
+    return (
+        f"{step.name:44} {step.seconds:8.1f} s, jobs {step.ran:8.1f} s,"
+        f" {step.shuffled:14,} shuffled, {step.results:12,} to the driver, {step.heap:12,} of its heap"
+    )
 
 
 def _quoted(table: str, config: SparkConfig) -> str:

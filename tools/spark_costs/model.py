@@ -34,6 +34,12 @@ class Step(BaseModel):
     seconds: float
     shuffled: int
     """Bytes that its stages wrote for others, as the engine counts them."""
+    ran: float = 0
+    """Seconds in which jobs of it ran; in the others Spark planned and committed."""
+    results: int = 0
+    """Bytes that its tasks sent to the driver: their counts, and tables that are sent to all workers."""
+    heap: int = 0
+    """Bytes of the driver's heap in use after it, without garbage."""
     writes: list[str]
     read: dict[str, int]
     """Rows that its statements read of each table."""
@@ -45,6 +51,8 @@ class Profile(BaseModel):
 
     rows: dict[str, int]
     steps: list[Step]
+    resident: int = 0
+    """Bytes of memory that the driver's process had at most."""
 
     @classmethod
     def read(cls, file: Path) -> Profile:

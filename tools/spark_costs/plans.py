@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from omopcloudetl.provider_spark.engine import SparkConnection
@@ -19,6 +20,7 @@ class ObservedConnection(SparkConnection):
     """A session of this process that tells what its statements did since it was last asked."""
 
     _seen = 0
+    _jobs = 0
 
     def executions(self) -> Iterator[tuple[Any, list[int]]]:
         """The graph of each statement's final plan, its values in place, and its stages."""
@@ -31,13 +33,46 @@ class ObservedConnection(SparkConnection):
                 yield _Graph(store, execution.executionId()), stages
         self._seen = found.size()
 
-    def shuffled(self, stage: int) -> int:
-        """Bytes that a stage wrote for the next; a stage that was not needed wrote none."""
+    def forget(self) -> None:
+        """What ran until now is not told of."""
+        self._seen = self._jvm().sharedState().statusStore().executionsList().size()
+        self.jobs_ran()
+
+    def sent(self, stage: int) -> tuple[int, int]:
+        """Bytes that a stage wrote for the next, and those it sent to the driver; none if it was not needed."""
         try:
             data = self._jvm().sparkContext().statusStore().lastStageAttempt(stage)
         except self._failures:  # it was skipped, and Spark forgets these first
-            return 0
-        return int(data.shuffleWriteBytes())
+            return 0, 0
+        return int(data.shuffleWriteBytes()), int(data.resultSize())
+
+    def jobs_ran(self) -> float:
+        """Seconds in which any job ran, of those since it was last asked."""
+        found = list(_each(self._jvm().sparkContext().statusStore().jobsList(None).iterator()))
+        new = [job for job in found if job.jobId() >= self._jobs and job.completionTime().isDefined()]
+        self._jobs = max((job.jobId() + 1 for job in new), default=self._jobs)
+        spans = sorted((job.submissionTime().get().getTime(), job.completionTime().get().getTime()) for job in new)
+        ran, until = 0, 0
+        for start, end in spans:
+            ran += max(0, end - max(start, until))
+            until = max(until, end)
+        return ran / 1000
+
+    def heap(self) -> int:
+        """Bytes of the driver's heap that are in use when its garbage is collected."""
+        runtime = self._java().lang.Runtime.getRuntime()
+        runtime.gc()
+        return int(runtime.totalMemory() - runtime.freeMemory())
+
+    def resident(self) -> int:
+        """Bytes of memory that the driver's process had at most; 0 where the system does not tell."""
+        status = Path(f"/proc/{self._java().lang.ProcessHandle.current().pid()}/status")
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8")) if status.exists() else None
+        return int(found[1]) * 1024 if found else 0
+
+    def _java(self) -> Any:
+        session: Any = self._opened
+        return session._jvm.java
 
     def _jvm(self) -> Any:
         session: Any = self._opened

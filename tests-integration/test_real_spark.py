@@ -135,7 +135,8 @@ def _is_large(table: str) -> bool:
     """Whether a table grows with the persons, and not with hospitals or codes."""
     *_, schema, name = table.split(".")
     if schema == "work":
-        return name.startswith(("stage_", "full_", "group_", "inputs_")) and name.removeprefix("stage_") not in SMALL
+        kind, _, of = name.partition("_")
+        return kind in {"stage", "rows", "full", "group", "inputs"} and of not in SMALL
     return schema in {"source", "cdm"} and name not in SMALL
 
 

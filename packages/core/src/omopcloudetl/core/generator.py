@@ -30,6 +30,10 @@ class BaseSQLGenerator(ABC):
     types: ClassVar[Mapping[str, str]]
     """Specification type (`integer`, `float`, `datetime`, `varchar`, `text` …) → the engine's type."""
     capabilities: ClassVar[Mapping[Capability, Support]]
+    names_once: ClassVar[bool] = True
+    """Whether the engine computes once what a query names (`WITH`) and reads in several places.
+
+    Where it does not, stages are made in two statements: `work.rows_<mapping>` first."""
 
     def support(self, capability: Capability) -> Support:
         """How the engine has a capability; what an older provider does not declare yet, it has not."""

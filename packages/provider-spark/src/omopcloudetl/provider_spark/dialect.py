@@ -39,6 +39,8 @@ class SparkGenerator(BaseSQLGenerator):
         "text": "STRING",
         "boolean": "BOOLEAN",
     }
+    # Spark plans a named query anew in each place that reads it.
+    names_once = False
     capabilities = {
         Capability.TRANSACTIONS: Support("never", "each statement is a commit of its own"),
         Capability.TRANSACTIONAL_DDL: Support("never", "each statement is a commit of its own"),

@@ -13,7 +13,7 @@ from omopcloudetl.core.models.loads import Column
 from omopcloudetl.core.models.workflow import BulkLoadStep
 from omopcloudetl.core.run_tables import RUN_TABLES
 
-_MADE = ("stage", "delivered", "known", "inputs", "codes", "event", "key", "group", "registry")
+_MADE = ("stage", "delivered", "known", "inputs", "rows", "codes", "event", "key", "group", "registry")
 _GENERATED = (*(f"work.{kind}_" for kind in _MADE), "work.ledger", "work.quarantine")
 
 

@@ -16,6 +16,7 @@ from omopcloudetl.core.compiler.join_checks import checks_after, checks_before
 from omopcloudetl.core.compiler.kept_rows import SOURCE_ROW, column_names, kept_column, only_aside
 from omopcloudetl.core.compiler.lookups import Routes, codes_query
 from omopcloudetl.core.compiler.names import check_joins
+from omopcloudetl.core.compiler.rows_apart import rows_apart
 from omopcloudetl.core.compiler.scope import Scope
 from omopcloudetl.core.compiler.stage import StageBuilder
 from omopcloudetl.core.compiler.text_lengths import TextLimit
@@ -202,10 +203,15 @@ def stage_step(
             for tree in generator.create_table_as(trees.table(builder.codes), codes)
         ]
         writes.add(builder.codes)
+    apart = rows_apart(compilation, model.name, query)
     statements += [
-        DraftStatement(tree, f"rows of {model.name}, typed and resolved")
-        for tree in generator.create_table_as(trees.table(builder.table), query)
+        *apart.statements,
+        *(
+            DraftStatement(tree, f"rows of {model.name}, typed and resolved")
+            for tree in generator.create_table_as(trees.table(builder.table), query)
+        ),
     ]
+    writes |= apart.writes
     statements += [*checks_after(builder, fans_out=routes is not None), *checks]
     if builder.excluded is not None:
         statements += [

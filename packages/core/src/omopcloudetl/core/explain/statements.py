@@ -9,6 +9,7 @@ from sqlglot import exp, parse_one
 
 from omopcloudetl.core.compiler.columns import owner
 from omopcloudetl.core.plan import CompiledWorkflowPlan, SqlStep, Statement
+from omopcloudetl.core.shared_rows import ROWS, put_back
 
 CODES, KEYS, EVENTS, INPUTS = "work.codes_", "work.key_", "work.event_", "work.inputs_"
 STAGES = "work.stage_"
@@ -109,7 +110,20 @@ class PlanSql:
         name = table.partition(".")[2]
         for statement in step.statements:
             if name in statement.sql and statement.check is None:
-                yield statement, self.tree(statement)
+                yield statement, self._with_rows(step, self.tree(statement))
+
+    def _with_rows(self, step: SqlStep, tree: exp.Expr) -> exp.Expr:
+        """The statement with the query of a table that an engine without shared queries makes of a part of it."""
+        query = tree.expression if isinstance(tree, exp.Create) else None
+        for table in sorted(step.writes):
+            if table.startswith(ROWS) and isinstance(query, exp.Query) and target_of(tree) != table:
+                made = next(self.tree(one) for one in step.statements if _makes(self.tree(one), table))
+                put_back(query, table, made.expression)
+        return tree
+
+
+def _makes(tree: exp.Expr, table: str) -> bool:
+    return isinstance(tree, exp.Create) and target_of(tree) == table
 
 
 def without_laterals(tree: exp.Expr) -> exp.Expr:

@@ -21,6 +21,7 @@ from omopcloudetl.core.compiler.enumerations import enumerate_texts
 from omopcloudetl.core.compiler.event_keys import contributions_by_table, numbered_rows
 from omopcloudetl.core.compiler.event_links import DOMAINS, EVENT_ID
 from omopcloudetl.core.compiler.event_mapping import possible_tables
+from omopcloudetl.core.compiler.rows_apart import rows_apart
 from omopcloudetl.core.compiler.stage import QUARANTINED
 from omopcloudetl.core.compiler.staged import (
     SOURCE_KEY,
@@ -120,6 +121,7 @@ def carried_stage(
     query = PricedRows(builder, values.table, rows.query(), values.key_names, names, (), False, has_plan, False).query()
     builder.keeps_key_text = SOURCE_KEY in query.named_selects
     enumerate_texts(compilation.generator, query, {})
+    apart = rows_apart(compilation, builder.name, query)
     made = compilation.generator.create_table_as(trees.table(builder.table), query)
     purpose = f"rows of {builder.name}, with the events of the same source rows"
     return DraftStep(
@@ -128,11 +130,12 @@ def carried_stage(
         origin=origin(loaded.document.at("name")),
         workflow_steps=(loaded.step,),
         statements=[
+            *apart.statements,
             *(DraftStatement(tree, purpose) for tree in made),
             *values.too_long.checks(builder, builder.scope.at("name")),
         ],
         reads=rows.reads | ({PERIODS} if has_plan else set()),
-        writes={builder.table},
+        writes={builder.table, *apart.writes},
     )
 
 

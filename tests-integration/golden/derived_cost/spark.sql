@@ -1,63 +1,66 @@
 -- stage_prices: stage the rows of the mapping prices
 
+-- what the rows of prices are read from in several places
+CREATE OR REPLACE TABLE `work`.`rows_prices`
+USING DELTA AS
+SELECT
+  `e`.`patient` AS `key_1`,
+  `e`.`code` AS `key_2`,
+  `e`.`start` AS `key_3`,
+  `visit_occurrence_key`.`visit_occurrence_id` AS `cost_event_id`,
+  'Visit' AS `cost_domain_id`,
+  32810 AS `cost_type_concept_id`,
+  CASE
+    WHEN CAST(`e`.`value` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]{1,3})?[ \t\n\r\014\013]*$'
+    AND ABS(TRY_CAST(CAST(`e`.`value` AS STRING) AS DOUBLE)) <= 1.7976931348623157E308D
+    THEN TRY_CAST(CAST(`e`.`value` AS STRING) AS DOUBLE)
+  END AS `total_cost`,
+  `person_key`.`person_id` AS `priced_person_id`,
+  CAST(CASE
+    WHEN CAST(`e`.`start` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
+    THEN TRY_CAST(CAST(`e`.`start` AS STRING) AS TIMESTAMP_NTZ)
+    ELSE (
+      TRY_CAST(CONCAT(
+        REGEXP_REPLACE(
+          REGEXP_REPLACE(
+            CAST(`e`.`start` AS STRING),
+            '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
+            '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
+          ),
+          '([- :])0{1,2}([0-9]{2})',
+          '$1$2'
+        ),
+        '0'
+      ) AS TIMESTAMP_NTZ) + CASE
+        WHEN CAST(`e`.`start` AS STRING) RLIKE '[^0-9:]24:00'
+        THEN INTERVAL '1' DAY
+        ELSE INTERVAL '0' DAY
+      END
+    )
+  END AS DATE) AS `priced_date`,
+  CASE
+    WHEN `visit_occurrence_key`.`visit_occurrence_id` IS NULL
+    AND (
+      NOT `e`.`patient` IS NULL OR NOT `e`.`start` IS NULL
+    )
+    THEN 'cost_event_id: unknown visit_occurrence'
+    WHEN `visit_occurrence_key`.`visit_occurrence_id` IS NULL
+    THEN 'cost_event_id: missing'
+  END AS `row_reason`
+FROM `source`.`events` AS `e`
+LEFT JOIN `work`.`key_person` AS `person_key`
+  ON `person_key`.`key_1` = `e`.`patient`
+LEFT JOIN `work`.`key_visit_occurrence` AS `visit_occurrence_key`
+  ON `visit_occurrence_key`.`key_1` IS NOT DISTINCT FROM `e`.`patient`
+  AND `visit_occurrence_key`.`key_2` IS NOT DISTINCT FROM `e`.`start`;
+
 -- rows of prices, typed and resolved
 CREATE OR REPLACE TABLE `work`.`stage_prices`
 USING DELTA AS
-WITH `rows` AS (
-  SELECT
-    `e`.`patient` AS `key_1`,
-    `e`.`code` AS `key_2`,
-    `e`.`start` AS `key_3`,
-    `visit_occurrence_key`.`visit_occurrence_id` AS `cost_event_id`,
-    'Visit' AS `cost_domain_id`,
-    32810 AS `cost_type_concept_id`,
-    CASE
-      WHEN CAST(`e`.`value` AS STRING) RLIKE '^[ \t\n\r\014\013]*[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]{1,3})?[ \t\n\r\014\013]*$'
-      AND ABS(TRY_CAST(CAST(`e`.`value` AS STRING) AS DOUBLE)) <= 1.7976931348623157E308D
-      THEN TRY_CAST(CAST(`e`.`value` AS STRING) AS DOUBLE)
-    END AS `total_cost`,
-    `person_key`.`person_id` AS `priced_person_id`,
-    CAST(CASE
-      WHEN CAST(`e`.`start` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-      THEN TRY_CAST(CAST(`e`.`start` AS STRING) AS TIMESTAMP_NTZ)
-      ELSE (
-        TRY_CAST(CONCAT(
-          REGEXP_REPLACE(
-            REGEXP_REPLACE(
-              CAST(`e`.`start` AS STRING),
-              '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-              '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-            ),
-            '([- :])0{1,2}([0-9]{2})',
-            '$1$2'
-          ),
-          '0'
-        ) AS TIMESTAMP_NTZ) + CASE
-          WHEN CAST(`e`.`start` AS STRING) RLIKE '[^0-9:]24:00'
-          THEN INTERVAL '1' DAY
-          ELSE INTERVAL '0' DAY
-        END
-      )
-    END AS DATE) AS `priced_date`,
-    CASE
-      WHEN `visit_occurrence_key`.`visit_occurrence_id` IS NULL
-      AND (
-        NOT `e`.`patient` IS NULL OR NOT `e`.`start` IS NULL
-      )
-      THEN 'cost_event_id: unknown visit_occurrence'
-      WHEN `visit_occurrence_key`.`visit_occurrence_id` IS NULL
-      THEN 'cost_event_id: missing'
-    END AS `row_reason`
-  FROM `source`.`events` AS `e`
-  LEFT JOIN `work`.`key_person` AS `person_key`
-    ON `person_key`.`key_1` = `e`.`patient`
-  LEFT JOIN `work`.`key_visit_occurrence` AS `visit_occurrence_key`
-    ON `visit_occurrence_key`.`key_1` IS NOT DISTINCT FROM `e`.`patient`
-    AND `visit_occurrence_key`.`key_2` IS NOT DISTINCT FROM `e`.`start`
-), `several` AS (
+WITH `several` AS (
   SELECT
     `rows`.`cost_event_id`
-  FROM `rows`
+  FROM `work`.`rows_prices` AS `rows`
   WHERE
     `row_reason` IS NULL
   GROUP BY
@@ -71,7 +74,7 @@ WITH `rows` AS (
       PARTITION BY `rows`.`cost_event_id`
       ORDER BY `rows`.`key_1` NULLS LAST, `rows`.`key_2` NULLS LAST, `rows`.`key_3` NULLS LAST, `rows`.`cost_event_id` NULLS LAST, `rows`.`cost_domain_id` NULLS LAST, `rows`.`cost_type_concept_id` NULLS LAST, `rows`.`total_cost` NULLS LAST
     ) AS `part`
-  FROM `rows`
+  FROM `work`.`rows_prices` AS `rows`
   JOIN `several`
     ON `several`.`cost_event_id` = `rows`.`cost_event_id`
   WHERE
@@ -90,7 +93,7 @@ WITH `rows` AS (
     `rows`.`priced_date`,
     CASE WHEN NOT `rows`.`row_reason` IS NULL THEN 'quarantined' ELSE 'written' END AS `row_fate`,
     `rows`.`row_reason`
-  FROM `rows`
+  FROM `work`.`rows_prices` AS `rows`
   LEFT JOIN `several`
     ON `several`.`cost_event_id` = `rows`.`cost_event_id`
   WHERE

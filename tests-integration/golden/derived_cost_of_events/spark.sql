@@ -1,7 +1,7 @@
 -- stage_prices: stage the rows of the mapping prices
 
--- rows of prices, with the events of the same source rows
-CREATE OR REPLACE TABLE `work`.`stage_prices`
+-- what the rows of prices are read from in several places
+CREATE OR REPLACE TABLE `work`.`rows_prices`
 USING DELTA AS
 WITH `rows` AS (
   SELECT
@@ -912,19 +912,23 @@ WITH `rows` AS (
         `stage`.`row_fate` = 'quarantined' OR NOT `stage`.`prices__row_reason` IS NULL
       )
   ) AS `events`
-), `fated` AS (
-  SELECT
-    `rows`.`source_key`,
-    `rows`.`cost_event_id`,
-    `rows`.`cost_domain_id`,
-    `rows`.`cost_type_concept_id`,
-    `rows`.`total_cost`,
-    `rows`.`priced_person_id`,
-    `rows`.`priced_date`,
-    CASE WHEN NOT `rows`.`row_reason` IS NULL THEN 'quarantined' ELSE 'written' END AS `row_fate`,
-    `rows`.`row_reason`
-  FROM `rows`
-), `periods` AS (
+)
+SELECT
+  `rows`.`source_key`,
+  `rows`.`cost_event_id`,
+  `rows`.`cost_domain_id`,
+  `rows`.`cost_type_concept_id`,
+  `rows`.`total_cost`,
+  `rows`.`priced_person_id`,
+  `rows`.`priced_date`,
+  CASE WHEN NOT `rows`.`row_reason` IS NULL THEN 'quarantined' ELSE 'written' END AS `row_fate`,
+  `rows`.`row_reason`
+FROM `rows`;
+
+-- rows of prices, with the events of the same source rows
+CREATE OR REPLACE TABLE `work`.`stage_prices`
+USING DELTA AS
+WITH `periods` AS (
   SELECT
     `person_id`,
     `payer_plan_period_start_date` AS `start_date`,
@@ -947,7 +951,7 @@ SELECT
   END AS `payer_plan_period_id`,
   `fated`.`row_fate`,
   `fated`.`row_reason`
-FROM `fated`
+FROM `work`.`rows_prices` AS `fated`
 LEFT JOIN (
   SELECT
     `row_by`,
@@ -969,7 +973,7 @@ LEFT JOIN (
         `priced_date` AS `moment`,
         1 AS `is_row`,
         NULL AS `latest_at`
-      FROM `fated`
+      FROM `work`.`rows_prices` AS `fated`
       UNION
       SELECT
         `person_id` AS `row_by`,

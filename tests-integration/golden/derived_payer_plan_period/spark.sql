@@ -1,165 +1,168 @@
 -- stage_enrollment: stage the rows of the mapping enrollment
 
--- rows of enrollment, typed and resolved
-CREATE OR REPLACE TABLE `work`.`stage_enrollment`
+-- what the rows of enrollment are read from in several places
+CREATE OR REPLACE TABLE `work`.`rows_enrollment`
 USING DELTA AS
-WITH `rows` AS (
-  SELECT
-    `e`.`patient` AS `key_1`,
-    `e`.`start` AS `key_2`,
-    `person_key`.`person_id` AS `person_id`,
-    CASE
+SELECT
+  `e`.`patient` AS `key_1`,
+  `e`.`start` AS `key_2`,
+  `person_key`.`person_id` AS `person_id`,
+  CASE
+    WHEN LENGTH(`e`.`system`) = 4
+    THEN `read`.`value`
+    WHEN LENGTH(`e`.`system`) = 7
+    THEN `read`.`value_2`
+    ELSE CAST(`read`.`system` AS DATE)
+  END AS `payer_plan_period_start_date`,
+  CAST(`read`.`stop` AS DATE) AS `payer_plan_period_end_date`,
+  `e`.`place` AS `payer_source_value`,
+  `e`.`value` AS `stop_reason_source_value`,
+  CASE
+    WHEN COALESCE(`e`.`patient`, `e`.`start`) IS NULL
+    THEN 'payer_plan_period_id: missing'
+    WHEN `person_key`.`person_id` IS NULL AND NOT `e`.`patient` IS NULL
+    THEN 'person_id: unknown person'
+    WHEN `person_key`.`person_id` IS NULL
+    THEN 'person_id: missing'
+    WHEN CASE
       WHEN LENGTH(`e`.`system`) = 4
       THEN `read`.`value`
       WHEN LENGTH(`e`.`system`) = 7
       THEN `read`.`value_2`
       ELSE CAST(`read`.`system` AS DATE)
-    END AS `payer_plan_period_start_date`,
-    CAST(`read`.`stop` AS DATE) AS `payer_plan_period_end_date`,
-    `e`.`place` AS `payer_source_value`,
-    `e`.`value` AS `stop_reason_source_value`,
+    END IS NULL
+    AND NOT `e`.`system` IS NULL
+    THEN 'payer_plan_period_start_date: unreadable'
+    WHEN CASE
+      WHEN LENGTH(`e`.`system`) = 4
+      THEN `read`.`value`
+      WHEN LENGTH(`e`.`system`) = 7
+      THEN `read`.`value_2`
+      ELSE CAST(`read`.`system` AS DATE)
+    END IS NULL
+    THEN 'payer_plan_period_start_date: missing'
+    WHEN CAST(`read`.`stop` AS DATE) IS NULL
+    AND (
+      NOT `e`.`stop` IS NULL AND CAST(`read`.`stop` AS DATE) IS NULL
+    )
+    THEN 'payer_plan_period_end_date: unreadable'
+    WHEN CAST(`read`.`stop` AS DATE) IS NULL
+    THEN 'payer_plan_period_end_date: missing'
+    WHEN CAST(`read`.`stop` AS DATE) < CASE
+      WHEN LENGTH(`e`.`system`) = 4
+      THEN `read`.`value`
+      WHEN LENGTH(`e`.`system`) = 7
+      THEN `read`.`value_2`
+      ELSE CAST(`read`.`system` AS DATE)
+    END
+    THEN 'payer_plan_period_end_date: before the start'
+  END AS `row_reason`
+FROM `source`.`events` AS `e`
+LEFT JOIN `work`.`key_person` AS `person_key`
+  ON `person_key`.`key_1` = `e`.`patient`
+CROSS JOIN LATERAL (
+  SELECT
     CASE
-      WHEN COALESCE(`e`.`patient`, `e`.`start`) IS NULL
-      THEN 'payer_plan_period_id: missing'
-      WHEN `person_key`.`person_id` IS NULL AND NOT `e`.`patient` IS NULL
-      THEN 'person_id: unknown person'
-      WHEN `person_key`.`person_id` IS NULL
-      THEN 'person_id: missing'
-      WHEN CASE
-        WHEN LENGTH(`e`.`system`) = 4
-        THEN `read`.`value`
-        WHEN LENGTH(`e`.`system`) = 7
-        THEN `read`.`value_2`
-        ELSE CAST(`read`.`system` AS DATE)
-      END IS NULL
-      AND NOT `e`.`system` IS NULL
-      THEN 'payer_plan_period_start_date: unreadable'
-      WHEN CASE
-        WHEN LENGTH(`e`.`system`) = 4
-        THEN `read`.`value`
-        WHEN LENGTH(`e`.`system`) = 7
-        THEN `read`.`value_2`
-        ELSE CAST(`read`.`system` AS DATE)
-      END IS NULL
-      THEN 'payer_plan_period_start_date: missing'
-      WHEN CAST(`read`.`stop` AS DATE) IS NULL
-      AND (
-        NOT `e`.`stop` IS NULL AND CAST(`read`.`stop` AS DATE) IS NULL
+      WHEN CAST(`e`.`system` || '-01-01' AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}$'
+      THEN TRY_CAST(CAST(`e`.`system` || '-01-01' AS STRING) AS DATE)
+      ELSE CAST((
+        TRY_CAST(CONCAT(
+          REGEXP_REPLACE(
+            REGEXP_REPLACE(
+              CAST(`e`.`system` || '-01-01' AS STRING),
+              '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
+              '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
+            ),
+            '([- :])0{1,2}([0-9]{2})',
+            '$1$2'
+          ),
+          '0'
+        ) AS TIMESTAMP_NTZ) + CASE
+          WHEN CAST(`e`.`system` || '-01-01' AS STRING) RLIKE '[^0-9:]24:00'
+          THEN INTERVAL '1' DAY
+          ELSE INTERVAL '0' DAY
+        END
+      ) AS DATE)
+    END AS `value`,
+    CASE
+      WHEN CAST(`e`.`system` || '-01' AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}$'
+      THEN TRY_CAST(CAST(`e`.`system` || '-01' AS STRING) AS DATE)
+      ELSE CAST((
+        TRY_CAST(CONCAT(
+          REGEXP_REPLACE(
+            REGEXP_REPLACE(
+              CAST(`e`.`system` || '-01' AS STRING),
+              '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
+              '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
+            ),
+            '([- :])0{1,2}([0-9]{2})',
+            '$1$2'
+          ),
+          '0'
+        ) AS TIMESTAMP_NTZ) + CASE
+          WHEN CAST(`e`.`system` || '-01' AS STRING) RLIKE '[^0-9:]24:00'
+          THEN INTERVAL '1' DAY
+          ELSE INTERVAL '0' DAY
+        END
+      ) AS DATE)
+    END AS `value_2`,
+    CASE
+      WHEN CAST(`e`.`system` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
+      THEN TRY_CAST(CAST(`e`.`system` AS STRING) AS TIMESTAMP_NTZ)
+      ELSE (
+        TRY_CAST(CONCAT(
+          REGEXP_REPLACE(
+            REGEXP_REPLACE(
+              CAST(`e`.`system` AS STRING),
+              '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
+              '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
+            ),
+            '([- :])0{1,2}([0-9]{2})',
+            '$1$2'
+          ),
+          '0'
+        ) AS TIMESTAMP_NTZ) + CASE
+          WHEN CAST(`e`.`system` AS STRING) RLIKE '[^0-9:]24:00'
+          THEN INTERVAL '1' DAY
+          ELSE INTERVAL '0' DAY
+        END
       )
-      THEN 'payer_plan_period_end_date: unreadable'
-      WHEN CAST(`read`.`stop` AS DATE) IS NULL
-      THEN 'payer_plan_period_end_date: missing'
-      WHEN CAST(`read`.`stop` AS DATE) < CASE
-        WHEN LENGTH(`e`.`system`) = 4
-        THEN `read`.`value`
-        WHEN LENGTH(`e`.`system`) = 7
-        THEN `read`.`value_2`
-        ELSE CAST(`read`.`system` AS DATE)
-      END
-      THEN 'payer_plan_period_end_date: before the start'
-    END AS `row_reason`
-  FROM `source`.`events` AS `e`
-  LEFT JOIN `work`.`key_person` AS `person_key`
-    ON `person_key`.`key_1` = `e`.`patient`
-  CROSS JOIN LATERAL (
-    SELECT
-      CASE
-        WHEN CAST(`e`.`system` || '-01-01' AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}$'
-        THEN TRY_CAST(CAST(`e`.`system` || '-01-01' AS STRING) AS DATE)
-        ELSE CAST((
-          TRY_CAST(CONCAT(
+    END AS `system`,
+    CASE
+      WHEN CAST(`e`.`stop` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
+      THEN TRY_CAST(CAST(`e`.`stop` AS STRING) AS TIMESTAMP_NTZ)
+      ELSE (
+        TRY_CAST(CONCAT(
+          REGEXP_REPLACE(
             REGEXP_REPLACE(
-              REGEXP_REPLACE(
-                CAST(`e`.`system` || '-01-01' AS STRING),
-                '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-              ),
-              '([- :])0{1,2}([0-9]{2})',
-              '$1$2'
+              CAST(`e`.`stop` AS STRING),
+              '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
+              '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
             ),
-            '0'
-          ) AS TIMESTAMP_NTZ) + CASE
-            WHEN CAST(`e`.`system` || '-01-01' AS STRING) RLIKE '[^0-9:]24:00'
-            THEN INTERVAL '1' DAY
-            ELSE INTERVAL '0' DAY
-          END
-        ) AS DATE)
-      END AS `value`,
-      CASE
-        WHEN CAST(`e`.`system` || '-01' AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}$'
-        THEN TRY_CAST(CAST(`e`.`system` || '-01' AS STRING) AS DATE)
-        ELSE CAST((
-          TRY_CAST(CONCAT(
-            REGEXP_REPLACE(
-              REGEXP_REPLACE(
-                CAST(`e`.`system` || '-01' AS STRING),
-                '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-              ),
-              '([- :])0{1,2}([0-9]{2})',
-              '$1$2'
-            ),
-            '0'
-          ) AS TIMESTAMP_NTZ) + CASE
-            WHEN CAST(`e`.`system` || '-01' AS STRING) RLIKE '[^0-9:]24:00'
-            THEN INTERVAL '1' DAY
-            ELSE INTERVAL '0' DAY
-          END
-        ) AS DATE)
-      END AS `value_2`,
-      CASE
-        WHEN CAST(`e`.`system` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-        THEN TRY_CAST(CAST(`e`.`system` AS STRING) AS TIMESTAMP_NTZ)
-        ELSE (
-          TRY_CAST(CONCAT(
-            REGEXP_REPLACE(
-              REGEXP_REPLACE(
-                CAST(`e`.`system` AS STRING),
-                '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-              ),
-              '([- :])0{1,2}([0-9]{2})',
-              '$1$2'
-            ),
-            '0'
-          ) AS TIMESTAMP_NTZ) + CASE
-            WHEN CAST(`e`.`system` AS STRING) RLIKE '[^0-9:]24:00'
-            THEN INTERVAL '1' DAY
-            ELSE INTERVAL '0' DAY
-          END
-        )
-      END AS `system`,
-      CASE
-        WHEN CAST(`e`.`stop` AS STRING) RLIKE '^(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?$'
-        THEN TRY_CAST(CAST(`e`.`stop` AS STRING) AS TIMESTAMP_NTZ)
-        ELSE (
-          TRY_CAST(CONCAT(
-            REGEXP_REPLACE(
-              REGEXP_REPLACE(
-                CAST(`e`.`stop` AS STRING),
-                '(?s)^[ \t\n\r\014\013]*((?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]))(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))(?:(?:T|[ \t\n\r\014\013]+)(?:([01]?[0-9]|2[0-3]):([0-5]?[0-9])(?::([0-5]?[0-9])(?:[.]([0-9]{0,6})[0-9]*)?(?: UTC|Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?[ \t\n\r\014\013]*)?|24:00(?::00)?)?)?$|^.*$',
-                '$1-00$2$4-00$3$5 00$6:00$7:00$8.$9'
-              ),
-              '([- :])0{1,2}([0-9]{2})',
-              '$1$2'
-            ),
-            '0'
-          ) AS TIMESTAMP_NTZ) + CASE
-            WHEN CAST(`e`.`stop` AS STRING) RLIKE '[^0-9:]24:00'
-            THEN INTERVAL '1' DAY
-            ELSE INTERVAL '0' DAY
-          END
-        )
-      END AS `stop`
-  ) AS `read`
-), `plans` AS (
+            '([- :])0{1,2}([0-9]{2})',
+            '$1$2'
+          ),
+          '0'
+        ) AS TIMESTAMP_NTZ) + CASE
+          WHEN CAST(`e`.`stop` AS STRING) RLIKE '[^0-9:]24:00'
+          THEN INTERVAL '1' DAY
+          ELSE INTERVAL '0' DAY
+        END
+      )
+    END AS `stop`
+) AS `read`;
+
+-- rows of enrollment, typed and resolved
+CREATE OR REPLACE TABLE `work`.`stage_enrollment`
+USING DELTA AS
+WITH `plans` AS (
   SELECT
     `each`.`payer_source_value`,
     ROW_NUMBER() OVER (ORDER BY `each`.`payer_source_value` NULLS LAST) AS `plan_number`
   FROM (
     SELECT DISTINCT
       `rows`.`payer_source_value`
-    FROM `rows`
+    FROM `work`.`rows_enrollment` AS `rows`
   ) AS `each`
 ), `planned` AS (
   SELECT
@@ -169,7 +172,7 @@ WITH `rows` AS (
     `plans`.`plan_number`,
     `rows`.`row_reason` IS NULL AS `is_valid`,
     `rows`.`stop_reason_source_value`
-  FROM `rows`
+  FROM `work`.`rows_enrollment` AS `rows`
   JOIN `plans`
     ON `plans`.`payer_source_value` IS NOT DISTINCT FROM `rows`.`payer_source_value`
 ), `ranked` AS (
@@ -295,7 +298,7 @@ SELECT
   NULL AS `stop_reason_source_value`,
   'quarantined' AS `row_fate`,
   `rows`.`row_reason`
-FROM `rows`
+FROM `work`.`rows_enrollment` AS `rows`
 WHERE
   NOT `row_reason` IS NULL;
 

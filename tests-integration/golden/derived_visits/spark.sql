@@ -1,7 +1,7 @@
 -- stage_visits: stage the rows of the mapping visits
 
--- rows of visits, typed and resolved
-CREATE OR REPLACE TABLE `work`.`stage_visits`
+-- what the rows of visits are read from in several places
+CREATE OR REPLACE TABLE `work`.`rows_visits`
 USING DELTA AS
 WITH `rows` AS (
   WITH `rows` AS (
@@ -163,22 +163,26 @@ WITH `rows` AS (
       ELSE 'quarantined'
     END AS `row_fate`
   FROM `counted`
-), `encounters` AS (
-  SELECT
-    `key_1`,
-    `key_2`,
-    `person_id`,
-    `source_value`,
-    `start_date`,
-    `start_datetime`,
-    `end_date`,
-    `end_datetime`,
-    `discharged_to_source_value`,
-    `row_reason`,
-    `row_fate`,
-    CASE WHEN `row_fate` = 'written' THEN `person_id` END AS `of_person`
-  FROM `rows`
-), `staying` AS (
+)
+SELECT
+  `key_1`,
+  `key_2`,
+  `person_id`,
+  `source_value`,
+  `start_date`,
+  `start_datetime`,
+  `end_date`,
+  `end_datetime`,
+  `discharged_to_source_value`,
+  `row_reason`,
+  `row_fate`,
+  CASE WHEN `row_fate` = 'written' THEN `person_id` END AS `of_person`
+FROM `rows`;
+
+-- rows of visits, typed and resolved
+CREATE OR REPLACE TABLE `work`.`stage_visits`
+USING DELTA AS
+WITH `staying` AS (
   SELECT
     `person_id`,
     `start_date`,
@@ -189,7 +193,7 @@ WITH `rows` AS (
       WHEN `source_value` = 'nursing'
       THEN 2
     END AS `class_rank`
-  FROM `encounters`
+  FROM `work`.`rows_visits` AS `encounters`
   WHERE
     NOT `of_person` IS NULL
     AND (
@@ -257,7 +261,7 @@ WITH `rows` AS (
     END AS `stay_number`,
     `stays`.`first_date`,
     `stays`.`class_rank`
-  FROM `encounters`
+  FROM `work`.`rows_visits` AS `encounters`
   LEFT JOIN (
     SELECT
       `row_by`,
@@ -279,7 +283,7 @@ WITH `rows` AS (
           `start_date` AS `moment`,
           1 AS `is_row`,
           NULL AS `latest_at`
-        FROM `encounters`
+        FROM `work`.`rows_visits` AS `encounters`
         UNION
         SELECT
           `person_id` AS `row_by`,

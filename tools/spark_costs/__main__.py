@@ -57,7 +57,7 @@ def measured(project: Path, target: str | None) -> Iterator[Profile]:
 
 
 def _seen(connection: ObservedConnection, root: Path, step: SqlStep | BulkLoadStep) -> Step:
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), connection.cpu()
     if isinstance(step, BulkLoadStep):
         connection.bulk_load(step, base=root)
         writes = [".".join(step.table)]
@@ -67,7 +67,8 @@ def _seen(connection: ObservedConnection, root: Path, step: SqlStep | BulkLoadSt
         writes = sorted(step.writes)
     seconds = time.perf_counter() - start
     found = Step(name=step.name, seconds=seconds, shuffled=0, writes=writes, read={}, exchanges=[])
-    found.ran, found.heap = connection.jobs_ran(), connection.heap()
+    found.ran, found.cpu = connection.jobs_ran(), connection.cpu() - cpu
+    found.heap = connection.heap()
     for graph, stages in connection.executions():
         for shuffled, results in map(connection.sent, stages):
             found.shuffled += shuffled
@@ -80,7 +81,7 @@ def _seen(connection: ObservedConnection, root: Path, step: SqlStep | BulkLoadSt
 
 def _told(step: Step) -> str:
     return (
-        f"{step.name:44} {step.seconds:8.1f} s, jobs {step.ran:8.1f} s,"
+        f"{step.name:44} {step.seconds:8.1f} s, {step.cpu:8.1f} s of processors, jobs {step.ran:8.1f} s,"
         f" {step.shuffled:14,} shuffled, {step.results:12,} to the driver, {step.heap:12,} of its heap"
     )
 

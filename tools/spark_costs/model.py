@@ -36,6 +36,8 @@ class Step(BaseModel):
     """Bytes that its stages wrote for others, as the engine counts them."""
     ran: float = 0
     """Seconds in which jobs of it ran; in the others Spark planned and committed."""
+    cpu: float = 0
+    """Seconds of processors that the driver's process took, with its workers where they are threads of it."""
     results: int = 0
     """Bytes that its tasks sent to the driver: their counts, and tables that are sent to all workers."""
     heap: int = 0
@@ -68,9 +70,8 @@ def predicted(profile: Profile, sizes: Mapping[str, int]) -> Iterator[tuple[Step
     """
     growth = {table: sizes[table] / profile.rows[table] for table in sizes if profile.rows.get(table)}
     for step in profile.steps:
-        total = sum(one.shuffled * growth.get(one.largest() or "", 1.0) for one in step.exchanges)
-        largest = max(step.read, key=lambda table: (step.read[table], table), default="")
-        for table in step.writes:
-            if table not in sizes:
-                growth[table] = growth.get(largest, 1.0)
-        yield step, total
+        made = set(step.writes)
+        largest = max(step.read.keys() - made, key=lambda table: (step.read[table], table), default="")
+        for table in made - sizes.keys():  # also those that the step itself reads
+            growth[table] = growth.get(largest, 1.0)
+        yield step, sum(one.shuffled * growth.get(one.largest() or "", 1.0) for one in step.exchanges)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,9 +67,18 @@ class ObservedConnection(SparkConnection):
 
     def resident(self) -> int:
         """Bytes of memory that the driver's process had at most; 0 where the system does not tell."""
-        status = Path(f"/proc/{self._java().lang.ProcessHandle.current().pid()}/status")
-        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8")) if status.exists() else None
+        found = re.search(r"VmHWM:\s+(\d+) kB", self._of_process("status"))
         return int(found[1]) * 1024 if found else 0
+
+    def cpu(self) -> float:
+        """Seconds of processors that the driver's process took; 0 where the system does not tell."""
+        # After the name, which may hold blanks: state, then numbers, of which these are those of user and system.
+        found = self._of_process("stat").rpartition(") ")[2].split()
+        return sum(map(int, found[11:13])) / os.sysconf("SC_CLK_TCK") if found else 0
+
+    def _of_process(self, name: str) -> str:
+        file = Path(f"/proc/{self._java().lang.ProcessHandle.current().pid()}/{name}")
+        return file.read_text(encoding="utf-8") if file.exists() else ""
 
     def _java(self) -> Any:
         session: Any = self._opened

@@ -21,6 +21,12 @@ PROFILE = Profile(
             "stage_labs", "work.stage_labs", {"source.labs": 1000, "vocab.concept": 50}, (800.0, {"source.labs": 1000})
         ),
         step("stage_person", "work.stage_person", {"source.patients": 10}, (8.0, {"source.patients": 10})),
+        step(
+            "write_visits",
+            "work.rows_labs",
+            {"source.labs": 1000, "work.rows_labs": 1000},
+            (10.0, {"work.rows_labs": 1000}),
+        ),
         step("write", "cdm.measurement", {"work.stage_labs": 900}, (90.0, {"work.stage_labs": 900}), (5.0, {})),
         step("codes", "work.codes", {"vocab.concept": 50}, (40.0, {"vocab.concept": 50, "source.patients": 10})),
     ],
@@ -30,10 +36,10 @@ PROFILE = Profile(
 @pytest.mark.parametrize(
     ("sizes", "expected"),
     [
-        pytest.param({}, [800, 8, 95, 40], id="as-it-was"),
-        pytest.param({"source.labs": 3000}, [2400, 8, 275, 40], id="a-table-and-what-is-made-from-it"),
-        pytest.param({"source.patients": 100}, [800, 80, 95, 40], id="the-largest-table-decides"),
-        pytest.param({"source.labs": 0, "work.stage_labs": 1800}, [0, 8, 185, 40], id="what-is-said-holds"),
+        pytest.param({}, [800, 8, 10, 95, 40], id="as-it-was"),
+        pytest.param({"source.labs": 3000}, [2400, 8, 30, 275, 40], id="a-table-and-what-is-made-from-it"),
+        pytest.param({"source.patients": 100}, [800, 80, 10, 95, 40], id="the-largest-table-decides"),
+        pytest.param({"source.labs": 0, "work.stage_labs": 1800}, [0, 8, 0, 185, 40], id="what-is-said-holds"),
     ],
 )
 def test_bytes_grow_as_their_tables(sizes: dict[str, int], expected: list[float]) -> None:

@@ -17,6 +17,7 @@ class TestSQLite(ProviderConformance):
             Feature.TYPES: not_yet("SQLite has no TRY_CAST"),
             Feature.LOADS: never("SQLite reads no files"),
             Feature.REJECTS: never("SQLite reads no files"),
+            Feature.REJECTED_LINES: never("SQLite reads no files"),
             Feature.CANCEL: not_yet("nobody interrupts it"),
         },
         {

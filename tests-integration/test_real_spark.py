@@ -10,8 +10,8 @@ from same_content import content, differences, run, tables
 from small_project import PERSON, SHARED_DATA, Etl
 from synthea_projects import write_project
 
-from omopcloudetl.core.errors import DatabaseConnectionError, StatementError
-from omopcloudetl.core.plan import SqlStep
+from omopcloudetl.core.errors import DatabaseConnectionError, LoadError, StatementError
+from omopcloudetl.core.plan import BulkLoadStep, Origin, SqlStep
 from omopcloudetl.core.session import Session
 from omopcloudetl.provider_spark.engine import SparkConnection
 from omopcloudetl.provider_spark.files import listed
@@ -72,6 +72,31 @@ def test_a_statement_is_cancelled(tmp_path: Path) -> None:
         over.set()
         thread.join()
         assert connection.fetch("SELECT 1") == [(1,)]
+
+
+def test_malformed_records_are_set_aside(tmp_path: Path) -> None:
+    """Of each file they are kept with its name, also where a line is a record; a later load tells of its own alone."""
+    columns = "load_step STRING, table_name STRING, file STRING, line BIGINT, reason STRING, text STRING"
+    content = {"name": "load_t", "summary": "", "origin": Origin(file="w.yaml", line=1), "uri": "*.csv"}
+    content |= {"format": "csv", "mode": "replace_rows", "table": ("s", "t")}
+    content |= {"rejects": {"max_rejected": 3, "table": ("s", "r"), "keep_text": True}}
+    (tmp_path / "a.csv").write_text("day,id\n20200102,1\n2020-13-01,2\n,3\n", encoding="utf-8")
+    (tmp_path / "b.csv").write_text("id,day,more\n4\n5,,,\n6,,\n", encoding="utf-8")
+    with PROVIDER.connection(target(tmp_path) | {"multiline": False}, tmp_path) as connection:
+        for sql in ("SCHEMA s", "TABLE s.t (id INT, day DATE) USING ICEBERG", f"TABLE s.r ({columns}) USING ICEBERG"):
+            connection.execute(f"CREATE {sql}")
+        for count in (3, 1):
+            metrics = connection.bulk_load(BulkLoadStep.model_validate(content), base=tmp_path)
+            assert (metrics.rows_loaded, metrics.rows_rejected) == (count, count)
+            (tmp_path / "b.csv").unlink(missing_ok=True)
+            (tmp_path / "a.csv").write_text("day,id\n,7\nx,8\n", encoding="utf-8")
+            found = connection.fetch("SELECT file, line, text FROM s.r ORDER BY file, text")
+            expected = [("a.csv", None, "2020-13-01,2"), ("b.csv", None, "4"), ("b.csv", None, "5,,,")]
+            assert found == (expected if count == 3 else [("a.csv", None, "x,8")])
+        (tmp_path / "a.csv").write_text("day,id\n1\n2\n3\n4\n", encoding="utf-8")
+        with pytest.raises(LoadError, match=r"4 malformed records, 3 may be rejected:\n  a\.csv: it has more or fewer"):
+            connection.bulk_load(BulkLoadStep.model_validate(content), base=tmp_path)
+        assert connection.fetch("SELECT id FROM s.t") == [(7,)]
 
 
 def test_two_targets_that_began_differently_are_refused(tmp_path: Path) -> None:

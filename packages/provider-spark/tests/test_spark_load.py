@@ -66,6 +66,17 @@ def test_malformed_records_fail_the_load(db: SparkConnection, tmp_path: Path) ->
     assert db.fetch("SELECT * FROM s.t") == [("3", "4")]
 
 
+def test_nothing_is_set_aside_where_the_server_cannot(db: SparkConnection, tmp_path: Path) -> None:
+    """Sail, which does not keep the text of a malformed record, fails a load that may reject some, and tells it."""
+    columns = "load_step STRING, table_name STRING, file STRING, line BIGINT, reason STRING, text STRING"
+    db.execute(f"CREATE TABLE s.r ({columns}) USING {db.config.format}")
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n3\n", encoding="utf-8")
+    load(db, tmp_path, "b.csv", optional=True, columns=[{"name": "a"}])
+    with pytest.raises(LoadError, match=r"a\.csv: .*incorrect number of fields"):
+        load(db, tmp_path, "a.csv", rejects={"max_rejected": 1, "table": ("s", "r")})
+    assert db.fetch("SELECT COUNT(*) AS n FROM s.t UNION ALL SELECT COUNT(*) FROM s.r") == [(0,), (0,)]
+
+
 def test_missing_files_and_columns_are_named(db: SparkConnection, tmp_path: Path) -> None:
     """One error names the files that are missing, or the columns; where files may be missing the table is empty."""
     with pytest.raises(LoadError, match=r"2 files are missing(.|\n)*a\.csv(.|\n)*b\.csv, which m\.yaml:1 reads"):

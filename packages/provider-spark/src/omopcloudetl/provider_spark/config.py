@@ -91,4 +91,6 @@ def session_settings(config: SparkConfig) -> dict[str, str]:
         # INSERT OVERWRITE replaces the whole table, partitioned or not.
         "spark.sql.sources.partitionOverwriteMode": "static",
         "spark.sql.storeAssignmentPolicy": "ANSI",
+        # A record is held against all columns of its file, also where a query asks for some.
+        "spark.sql.csv.parser.columnPruning.enabled": "false",
     }

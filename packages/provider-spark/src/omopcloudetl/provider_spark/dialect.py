@@ -64,7 +64,7 @@ class SparkGenerator(BaseSQLGenerator):
         Capability.LOAD_JSON: Support("not_yet", "numbers would lose their spelling"),
         Capability.LOAD_UTF16: Support("not_yet", "nobody has tried it"),
         Capability.LOAD_NULL_TEXTS: Support("not_yet", "Spark knows one text for nothing"),
-        Capability.LOAD_REJECTS: Support("not_yet", "malformed records fail the load"),
+        Capability.LOAD_REJECTS: FULL,
         Capability.LOAD_IN_PLACE: Support("not_yet", "nobody has asked for it"),
     }
 

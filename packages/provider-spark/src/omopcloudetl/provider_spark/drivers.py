@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from omopcloudetl.core.errors import DatabaseConnectionError
+from omopcloudetl.provider_spark.commits import Commit
 from omopcloudetl.provider_spark.config import SparkConfig
 
 if TYPE_CHECKING:
@@ -33,6 +34,14 @@ class Driver(Protocol):
 
     def mark(self, session: SparkSession, tag: str) -> None:
         """Give what this thread runs in the session from now on a tag."""
+        ...
+
+    def last_commit(self, session: SparkSession, table: str) -> Commit | None:
+        """The last commit of a table; None where there is no such table, or the driver cannot tell."""
+        ...
+
+    def application(self, session: SparkSession) -> str:
+        """What commits of the session's application are marked with."""
         ...
 
     def cancel(self, session: SparkSession, tag: str) -> None:

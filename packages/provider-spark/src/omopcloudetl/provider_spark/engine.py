@@ -23,10 +23,11 @@ from omopcloudetl.core.connection import (
 from omopcloudetl.core.errors import DatabaseConnectionError, DatabaseError, StatementError
 from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.provider_spark import states
+from omopcloudetl.provider_spark.commits import Change, Commit, change_of
 from omopcloudetl.provider_spark.config import SparkConfig, session_settings
 from omopcloudetl.provider_spark.drivers import driver_for
 from omopcloudetl.provider_spark.load import load_files
-from omopcloudetl.provider_spark.recording import insert_rows, merge_rows
+from omopcloudetl.provider_spark.recording import COMMITTING, insert_rows, merge_rows
 from omopcloudetl.provider_spark.sql import identifier, qualified
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 COUNTING = re.compile(r"\s*(INSERT|CREATE\s+OR\s+REPLACE\s+TABLE)\b", re.IGNORECASE)
 """Statements of which some servers tell how many rows they wrote; of a MERGE they count rows that were copied, too."""
 QUERY = re.compile(r"\s*(SELECT|WITH|VALUES)\b", re.IGNORECASE)
-# Two commits to one table at the same time make one of them fail: those of this process wait for each other.
-_RECORDING = threading.Lock()
 
 
 class SparkConnection(BaseConnection):
@@ -72,13 +71,17 @@ class SparkConnection(BaseConnection):
     def execute(self, sql: str) -> ExecutionMetrics:
         """Run one statement; rows are counted where the server tells them."""
         start = time.perf_counter()
+        change = change_of(sql)
+        before = self._driver.last_commit(self._opened, change.table) if change else None
         with self._errors(sql):
             found = self._opened.sql(sql)
             counted = found.collect() if COUNTING.match(sql) else []
             if QUERY.match(sql):
                 found.count()  # a query runs when its rows are asked for
         rows = counted[0][0] if len(counted) == 1 and len(counted[0]) == 1 else None
-        return ExecutionMetrics(time.perf_counter() - start, rows if isinstance(rows, int) else None)
+        if not isinstance(rows, int):
+            rows = self._rows_of(change, before) if change else None
+        return ExecutionMetrics(time.perf_counter() - start, rows)
 
     def fetch(self, sql: str, *, limit: int = 10_000) -> list[Row]:
         """Run a query and return its first `limit` rows."""
@@ -95,7 +98,7 @@ class SparkConnection(BaseConnection):
     ) -> None:
         """Insert rows of metadata as literals; with `replacing`, by a MERGE. No error quotes their values."""
         statements = merge_rows(table, columns, rows, replacing) if replacing else insert_rows(table, columns, rows)
-        with _RECORDING:
+        with COMMITTING:
             for statement in statements:
                 try:
                     self._opened.sql(statement)
@@ -155,6 +158,11 @@ class SparkConnection(BaseConnection):
         if session is not None:
             with suppress(*self._failures):  # what cannot be reached does not run either
                 self._driver.cancel(session, self._tag)
+
+    def _rows_of(self, change: Change, before: Commit | None) -> int | None:
+        """How many rows a statement changed, as the table's last commit tells."""
+        after = self._driver.last_commit(self._opened, change.table)
+        return change.rows(before, after, self._driver.application(self._opened))
 
     @property
     def _opened(self) -> SparkSession:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +15,7 @@ from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.provider_spark.config import SparkConfig
 from omopcloudetl.provider_spark.files import DataFile, find, is_elsewhere, is_listed, is_missing
 from omopcloudetl.provider_spark.reading import read_as, reader_options
+from omopcloudetl.provider_spark.rejects import RECORD, Records, set_aside
 from omopcloudetl.provider_spark.sql import identifier, literal, names, qualified
 
 WAY_OUT = "load them again when the delivery is complete; until then the table holds what was read"
@@ -56,14 +57,13 @@ class FileColumns:
 def load_files(session: LoadSession, load: BulkLoadStep, base: Path, done: LoadDone | None) -> LoadMetrics:
     """Load a step's files, then call `done`; raises `LoadError`."""
     start = time.perf_counter()
-    if load.format not in READERS or load.mode == "view" or load.rejects is not None or load.text.null:
+    if load.format not in READERS or load.mode == "view" or load.text.null:
         raise LoadError(f"this provider loads no {load.format} in this way")
     found = _find(session, load, base)
     try:
         read = [_read_columns(session, load, file, number) for number, file in enumerate(found)]
         columns = [one for one in read if one is not None]
-        for statement in _statements(session, load, columns):
-            session.execute(statement)
+        rejected = _fill(session, load, columns)
     except StatementError as error:
         raise LoadError(f"{load.uri}: {error}") from error
     _refuse_change(session, load, base, found)
@@ -71,7 +71,7 @@ def load_files(session: LoadSession, load: BulkLoadStep, base: Path, done: LoadD
     metrics = LoadMetrics(
         seconds=time.perf_counter() - start,
         rows_loaded=int(str(rows)),
-        rows_rejected=0,
+        rows_rejected=rejected,
         files=len(columns),
         bytes_read=sum(file.size for file in found) if all(map(is_listed, found)) else None,
         files_digest=_digest(found) if found and all(map(is_listed, found)) else None,
@@ -159,40 +159,55 @@ def _by_other_names(load: BulkLoadStep, given: dict[str, str], file: DataFile) -
     return given
 
 
-def _statements(session: LoadSession, load: BulkLoadStep, columns: Sequence[FileColumns]) -> Iterator[str]:
-    """Views of the files, and the one statement that writes the table."""
-    options = reader_options(load, multiline=session.config.multiline)
+def _fill(session: LoadSession, load: BulkLoadStep, columns: Sequence[FileColumns]) -> int:
+    """Write the table by views of the files, in one commit; returns how many records were set aside before."""
     for one in columns:
-        given = options | {"path": one.file.path}
-        listed = ", ".join(f"{literal(key)} {literal(text)}" for key, text in given.items())
-        yield (
-            f"CREATE OR REPLACE TEMPORARY VIEW {identifier(one.view)}"
-            f" USING {READERS[load.format].upper()} OPTIONS ({listed})"
-        )
-    if load.mode == "replace_rows":
-        table = session.columns(load.table)
-        wanted = [name for name, _ in table]
-        types = dict(table)
-        queries = [_select(one, wanted, types) for one in columns] or [_nothing(wanted, types)]
-        yield f"INSERT OVERWRITE {qualified(load.table)} ({names(wanted)}) {' UNION ALL '.join(queries)}"
-    else:
-        wanted = list(dict.fromkeys(name for one in columns for name in one.names))
-        wanted += [name for column in load.columns if (name := column.name.lower()) not in wanted]
-        queries = [_select(one, wanted, {}) for one in columns] or [_nothing(wanted, {})]
-        head = f"CREATE OR REPLACE TABLE {qualified(load.table)} USING {session.config.format.upper()} AS "
-        yield head + " UNION ALL ".join(queries)
+        session.execute(_view(load, one, multiline=session.config.multiline))
+    table = session.columns(load.table) if load.mode == "replace_rows" else None
+    records = [Records(one.file.label, one.view, one.names, dict(table or ())) for one in columns]
+    rejected = 0 if load.rejects is None else set_aside(session, load, records)
+    session.execute(_statement(session.config.format, load, records, table))
     for one in columns:
-        yield f"DROP VIEW {identifier(one.view)}"
+        session.execute(f"DROP VIEW {identifier(one.view)}")
+    return rejected
 
 
-def _select(one: FileColumns, wanted: Sequence[str], types: Mapping[str, str]) -> str:
+def _view(load: BulkLoadStep, one: FileColumns, *, multiline: bool) -> str:
+    """The statement that makes a file's view; with a column for records that do not fit, where they are set aside."""
+    given = reader_options(load, multiline=multiline) | {"path": one.file.path}
+    columns = ""
+    if load.rejects is not None:
+        given["columnNameOfCorruptRecord"] = RECORD
+        columns = f" ({', '.join(f'{identifier(name)} STRING' for name in (*one.names.values(), RECORD))})"
+    listed = ", ".join(f"{literal(key)} {literal(text)}" for key, text in given.items())
+    head = f"CREATE OR REPLACE TEMPORARY VIEW {identifier(one.view)}{columns}"
+    return f"{head} USING {READERS[load.format].upper()} OPTIONS ({listed})"
+
+
+def _statement(
+    table_format: str, load: BulkLoadStep, records: Sequence[Records], table: Sequence[tuple[str, str]] | None
+) -> str:
+    """The one statement that writes the table: an existing one of these columns, or one that is made."""
+    types = dict(table or ())
+    wanted = list(types) or list(dict.fromkeys(name for one in records for name in one.names))
+    wanted += [name for column in load.columns if table is None and (name := column.name.lower()) not in wanted]
+    only_fit = load.rejects is not None
+    queries = [_select(one, wanted, only_fit=only_fit) for one in records] or [_nothing(wanted, types)]
+    head = f"INSERT OVERWRITE {qualified(load.table)} ({names(wanted)}) "
+    if table is None:
+        head = f"CREATE OR REPLACE TABLE {qualified(load.table)} USING {table_format.upper()} AS "
+    return head + " UNION ALL ".join(queries)
+
+
+def _select(one: Records, wanted: Sequence[str], *, only_fit: bool) -> str:
     """The columns of a file under the table's names; what it lacks is NULL."""
     values = []
     for name in wanted:
-        there, type_ = one.names.get(name.lower()), types.get(name, "string")
+        there, type_ = one.names.get(name.lower()), one.types.get(name, "string")
         value = f"CAST(NULL AS {type_})" if there is None else read_as(identifier(there), type_, name)
         values.append(f"{value} AS {identifier(name)}")
-    return f"SELECT {', '.join(values)} FROM {identifier(one.view)}"
+    where = f" WHERE {one.problem} IS NULL" if only_fit else ""
+    return f"SELECT {', '.join(values)} FROM {identifier(one.view)}{where}"
 
 
 def _nothing(wanted: Sequence[str], types: Mapping[str, str]) -> str:

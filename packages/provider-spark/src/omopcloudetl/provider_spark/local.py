@@ -12,6 +12,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from omopcloudetl.core.errors import DatabaseConnectionError
+from omopcloudetl.provider_spark.commits import Commit
 from omopcloudetl.provider_spark.config import SparkConfig
 from omopcloudetl.provider_spark.properties import read_properties
 
@@ -52,6 +53,23 @@ class LocalDriver:
     def mark(self, session: SparkSession, tag: str) -> None:
         """In place of what another connection has marked in this thread."""
         session.sparkContext.setLocalProperty(_TAGS, tag)
+
+    def last_commit(self, session: SparkSession, table: str) -> Commit | None:
+        """That of a table of Iceberg, from its metadata: no job runs, and no file of rows is read."""
+        try:
+            found = session._jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(session._jsparkSession, table)
+            snapshot = found.currentSnapshot()
+            if snapshot is None:
+                return Commit(0)
+            told = snapshot.summary()
+            numbers = (int(told.get(f"{what}-records") or 0) for what in ("added", "deleted"))
+            return Commit(snapshot.snapshotId(), told.get("spark.app.id"), *numbers)
+        except (PySparkException, Py4JError, TypeError):  # there is no Iceberg, no table, or a table of another format
+            return None
+
+    def application(self, session: SparkSession) -> str:
+        """The application's id."""
+        return str(session.sparkContext.applicationId)
 
     def cancel(self, session: SparkSession, tag: str) -> None:
         """The jobs that run; Spark plans and commits without one."""

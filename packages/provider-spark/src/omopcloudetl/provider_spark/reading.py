@@ -15,7 +15,7 @@ _COMPACT_DAY = "^[0-9]{8}$"
 
 
 def reader_options(load: BulkLoadStep, *, multiline: bool) -> dict[str, str]:
-    """What Spark's reader is told; a record with more or fewer values than the header fails the load."""
+    """What Spark's reader is told; a malformed record fails the load, or has its text in the column `RECORD`."""
     if load.format == "parquet":
         return {}
     text = load.text
@@ -25,7 +25,7 @@ def reader_options(load: BulkLoadStep, *, multiline: bool) -> dict[str, str]:
         "quote": text.quote or NO_QUOTE,
         "escape": text.quote or NO_QUOTE,
         "encoding": ENCODINGS[text.encoding],
-        "mode": "FAILFAST",
+        "mode": "FAILFAST" if load.rejects is None else "PERMISSIVE",
         "multiLine": str(multiline and bool(text.quote)).lower(),
         "inferSchema": "false",
         "enforceSchema": "false",
@@ -33,8 +33,8 @@ def reader_options(load: BulkLoadStep, *, multiline: bool) -> dict[str, str]:
     }
 
 
-def read_as(value: str, type_: str, name: str) -> str:
-    """A text of a file as a column's type, as SQL; what cannot be read stops the statement, and is not quoted."""
+def tried(value: str, type_: str) -> str:
+    """A text of a file as a column's type, as SQL; NULL where it cannot be read."""
     if type_ == "string":
         return value
     text = exp.Column(this=exp.to_identifier(value.strip("`").replace("``", "`"), quoted=True))
@@ -44,5 +44,13 @@ def read_as(value: str, type_: str, name: str) -> str:
     if type_ == "date":
         iso = f"CONCAT(SUBSTRING({value}, 1, 4), '-', SUBSTRING({value}, 5, 2), '-', SUBSTRING({value}, 7, 2))"
         read = f"CASE WHEN {value} RLIKE '{_COMPACT_DAY}' THEN TRY_CAST({iso} AS DATE) ELSE {read} END"
+    return read
+
+
+def read_as(value: str, type_: str, name: str) -> str:
+    """A text of a file as a column's type, as SQL; what cannot be read stops the statement, and is not quoted."""
+    if type_ == "string":
+        return value
     problem = f"RAISE_ERROR({literal(f'a value of {name} is no {type_}')})"
-    return f"CASE WHEN {value} IS NULL THEN NULL ELSE COALESCE({read}, CAST({problem} AS {type_})) END"
+    read = f"COALESCE({tried(value, type_)}, CAST({problem} AS {type_}))"
+    return f"CASE WHEN {value} IS NULL THEN NULL ELSE {read} END"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 
 from omopcloudetl.core.connection import RecordValue
 from omopcloudetl.provider_spark.sql import identifier, names, qualified, value
 
 AT_A_TIME = 500
+COMMITTING = threading.Lock()
+"""Two commits to one table at the same time make one of them fail: those of this process wait for each other."""
 Rows = Sequence[Sequence[RecordValue]]
 
 

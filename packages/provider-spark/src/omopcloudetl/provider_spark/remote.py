@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from omopcloudetl.provider_spark.commits import Commit
 from omopcloudetl.provider_spark.config import SparkConfig, address
 from omopcloudetl.provider_spark.programs import with_a_file
 
@@ -43,6 +44,14 @@ class RemoteDriver:
     def mark(self, session: SparkSession, tag: str) -> None:
         """Tags are those of a thread and a session."""
         session.addTag(tag)
+
+    def last_commit(self, session: SparkSession, table: str) -> Commit | None:
+        """Nobody can tell: some servers count rows themselves."""
+        return None
+
+    def application(self, session: SparkSession) -> str:
+        """No commit is looked at."""
+        return ""
 
     def cancel(self, session: SparkSession, tag: str) -> None:
         """By the tag."""

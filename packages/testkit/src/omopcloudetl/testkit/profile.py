@@ -25,6 +25,7 @@ class Feature(StrEnum):
     DERIVED = "visits, periods, eras, deaths and costs are derived"
     LOADS = "text files of every spelling are loaded by the engine"
     REJECTS = "malformed records are set aside and accounted for"
+    REJECTED_LINES = "malformed records are told by their lines"
     METRICS = "rows that were changed and loaded are counted"
     RECORDS = "rows of metadata are recorded, and replaced"
     SESSIONS = "two sessions work at the same time"

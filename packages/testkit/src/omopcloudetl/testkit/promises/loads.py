@@ -8,7 +8,7 @@ from pathlib import Path
 from omopcloudetl.core.capabilities import Capability
 from omopcloudetl.core.connection import BaseConnection, LoadMetrics
 from omopcloudetl.core.errors import LoadError
-from omopcloudetl.core.plan import BulkLoadStep, LoadColumn, Origin
+from omopcloudetl.core.plan import BulkLoadStep, LoadColumn, Origin, RejectOptions
 from omopcloudetl.testkit.bench import Bench
 from omopcloudetl.testkit.outcome import ConformanceError, expect, expect_equal
 from omopcloudetl.testkit.profile import Feature
@@ -81,6 +81,18 @@ def metrics_of_loads(bench: Bench) -> None:
         expect(not same, "another file has the same digest")
 
 
+def lines(bench: Bench) -> None:
+    """Records that are set aside are told with their lines, as if no value had line breaks."""
+    types = dict.fromkeys(("load_step", "table_name", "file", "reason", "text"), "text") | {"line": "bigint"}
+    with bench.session() as connection:
+        bench.make_schema(connection, TABLE)
+        bench.make_table(connection, "work.rejected_rows", types)
+        rejects = RejectOptions(max_rejected=2, table=tuple(bench.physical("work.rejected_rows")))
+        step = _step(bench, 'id,text\n1,a\n2,b,c\n3,"two\nlines"\n4\n5,e\n').model_copy(update={"rejects": rejects})
+        connection.bulk_load(step, base=bench.target.base)
+        expect_equal(sorted(bench.rows(connection, "work.rejected_rows", ["line"])), [(3,), (5,)], "lines")
+
+
 def parquet(bench: Bench) -> None:
     """Columns of Parquet keep their types and their NULLs."""
     with bench.session() as connection:
@@ -139,3 +151,4 @@ PROMISES += promises(
 )
 PROMISES += promises("loads", (Capability.LOAD_PARQUET,), parquet)
 PROMISES += promises("loads", (Capability.LOAD_IN_PLACE,), parquet_in_place)
+PROMISES += promises("rejects", (Feature.REJECTS, Feature.REJECTED_LINES, Capability.LOAD_REJECTS), lines)

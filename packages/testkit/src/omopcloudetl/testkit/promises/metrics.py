@@ -11,15 +11,24 @@ from omopcloudetl.testkit.profile import Feature
 from omopcloudetl.testkit.promises.promise import promises
 
 
+def inserted_rows_are_counted(bench: Bench) -> None:
+    """Rows that are inserted are counted, also where there are none."""
+    with bench.session() as connection:
+        bench.numbers(connection, 1, 2, 3)
+        for least, expected in ((2, 2), (9, 0)):
+            rows = exp.select(trees.column("n")).from_(trees.table(NUMBERS))
+            rows = rows.where(exp.GTE(this=trees.column("n"), expression=exp.convert(least)))
+            sql = bench.render(exp.Insert(this=trees.table(NUMBERS), expression=rows))
+            expect_equal(connection.execute(sql).rows_affected, expected, f"rows of {sql}")
+
+
 def rows_are_counted(bench: Bench) -> None:
-    """Rows that are inserted, updated and deleted are counted, also where there are none."""
+    """Rows that are updated and deleted are counted, also where there are none."""
     n = trees.column("n")
     update = exp.update(trees.table(NUMBERS), {"n": exp.Add(this=n, expression=exp.convert(10))})
     with bench.session() as connection:
-        bench.numbers(connection, 1, 2, 3)
-        copied = exp.Insert(this=trees.table(NUMBERS), expression=exp.select(n).from_(trees.table(NUMBERS)))
+        bench.numbers(connection, 1, 2, 3, 1, 2, 3)
         for tree, expected in (
-            (copied, 3),
             (update.where(exp.LT(this=n.copy(), expression=exp.convert(3))), 4),
             (update.copy().where(exp.LT(this=n.copy(), expression=exp.convert(0))), 0),
             (exp.delete(trees.table(NUMBERS)).where(exp.GT(this=n.copy(), expression=exp.convert(5))), 4),
@@ -55,4 +64,11 @@ def a_merge_counts_what_it_changes(bench: Bench) -> None:
         expect_equal(rows, [(1, "a"), (2, "x"), (3, None), (4, "d"), (5, "e")], "rows after a merge")
 
 
-PROMISES = promises("metrics", (Feature.METRICS,), rows_are_counted, time_is_measured, a_merge_counts_what_it_changes)
+PROMISES = promises(
+    "metrics",
+    (Feature.METRICS,),
+    inserted_rows_are_counted,
+    rows_are_counted,
+    time_is_measured,
+    a_merge_counts_what_it_changes,
+)

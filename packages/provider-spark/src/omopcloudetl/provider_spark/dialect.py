@@ -53,7 +53,7 @@ class SparkGenerator(BaseSQLGenerator):
         Capability.FOREIGN_KEYS_ACROSS_SCHEMAS: _NO_KEYS,
         Capability.ADD_FOREIGN_KEY: _NO_KEYS,
         Capability.INDEXES: Support("never", "tables of Delta and Iceberg have none"),
-        Capability.COMMENT_ON_COLUMN: Support("not_yet", "Spark spells it as ALTER TABLE … ALTER COLUMN"),
+        Capability.COMMENT_ON_COLUMN: FULL,
         Capability.TABLE_LAYOUT: FULL,
         Capability.MERGE: FULL,
         Capability.PARTIAL_INSERT: Support("not_yet", "whether what is left out is NULL depends on the format"),
@@ -155,6 +155,8 @@ class SparkGenerator(BaseSQLGenerator):
         """The statement as SQL text, in words that mean the same as in the compiler's tree."""
         # A copy, because the compiler may have one node in two places, of which a rewriting would reach one.
         found = rewritten(_ONCE.rewrite(statement.copy()))
+        if isinstance(found, exp.Comment) and isinstance(found.this, exp.Column):
+            return super().render(_commented(found.this, found.expression), {})  # its name is a physical one
         if not isinstance(found, exp.Insert) or found.expression.find(exp.With) is None:
             return super().render(found, schemas)
         # sqlglot would put named queries before INSERT, where not every server of Spark Connect reads them.
@@ -172,3 +174,10 @@ def _of_hexadecimal(digits: exp.Expr, start: int) -> exp.Expr:
     some = exp.Substring(this=digits, start=exp.convert(start), length=exp.convert(8))
     number = exp.Anonymous(this="CONV", expressions=[some, exp.convert(16), exp.convert(10)])
     return exp.Cast(this=number, to=exp.DataType.build("bigint"))
+
+
+def _commented(column: exp.Column, text: exp.Expr) -> exp.Alter:
+    """A comment of a column, as Spark spells it."""
+    table = exp.Table(this=column.args["table"], db=column.args.get("db"), catalog=column.args.get("catalog"))
+    action = exp.AlterColumn(this=column.this, comment=text)
+    return exp.Alter(this=table, kind="TABLE", actions=[action])

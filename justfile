@@ -37,7 +37,7 @@ test *args:
 # Run the tests that need real Spark, in an environment of their own; needs Java 17 and takes many minutes: `just spark -k kit`.
 spark *args:
     uv run --no-sync python -m tools.spark_environment
-    .venv-spark/bin/pytest -m spark -n 0 tests-integration/test_real_spark.py tests-integration/test_kit_real_spark.py {{args}}
+    .venv-spark/bin/pytest -m spark -n 0 tests-integration/test_real_spark.py tests-integration/test_kit_real_spark.py tests-integration/test_crash_storm_spark.py {{args}}
 
 # Build every package and check what each wheel holds.
 build out="dist":

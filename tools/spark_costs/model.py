@@ -1,13 +1,15 @@
 """What was seen of a run, and what follows from it for tables of other sizes.
 
-An exchange of a physical plan sends rows that come from the tables below it. The model lets its bytes grow as the
-largest of these tables does, and a table that a step writes as the largest one that the step reads. For joins and
-windows that is what happens; for rows that are counted or made distinct before they are sent it is an upper bound.
+An exchange of a physical plan sends rows that come from the tables below it. The model lets its bytes grow as that of
+these tables does which gives most nearly as many rows as are sent, and a table that a step writes as that which the step
+reads with most nearly as many rows. For joins and windows these are the tables that rows come from; for rows that are
+counted or made distinct it is a guess. An exchange that larger tables would need, in place of a broadcast, is not seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import log1p
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -22,9 +24,9 @@ class Exchange(BaseModel):
     """Bytes, as compressed."""
     rows: dict[str, int]
 
-    def largest(self) -> str | None:
-        """The table that gives most rows."""
-        return max(self.rows, key=lambda table: (self.rows[table], table)) if self.rows else None
+    def of(self) -> str | None:
+        """The table that its rows come from, as far as their number tells."""
+        return nearest(self.records, self.rows)
 
 
 class Step(BaseModel):
@@ -62,6 +64,11 @@ class Profile(BaseModel):
         return cls.model_validate_json(file.read_text(encoding="utf-8"))
 
 
+def nearest(count: int, rows: Mapping[str, int]) -> str | None:
+    """The table that gives most nearly so many rows, counted in times; of equal ones the last by name."""
+    return min(sorted(rows, reverse=True), key=lambda table: abs(log1p(rows[table]) - log1p(count)), default=None)
+
+
 def predicted(profile: Profile, sizes: Mapping[str, int]) -> Iterator[tuple[Step, float]]:
     """Each step with the bytes that it shuffles where tables have other numbers of rows.
 
@@ -70,8 +77,7 @@ def predicted(profile: Profile, sizes: Mapping[str, int]) -> Iterator[tuple[Step
     """
     growth = {table: sizes[table] / profile.rows[table] for table in sizes if profile.rows.get(table)}
     for step in profile.steps:
-        made = set(step.writes)
-        largest = max(step.read.keys() - made, key=lambda table: (step.read[table], table), default="")
-        for table in made - sizes.keys():  # also those that the step itself reads
-            growth[table] = growth.get(largest, 1.0)
-        yield step, sum(one.shuffled * growth.get(one.largest() or "", 1.0) for one in step.exchanges)
+        read = {table: count for table, count in step.read.items() if table not in step.writes}
+        for table in set(step.writes) - sizes.keys():  # before the exchanges, which may read them, too
+            growth[table] = growth.get(nearest(profile.rows.get(table, 0), read) or "", 1.0)
+        yield step, sum(one.shuffled * growth.get(one.of() or "", 1.0) for one in step.exchanges)

@@ -9,7 +9,8 @@ from tools.spark_costs.plans import count_in, size_in
 def step(name: str, writes: str, read: dict[str, int], *exchanges: tuple[float, dict[str, int]]) -> Step:
     """A step with exchanges of so many bytes, above tables that give so many rows."""
     made = [
-        Exchange(operator="hashpartitioning(id, 2)", records=1, shuffled=size, rows=rows) for size, rows in exchanges
+        Exchange(operator="hashpartitioning(id, 2)", records=int(size), shuffled=size, rows=rows)
+        for size, rows in exchanges
     ]
     return Step(name=name, seconds=1, shuffled=0, writes=[writes], read=read, exchanges=made)
 
@@ -38,12 +39,14 @@ PROFILE = Profile(
     [
         pytest.param({}, [800, 8, 10, 95, 40], id="as-it-was"),
         pytest.param({"source.labs": 3000}, [2400, 8, 30, 275, 40], id="a-table-and-what-is-made-from-it"),
-        pytest.param({"source.patients": 100}, [800, 80, 10, 95, 40], id="the-largest-table-decides"),
+        pytest.param(
+            {"source.patients": 100}, [800, 80, 10, 95, 40], id="the-table-of-most-nearly-as-many-rows-decides"
+        ),
         pytest.param({"source.labs": 0, "work.stage_labs": 1800}, [0, 8, 0, 185, 40], id="what-is-said-holds"),
     ],
 )
 def test_bytes_grow_as_their_tables(sizes: dict[str, int], expected: list[float]) -> None:
-    """A step's bytes follow the largest table below each exchange, through tables that steps write."""
+    """A step's bytes follow the table that each exchange sends the rows of, through tables that steps write."""
     assert [size for _, size in predicted(PROFILE, sizes)] == expected
 
 

@@ -1,7 +1,7 @@
 """What was seen of a run, and what follows from it for tables of other sizes.
 
 An exchange of a physical plan sends rows that come from the tables below it. The model lets its bytes grow as that of
-these tables does which gives most nearly as many rows as are sent, and a table that a step writes as that which the step
+these tables does which gives most nearly as many rows as are sent, and a table that a step writes as that which it
 reads with most nearly as many rows. For joins and windows these are the tables that rows come from; for rows that are
 counted or made distinct it is a guess. An exchange that larger tables would need, in place of a broadcast, is not seen.
 """

@@ -40,9 +40,17 @@ def test_an_error_is_told(words: str, expected: str) -> None:
     assert states.told(RuntimeError(words)) == expected
 
 
-def test_a_lost_engine_is_told_and_not_tried_again() -> None:
+@pytest.mark.parametrize(
+    "lost",
+    [
+        ConnectionRefusedError(111, "Connection refused"),
+        RuntimeError("An error occurred while calling o42.sql"),
+        RuntimeError("[CANNOT_PARSE_DATATYPE] Unable to parse datatype. An error occurred while calling o58.schema."),
+    ],
+    ids=["no-connection", "no-answer", "an-answer-that-is-none"],
+)
+def test_a_lost_engine_is_told_and_not_tried_again(lost: Exception) -> None:
     """The JVM of this process does not come back, whatever words its driver has for that."""
-    lost = ConnectionRefusedError(111, "Connection refused")
     assert states.told(lost) == states.kind(lost) == states.without_values(lost) == states.LOST
     assert not states.is_transient(lost)
     assert states.is_transient(RuntimeError("UNAVAILABLE: failed to connect: Connection refused"))

@@ -31,8 +31,8 @@ TRANSIENT = (
 """Parts of messages: neither of the formats has a class of its own for what another commit did."""
 LOST = "Spark, which ran in this process, has ended; another process can go on, by run --resume"
 LONGEST = 2000
-_SILENT = re.compile(r"An error occurred while calling \S+")
-"""What the driver says when the JVM sent nothing back."""
+_SILENT = re.compile(r"An error occurred while calling \S+\Z")
+"""What the driver says when the JVM sent nothing back, also within errors that it makes of that."""
 _RECORD = re.compile(r"(detected in record parsing:) .*?(?=\nParse Mode:|\Z)", re.DOTALL)
 """A record of a file that its reader does not understand."""
 _JOB = re.compile(r"\AAn error occurred while calling .*?(?=\[[A-Z_]{3,}(?:\.[A-Z_]+)*\] )", re.DOTALL)
@@ -74,6 +74,5 @@ def is_transient(error: Exception) -> bool:
 
 def is_lost(error: Exception) -> bool:
     """Whether the JVM of this process's session is gone, which no try in this process brings back."""
-    if isinstance(error, ConnectionError) or type(error).__name__ == "Py4JNetworkError":
-        return True
-    return type(error).__name__ == "Py4JError" and _SILENT.fullmatch(str(error)) is not None
+    gone = isinstance(error, ConnectionError) or type(error).__name__ == "Py4JNetworkError"
+    return gone or _SILENT.search(str(error)) is not None

@@ -72,15 +72,15 @@ class SparkConnection(BaseConnection):
         """Run one statement; rows are counted where the server tells them."""
         start = time.perf_counter()
         change = change_of(sql)
-        before = self._driver.last_commit(self._opened, change.table) if change else None
         with self._errors(sql):
+            before = self._driver.last_commit(self._opened, change.table) if change else None
             found = self._opened.sql(sql)
             counted = found.collect() if COUNTING.match(sql) else []
             if QUERY.match(sql):
                 found.count()  # a query runs when its rows are asked for
-        rows = counted[0][0] if len(counted) == 1 and len(counted[0]) == 1 else None
-        if not isinstance(rows, int):
-            rows = self._rows_of(change, before) if change else None
+            rows = counted[0][0] if len(counted) == 1 and len(counted[0]) == 1 else None
+            if not isinstance(rows, int):
+                rows = self._rows_of(change, before) if change else None
         return ExecutionMetrics(time.perf_counter() - start, rows)
 
     def fetch(self, sql: str, *, limit: int = 10_000) -> list[Row]:

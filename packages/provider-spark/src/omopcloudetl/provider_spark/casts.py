@@ -38,6 +38,8 @@ LARGEST = "1.7976931348623157E308D"
 TRUE, FALSE = ("t", "true", "y", "yes", "1"), ("f", "false", "n", "no", "0")
 
 _EXACT = exp.DataType.build("decimal(38, 18)")
+_NO_FRACTION = exp.DataType.build("decimal(38, 0)")
+"""Of a whole double all digits are before the point; Sail would lose some of them to those behind it."""
 _DOUBLE = exp.DataType.build("double")
 _TEXT = exp.DataType.build("text")
 _GIVEN = exp.to_identifier("given", quoted=True)
@@ -88,7 +90,7 @@ def _whole(text: exp.Expr, to: exp.DataType) -> exp.Expr:
     found = exp.Case(
         ifs=[
             exp.If(this=_matches(text, PLAIN_WHOLE), true=_cast(_cast(text, _EXACT), to)),
-            exp.If(this=by_double, true=_cast(_cast(scaled, _EXACT), to)),
+            exp.If(this=by_double, true=_cast(_cast(scaled, _NO_FRACTION), to)),
         ]
     )
     found.type = to

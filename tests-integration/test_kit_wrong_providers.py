@@ -218,6 +218,17 @@ class LoadsAndCounts(DuckDBConnection):
         return replace(metrics, rows_loaded=metrics.rows_loaded + 1)
 
 
+class ClosesQuotes(DuckDBConnection):
+    """A quoted value that does not end is taken to end with its file."""
+
+    def bulk_load(self, load, *, base, done=None):
+        """End it."""
+        file = base / load.uri
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text + '"' * (text.count('"') % 2), encoding="utf-8")
+        return super().bulk_load(load, base=base, done=done)
+
+
 class CannotCancel(DuckDBConnection):
     """`cancel` does nothing."""
 
@@ -391,6 +402,7 @@ WRONG: Sequence[tuple[type, tuple[str, ...]]] = (
     (RecordsTwice, ("records/rows_of_the_same_key_are_replaced",)),
     (DoneAfterCommit, ("loads/done_is_within_the_transaction",)),
     (LoadsAndCounts, ("loads/as_delivered", "loads/metrics_of_loads")),
+    (ClosesQuotes, ("loads/a_quoted_value_that_does_not_end",)),
     (CannotCancel, ("cancel/a_long_statement_is_ended",)),
     (CancelsTheNext, ("cancel/nothing_that_begins_later",)),
     (DriversErrors, ("errors/the_engine_says_what_is_wrong",)),

@@ -77,6 +77,33 @@ def test_nothing_is_set_aside_where_the_server_cannot(db: SparkConnection, tmp_p
     assert db.fetch("SELECT COUNT(*) AS n FROM s.t UNION ALL SELECT COUNT(*) FROM s.r") == [(0,), (0,)]
 
 
+@pytest.mark.parametrize("name", ["n", "last"])
+def test_a_quote_that_is_not_closed_is_noticed(db: SparkConnection, tmp_path: Path, name: str) -> None:
+    """The last column of a file hides it, whatever comes behind it in the file, and is named."""
+    (tmp_path / "b.csv").write_text(f'a,{name}\n1,"x\ny"\n', encoding="utf-8")
+    for rest in ("2,d\n3,x\n", '2,"d"\n', "2,d", ""):
+        (tmp_path / "a.csv").write_text(f'a,{name}\n1,"abc\n{rest}', encoding="utf-8")
+        with pytest.raises(LoadError, match=rf"a\.csv: a quoted value of '{name}', its last column, does not end"):
+            load(db, tmp_path, "[ab].csv")
+
+
+def test_values_with_line_breaks_and_quotes_are_no_open_ones(db: SparkConnection, tmp_path: Path) -> None:
+    """Line breaks in last columns and stray quotes elsewhere are what they are."""
+    for end in ('3,5" nail\n', '3,"""z""\n"\n'):
+        (tmp_path / "a.csv").write_text(f'a,b\n1,"c\nd"\n2,"""q"" \nz"\n{end}', encoding="utf-8")
+        assert load(db, tmp_path, "a.csv").rows_loaded == 3
+
+
+@pytest.mark.parametrize("name", ["x [2020].csv", "y{1}.csv", "z*.csv"])
+def test_names_that_are_patterns_to_spark_are_refused(db: SparkConnection, tmp_path: Path, name: str) -> None:
+    """Spark would load other files, or none; which characters do that is said."""
+    for file in (name, "z1.csv"):
+        (tmp_path / file).write_text("a\n1\n", encoding="utf-8")
+    with pytest.raises(LoadError, match="for a pattern; give it another name") as told:
+        load(db, tmp_path, name)
+    assert name in str(told.value)
+
+
 def test_missing_files_and_columns_are_named(db: SparkConnection, tmp_path: Path) -> None:
     """One error names the files that are missing, or the columns; where files may be missing the table is empty."""
     with pytest.raises(LoadError, match=r"2 files are missing(.|\n)*a\.csv(.|\n)*b\.csv, which m\.yaml:1 reads"):

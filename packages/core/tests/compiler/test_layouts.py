@@ -84,12 +84,27 @@ def test_partitions_are_read() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["year(day", "day)", "bucket(day)", "bucket(0, day)", "week(day)", "Day", "a b", ""])
+@pytest.mark.parametrize(
+    "text",
+    ["year(day", "day)", "bucket(day)", "bucket(0, day)", "bucket(9999999999, day)", "week(day)", "Day", "a b", ""],
+)
 def test_other_partitions_are_refused(problems: Problems, text: str) -> None:
     """What is no partition is told in its line."""
     project = dedent(PROJECT).replace("year(year_of_birth)", f'"{text}"').replace("persn:", "concept:")
     found = [problem for problem in problems({"project.yaml": project}) if problem.position.line == 12]
     assert [problem.code for problem in found] == ["invalid-value"]
+
+
+def test_what_is_named_twice_is_told(problems: Problems) -> None:
+    """A column of a cluster, and buckets of one column, whatever their numbers."""
+    twice = '{cluster: [person_id, person_id], partition: ["bucket(8, person_id)", "bucket(16, person_id)"]}'
+    project = dedent(PROJECT).replace("persn: {cluster: person_id}", "concept: {}")
+    project = project.replace('{cluster: persn_id, partition: [year(year_of_birth), "bucket(8, person_id)"]}', twice)
+    found = [(problem.code, problem.message) for problem in problems({"project.yaml": project})]
+    assert found == [
+        ("invalid-value", "cluster of person names person_id twice"),
+        ("invalid-value", "partition of person names bucket(person_id) twice"),
+    ]
 
 
 def test_what_is_wrong_is_told_where_it_stands(problems: Problems) -> None:

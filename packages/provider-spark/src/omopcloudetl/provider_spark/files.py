@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import unquote
 
-from omopcloudetl.core.connection import ExecutionMetrics, Row
 from omopcloudetl.core.errors import LoadError, StatementError
-from omopcloudetl.provider_spark.config import SparkConfig
+from omopcloudetl.provider_spark.sessions import LoadSession
 from omopcloudetl.provider_spark.sql import identifier, literal
 
 HERE = re.compile(r"[*?\[]")
 PATTERN = re.compile(r"[*?\[{]")
 """Spark knows alternatives in braces, too."""
+MISREAD = re.compile(r"[*?\[\]{}\\]")
+"""Characters for which Spark takes the path of a file for a pattern; Sail knows no way to say that it is none."""
 MOST = 100_000
 """Files of one load."""
 _LISTING = "omopcloudetl_files"
-
-
-class Session(Protocol):
-    """What listing needs of a connection."""
-
-    config: SparkConfig
-
-    def execute(self, sql: str) -> ExecutionMetrics:
-        """Run one statement."""
-        ...
-
-    def fetch(self, sql: str, *, limit: int = 10_000) -> list[Row]:
-        """The first rows of a query."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -47,14 +34,24 @@ class DataFile:
     modified: str = ""
 
 
-def find(session: Session, uri: str, base: Path) -> list[DataFile]:
+@dataclass(frozen=True)
+class FileColumns:
+    """A file, and what its columns are called."""
+
+    file: DataFile
+    view: str
+    names: Mapping[str, str]
+    """Name in the table → name in the file, in the file's order."""
+
+
+def find(session: LoadSession, uri: str, base: Path) -> list[DataFile]:
     """The files of a path or a pattern of this machine's, or those that Spark finds elsewhere.
 
     Columns of each file go by their names, so a pattern elsewhere is listed. A single file there is listed where
     a Spark session is certain to: Sail reads the whole of a file to tell its size.
 
     Raises:
-        LoadError: Spark may not look there.
+        LoadError: Spark may not look there, or would take a file's name for a pattern.
     """
     if not is_elsewhere(uri):
         return _find_here(uri, base)
@@ -79,19 +76,21 @@ def is_missing(error: StatementError) -> bool:
     return "PATH_NOT_FOUND" in str(error)
 
 
-def listed(session: Session, uri: str) -> list[DataFile]:
+def listed(session: LoadSession, uri: str) -> list[DataFile]:
     """The files that Spark finds, with their sizes and times; raises `LoadError` if it may not look."""
     view = identifier(_LISTING)
     try:
         session.execute(f"CREATE OR REPLACE TEMPORARY VIEW {view} USING BINARYFILE OPTIONS (path {literal(uri)})")
         # Sail tells a large file several times.
         rows = session.fetch(
-            f"SELECT DISTINCT path, length, CAST(modificationTime AS STRING) FROM {view} ORDER BY path", limit=MOST
+            f"SELECT DISTINCT path, length, CAST(modificationTime AS STRING) FROM {view} ORDER BY path", limit=MOST + 1
         )
     except StatementError as error:
         if is_missing(error):
             return []
         raise LoadError(f"{uri}: {error}") from error
+    if len(rows) > MOST:
+        raise LoadError(f"{uri} means more than {MOST:,} files; load them in parts")
     return [_elsewhere(uri, str(path), int(str(length)), str(modified)) for path, length, modified in rows]
 
 
@@ -100,7 +99,7 @@ def _elsewhere(uri: str, path: str, size: int, modified: str) -> DataFile:
     if "://" not in path:
         scheme, _, rest = uri.partition("://")
         path = f"{scheme}://{rest.partition('/')[0]}/{path.lstrip('/')}"
-    return DataFile(path, path, size, modified)
+    return _plain(DataFile(path, path, size, modified))
 
 
 def _find_here(uri: str, base: Path) -> list[DataFile]:
@@ -118,4 +117,13 @@ def _matching(pattern: str, base: Path) -> list[Path]:
 def _file(path: Path, base: Path) -> DataFile:
     found = path.stat()
     label = path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
-    return DataFile(path.absolute().as_posix(), label, found.st_size, str(found.st_mtime_ns))
+    return _plain(DataFile(path.absolute().as_posix(), label, found.st_size, str(found.st_mtime_ns)))
+
+
+def _plain(file: DataFile) -> DataFile:
+    """The file; raises `LoadError` if Spark would look for others by its path."""
+    if MISREAD.search(file.path):
+        raise LoadError(
+            f"{file.path}: Spark takes *, ?, [, ], {{, }} and \\ in a file's path for a pattern; give it another name"
+        )
+    return file

@@ -5,53 +5,20 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from omopcloudetl.core.connection import ExecutionMetrics, LoadDone, LoadMetrics, Row
+from omopcloudetl.core.connection import LoadDone, LoadMetrics
 from omopcloudetl.core.errors import LoadError, StatementError
 from omopcloudetl.core.plan import BulkLoadStep
-from omopcloudetl.provider_spark.config import SparkConfig
-from omopcloudetl.provider_spark.files import DataFile, find, is_elsewhere, is_listed, is_missing
+from omopcloudetl.provider_spark.files import DataFile, FileColumns, find, is_elsewhere, is_listed, is_missing
+from omopcloudetl.provider_spark.quotes import refuse_unclosed
 from omopcloudetl.provider_spark.reading import read_as, reader_options
 from omopcloudetl.provider_spark.rejects import RECORD, Records, set_aside
+from omopcloudetl.provider_spark.sessions import LoadSession
 from omopcloudetl.provider_spark.sql import identifier, literal, names, qualified
 
 WAY_OUT = "load them again when the delivery is complete; until then the table holds what was read"
 READERS = {"csv": "csv", "tsv": "csv", "athena": "csv", "parquet": "parquet"}
-
-
-class LoadSession(Protocol):
-    """What a load needs of a connection."""
-
-    config: SparkConfig
-
-    def execute(self, sql: str) -> ExecutionMetrics:
-        """Run one statement."""
-        ...
-
-    def fetch(self, sql: str, *, limit: int = 10_000) -> list[Row]:
-        """The first rows of a query."""
-        ...
-
-    def columns(self, table: Sequence[str]) -> list[tuple[str, str]]:
-        """Name and type of each column of a table."""
-        ...
-
-    def file_columns(self, path: str, format_: str, options: Mapping[str, str]) -> list[tuple[str, str]]:
-        """Names and types of the columns that Spark finds in files."""
-        ...
-
-
-@dataclass(frozen=True)
-class FileColumns:
-    """Files, and what their columns are called."""
-
-    file: DataFile
-    view: str
-    names: Mapping[str, str]
-    """Name in the table → name in the file."""
 
 
 def load_files(session: LoadSession, load: BulkLoadStep, base: Path, done: LoadDone | None) -> LoadMetrics:
@@ -167,6 +134,7 @@ def _fill(session: LoadSession, load: BulkLoadStep, columns: Sequence[FileColumn
     records = [Records(one.file.label, one.view, one.names, dict(table or ())) for one in columns]
     rejected = 0 if load.rejects is None else set_aside(session, load, records)
     session.execute(_statement(session.config.format, load, records, table))
+    refuse_unclosed(session, load, columns)
     for one in columns:
         session.execute(f"DROP VIEW {identifier(one.view)}")
     return rejected

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-from omopcloudetl.core.connection import ExecutionMetrics, Row
 from omopcloudetl.core.errors import LoadError
 from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.provider_spark.reading import tried
 from omopcloudetl.provider_spark.recording import COMMITTING
+from omopcloudetl.provider_spark.sessions import LoadSession
 from omopcloudetl.provider_spark.sql import identifier, literal, names, qualified
 
 RECORD = "omopcloudetl record"
@@ -18,18 +17,6 @@ RECORD = "omopcloudetl record"
 UNFIT = "it has more or fewer values than the file has columns, or cannot be read"
 COLUMNS = ("load_step", "table_name", "file", "line", "reason", "text")
 EXAMPLES = 3
-
-
-class RejectSession(Protocol):
-    """What rejecting needs of a connection."""
-
-    def execute(self, sql: str) -> ExecutionMetrics:
-        """Run one statement."""
-        ...
-
-    def fetch(self, sql: str, *, limit: int = 10_000) -> list[Row]:
-        """The first rows of a query."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -57,7 +44,7 @@ class Records:
         return f"CASE {' '.join(cases)} END"
 
 
-def set_aside(session: RejectSession, load: BulkLoadStep, files: Sequence[Records]) -> int:
+def set_aside(session: LoadSession, load: BulkLoadStep, files: Sequence[Records]) -> int:
     """Keep what is told of the malformed records, in place of an earlier load's; returns how many there are.
 
     Raises `LoadError`, before anything is changed, if there are more than the load allows.
@@ -73,7 +60,7 @@ def set_aside(session: RejectSession, load: BulkLoadStep, files: Sequence[Record
     return count
 
 
-def _refuse_too_many(session: RejectSession, load: BulkLoadStep, files: Sequence[Records], allowed: int) -> int:
+def _refuse_too_many(session: LoadSession, load: BulkLoadStep, files: Sequence[Records], allowed: int) -> int:
     if not files:
         return 0
     rejected = " UNION ALL ".join(

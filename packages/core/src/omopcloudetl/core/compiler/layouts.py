@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from omopcloudetl.core.capabilities import Capability
@@ -48,7 +49,11 @@ def layout_problems(
         if table is None:
             yield _unknown_table(target, name, tuple(specification.by_name))
             continue
-        of_fields = [*_unknown_fields(target, table, layout), *_no_times(target, table, layout)]
+        of_fields = [
+            *_unknown_fields(target, table, layout),
+            *_no_times(target, table, layout),
+            *_named_twice(target, table, layout),
+        ]
         yield from of_fields
         for part, problem in generator.layout_problems(layout) if not of_fields else ():
             yield Diagnostic("unsupported", f"{name}: {problem}", target.at(*_AT, name, part))
@@ -92,6 +97,16 @@ def _no_times(target: ResolvedTarget, table: CdmTable, layout: TableLayout) -> I
             help_ = f"write bucket(64, {field.name}), or take a date"
             where = target.at(*_AT, table.name, "partition")
             yield Diagnostic("invalid-value", message, where, found=_written(part), help=help_)
+
+
+def _named_twice(target: ResolvedTarget, table: CdmTable, layout: TableLayout) -> Iterator[Diagnostic]:
+    """A second mention of a column, or another number of its buckets, means nothing, and engines refuse it."""
+    partitions = [_written(part) if part.transform else part.column for part in layout.partitions]
+    for key, named in (("partition", partitions), ("cluster", layout.cluster)):
+        for name, times in Counter(named).items():
+            if times > 1:
+                message, where = f"{key} of {table.name} names {name} twice", target.at(*_AT, table.name, key)
+                yield Diagnostic("invalid-value", message, where, found=name, help="name it once")
 
 
 def _written(part: Partition) -> str:

@@ -12,7 +12,7 @@ from omopcloudetl.core.models.base import Name, StrictModel, as_list
 
 By = Literal["nothing", "person", "date"]
 _COLUMN = "[a-z][a-z0-9_]*"
-PARTITION_PATTERN = rf"^(bucket\( *[1-9][0-9]* *, *{_COLUMN} *\)|(year|month|day)\( *{_COLUMN} *\)|{_COLUMN})$"
+PARTITION_PATTERN = rf"^(bucket\( *[1-9][0-9]{{0,8}} *, *{_COLUMN} *\)|(year|month|day)\( *{_COLUMN} *\)|{_COLUMN})$"
 _PART = re.compile(r"(?:(?P<transform>[a-z]+)\( *)?(?:(?P<number>\d+) *, *)?(?P<column>\w+) *\)?")
 
 PartitionText = Annotated[str, Field(pattern=PARTITION_PATTERN)]

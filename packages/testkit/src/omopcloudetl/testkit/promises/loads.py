@@ -38,6 +38,18 @@ def a_failed_load_leaves_what_was(bench: Bench) -> None:
         expect_equal(_rows(bench, connection), [("3", "c")], "rows after a load that succeeded")
 
 
+def a_quoted_value_that_does_not_end(bench: Bench) -> None:
+    """A file that ends within a quoted value is refused, though its last column could take all that follows."""
+    with bench.session() as connection:
+        bench.make_schema(connection, TABLE)
+        expect_equal(_load(bench, connection, 'id,text\n1,"a\n2"\n').rows_loaded, 1, "rows of a value of two lines")
+        try:
+            loaded = _load(bench, connection, 'id,text\n1,"a\n2,b\n3,c\n')
+        except LoadError:
+            return
+        raise ConformanceError(f"a quote that nobody has closed takes two records, and {loaded.rows_loaded} is loaded")
+
+
 def done_is_within_the_transaction(bench: Bench) -> None:
     """`done` is called once with what was loaded, and what it records is committed with the rows, or neither is."""
     told: list[LoadMetrics] = []
@@ -144,6 +156,7 @@ PROMISES = promises(
     "loads",
     (Feature.LOADS, Capability.LOAD_CSV),
     a_failed_load_leaves_what_was,
+    a_quoted_value_that_does_not_end,
     metrics_of_loads,
 )
 PROMISES += promises(

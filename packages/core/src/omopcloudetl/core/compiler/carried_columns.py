@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from omopcloudetl.core.compiler.compilation import Compilation
-from omopcloudetl.core.compiler.stage import FieldValue
+from omopcloudetl.core.compiler.field_values import FieldValue
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.event_links import EventLink
-from omopcloudetl.core.compiler.stage import FieldValue
+from omopcloudetl.core.compiler.field_values import FieldValue
 
 
 def with_occurrences(

@@ -15,9 +15,10 @@ from omopcloudetl.core.compiler.carried_columns import carried_columns
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement
 from omopcloudetl.core.compiler.domains import check_domain
 from omopcloudetl.core.compiler.event_joins import with_occurrences
+from omopcloudetl.core.compiler.field_values import FieldValue
 from omopcloudetl.core.compiler.lookups import DOMAIN_TABLES, OTHER_DOMAINS, VALUE_DOMAIN, Lookup, Routes
 from omopcloudetl.core.compiler.scope import Scope
-from omopcloudetl.core.compiler.stage import QUARANTINED, WRITTEN, FieldValue, StageBuilder
+from omopcloudetl.core.compiler.stage import QUARANTINED, WRITTEN, StageBuilder
 from omopcloudetl.core.compiler.staged import Contribution, StagedMapping, stage_columns, stage_step, without_keys
 from omopcloudetl.core.compiler.text_lengths import TextLimit
 from omopcloudetl.core.compiler.too_long import text_limits, too_long_check, too_long_counts, too_long_reasons

@@ -17,6 +17,7 @@ from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement, DraftStep, origin
 from omopcloudetl.core.compiler.entity_keys import owned_keys
 from omopcloudetl.core.compiler.kept_rows import SOURCE_ROW
+from omopcloudetl.core.compiler.ledger_checks import table_check
 from omopcloudetl.core.compiler.merge_ledger import kept_rows_check, table_entries, written_rows
 from omopcloudetl.core.compiler.merging import CHANGE
 from omopcloudetl.core.compiler.scope import Scope
@@ -76,7 +77,7 @@ def ledger_step(compilation: Compilation, staged: Sequence[CompiledMapping]) -> 
     for name, contributions in tables.items():
         anew = contributions[0].writing(compilation).write == "full"
         table = compilation.specification.by_name[name]
-        statements += [_table_check(name)] if anew else _rewritten(table, contributions)
+        statements += [table_check(name)] if anew else _rewritten(table, contributions)
     statements += [
         DraftStatement(parse_one(_UNBALANCED), "every mapping balances", "the ledger does not balance; mapping, rows"),
         DraftStatement(
@@ -147,7 +148,7 @@ def _rewritten(table: CdmTable, contributions: Sequence[Contribution]) -> list[D
     assert table.primary_key is not None
     name, id_name = table.name, table.primary_key.name
     entries = _insert(LEDGER, LEDGER_COLUMNS, table_entries(contributions, id_name), f"ledger of cdm.{name}")
-    return [entries, _table_check(name, written_rows(name, id_name)), kept_rows_check(name, id_name)]
+    return [entries, table_check(name, written_rows(name, id_name)), kept_rows_check(name, id_name)]
 
 
 def _empty(compilation: Compilation, table: str, names: Sequence[str]) -> list[DraftStatement]:
@@ -380,29 +381,3 @@ def _by_source(values: Sequence[exp.Expr]) -> exp.Expr:
     number = trees.column("source_number", "stage")
     branches = [(trees.equal(number.copy(), trees.number(i)), value) for i, value in enumerate(values, start=1)]
     return trees.case(branches, None) if len(values) > 1 else values[0]
-
-
-def _table_check(table: str, holds: exp.Select | None = None) -> DraftStatement:
-    """A row if the CDM table does not hold what the ledger says; `holds` counts its rows, else all are counted."""
-    said = parse_one("SELECT COALESCE(SUM(row_count), 0) AS row_count FROM work.ledger WHERE entry = 'written'")
-    assert isinstance(said, exp.Select)
-    said.args["where"].set(
-        "this",
-        trees.all_of([said.args["where"].this, trees.equal(trees.column("target_table"), trees.text(table))]),
-    )
-    if holds is None:
-        holds = trees.from_(trees.select(trees.named(trees.count_rows(), "row_count")), trees.table(f"cdm.{table}"))
-    query = trees.from_(
-        trees.select(trees.column("row_count", "said"), trees.column("row_count", "holds")),
-        trees.subquery(said, "said"),
-    )
-    query.append("joins", exp.Join(this=trees.subquery(holds, "holds"), kind="CROSS"))
-    trees.where(
-        query,
-        exp.NEQ(this=trees.column("row_count", "said"), expression=trees.column("row_count", "holds")),
-    )
-    return DraftStatement(
-        query,
-        f"cdm.{table} holds what the ledger says",
-        f"cdm.{table} does not hold what the ledger says; rows in the ledger, rows in the table",
-    )

@@ -9,16 +9,11 @@ from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.event_joins import with_events, with_occurrences
 from omopcloudetl.core.compiler.event_links import is_late
+from omopcloudetl.core.compiler.field_values import FieldValue
 from omopcloudetl.core.compiler.kept_rows import kept_column
 from omopcloudetl.core.compiler.keys import any_part
 from omopcloudetl.core.compiler.scope import Scope
-from omopcloudetl.core.compiler.stage import (
-    MERGED,
-    QUARANTINED,
-    WRITTEN,
-    FieldValue,
-    StageBuilder,
-)
+from omopcloudetl.core.compiler.stage import MERGED, QUARANTINED, WRITTEN, StageBuilder
 from omopcloudetl.core.compiler.staged import (
     KEYED,
     Contribution,

@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import DraftStatement
-from omopcloudetl.core.compiler.stage import FieldValue
+from omopcloudetl.core.compiler.field_values import FieldValue
 from omopcloudetl.core.compiler.text_lengths import TextLimit, length_of
 from omopcloudetl.core.errors import Position
 from omopcloudetl.core.specification.models import CdmTable

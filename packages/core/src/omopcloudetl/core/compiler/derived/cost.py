@@ -21,10 +21,11 @@ from omopcloudetl.core.compiler.derived.priced_rows import PERIODS, PLAN, Priced
 from omopcloudetl.core.compiler.derived.source_rows import contribution_of, table_of
 from omopcloudetl.core.compiler.event_joins import with_events, with_occurrences
 from omopcloudetl.core.compiler.event_links import DOMAINS
+from omopcloudetl.core.compiler.field_values import FieldValue
 from omopcloudetl.core.compiler.kept_rows import kept_column
 from omopcloudetl.core.compiler.keys import key_text
 from omopcloudetl.core.compiler.names import check_joins
-from omopcloudetl.core.compiler.stage import FieldValue, StageBuilder
+from omopcloudetl.core.compiler.stage import StageBuilder
 from omopcloudetl.core.compiler.staged import StagedMapping, stage_step
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.cost import CostMapping

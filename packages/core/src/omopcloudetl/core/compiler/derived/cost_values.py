@@ -10,8 +10,9 @@ from sqlglot import exp
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.derived.priced_rows import DAY, PERSON, PLAN
 from omopcloudetl.core.compiler.derived.source_rows import TooLongTexts, day, further_columns
+from omopcloudetl.core.compiler.field_values import FieldValue
 from omopcloudetl.core.compiler.scope import Scope
-from omopcloudetl.core.compiler.stage import FieldValue, StageBuilder
+from omopcloudetl.core.compiler.stage import StageBuilder
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.cost import CostMapping
 from omopcloudetl.core.specification.models import CdmTable

@@ -16,10 +16,11 @@ from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.compilation import Compilation
 from omopcloudetl.core.compiler.derived.source_rows import TooLongTexts, contribution_of, day, table_of
 from omopcloudetl.core.compiler.derived.template import tables_of, template
+from omopcloudetl.core.compiler.field_values import FieldValue
 from omopcloudetl.core.compiler.kept_rows import SOURCE_ROW, kept_column, only_aside
 from omopcloudetl.core.compiler.keys import key_text
 from omopcloudetl.core.compiler.scope import Scope
-from omopcloudetl.core.compiler.stage import FieldValue, StageBuilder
+from omopcloudetl.core.compiler.stage import StageBuilder
 from omopcloudetl.core.compiler.staged import StagedMapping, columns_of, stage_step
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.death import DeathMapping, DeathSource

@@ -21,10 +21,11 @@ from omopcloudetl.core.compiler.derived.source_rows import (
     table_of,
 )
 from omopcloudetl.core.compiler.derived.template import template
+from omopcloudetl.core.compiler.field_values import FieldValue
 from omopcloudetl.core.compiler.kept_rows import SOURCE_ROW, kept_column, only_aside
 from omopcloudetl.core.compiler.keys import any_part
 from omopcloudetl.core.compiler.scope import Scope
-from omopcloudetl.core.compiler.stage import MERGED, QUARANTINED, WRITTEN, FieldValue, StageBuilder
+from omopcloudetl.core.compiler.stage import MERGED, QUARANTINED, WRITTEN, StageBuilder
 from omopcloudetl.core.compiler.staged import IdStrategy, StagedMapping, columns_of, stage_step
 from omopcloudetl.core.files.project_loader import LoadedMapping
 from omopcloudetl.core.models.payer_plan_period import PayerPlanPeriodMapping, PayerPlanPeriodPolicy

@@ -10,7 +10,8 @@ from sqlglot import exp
 from omopcloudetl.core.compiler import trees
 from omopcloudetl.core.compiler.columns import Parsed
 from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement
-from omopcloudetl.core.compiler.stage import WRITTEN, AnyColumnValue, FieldValue, StageBuilder
+from omopcloudetl.core.compiler.field_values import FieldValue
+from omopcloudetl.core.compiler.stage import WRITTEN, AnyColumnValue, StageBuilder
 from omopcloudetl.core.compiler.staged import Contribution, IdStrategy
 from omopcloudetl.core.compiler.text_lengths import TextLimit
 from omopcloudetl.core.compiler.too_long import text_limits, too_long_check, too_long_counts, too_long_reasons

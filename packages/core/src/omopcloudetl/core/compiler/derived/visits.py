@@ -18,11 +18,12 @@ from omopcloudetl.core.compiler.compilation import Compilation, DraftStatement
 from omopcloudetl.core.compiler.derived.encounter_groups import encounter_groups
 from omopcloudetl.core.compiler.derived.known_encounters import DELIVERED, known_encounters
 from omopcloudetl.core.compiler.derived.template import template
+from omopcloudetl.core.compiler.field_values import FieldValue
 from omopcloudetl.core.compiler.group_keys import PRECEDING
 from omopcloudetl.core.compiler.kept_rows import kept_column, only_aside
 from omopcloudetl.core.compiler.keys import any_part, same_key
 from omopcloudetl.core.compiler.scope import Scope
-from omopcloudetl.core.compiler.stage import QUARANTINED, WRITTEN, AnyColumnValue, FieldValue, StageBuilder
+from omopcloudetl.core.compiler.stage import QUARANTINED, WRITTEN, AnyColumnValue, StageBuilder
 from omopcloudetl.core.compiler.staged import (
     Contribution,
     DerivedRows,

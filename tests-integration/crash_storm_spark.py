@@ -130,7 +130,7 @@ def sail_storm(root: Path, seed: int, table_format: str = "delta") -> Storm:
     return Storm(SailLake(root, table_format=table_format), random.Random(seed))
 
 
-def lose_workers(storm: Storm, steps: Sequence[str], seconds: float, expected: Fingerprint) -> list[str]:
+def lose_workers(storm: Storm, steps: Sequence[str], seconds: float) -> list[str]:
     """Kill a worker in each of these steps of one run, which must end well; returns the steps that were hit."""
     log = storm.root / "killed.log"
     storm.forget()
@@ -139,6 +139,5 @@ def lose_workers(storm: Storm, steps: Sequence[str], seconds: float, expected: F
     said, _ = process.communicate()
     if process.returncode:
         raise AssertionError(f"a run that lost workers ended with {process.returncode}:\n{said}")
-    storm.compare(expected)
     hit = [line.split() for line in log.read_text(encoding="utf-8").splitlines()]
     return [step for step, count in hit if int(count)]

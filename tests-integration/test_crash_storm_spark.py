@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from crash_storm import Fingerprint, Storm, undisturbed
-from crash_storm_spark import DriverStorm, GroupStorm, lake_storm, lose_workers
+from crash_storm_spark import NAME, DriverStorm, GroupStorm, lake_storm, lose_workers
 from real_spark import needs_spark
 from runs_apart import Project
+from same_content import content, differences, run, tables
 
 from omopcloudetl.core.projects import create_demo
 
@@ -43,8 +44,11 @@ def test_a_run_that_loses_its_driver_is_resumed(known: Known, kind: type[Storm])
     assert not storm.strike(chosen, expected)
 
 
-def test_a_run_that_loses_workers_goes_on(known: Known, tmp_path: Path) -> None:
-    """Executors of a cluster of two are killed inside steps; Spark does their work again."""
-    _, expected, *_ = known
-    storm = lake_storm(tmp_path / "project", 0, GroupStorm, write=Project.write, master=WORKERS)
-    assert lose_workers(storm, LONG, 0.5, expected) == list(LONG)
+def test_a_run_that_loses_workers_goes_on(tmp_path: Path) -> None:
+    """Executors of a cluster of two are killed inside steps; Spark does their work again, and tables are DuckDB's."""
+    root = tmp_path / "project"
+    storm = lake_storm(root, 0, GroupStorm, write=Project.write, master=WORKERS)
+    run(root, "local")
+    assert lose_workers(storm, LONG, 0.5) == list(LONG)
+    named = tables(root)
+    assert differences(content(root, "local", named), content(root, NAME, named)) == []

@@ -96,6 +96,9 @@ def test_malformed_records_are_set_aside(tmp_path: Path) -> None:
         (tmp_path / "a.csv").write_text("day,id\n1\n2\n3\n4\n", encoding="utf-8")
         with pytest.raises(LoadError, match=r"4 malformed records, 3 may be rejected:\n  a\.csv: it has more or fewer"):
             connection.bulk_load(BulkLoadStep.model_validate(content), base=tmp_path)
+        del content["rejects"]
+        with pytest.raises(LoadError, match=r"4 malformed records, 0 may be rejected:\n  a\.csv: it has more or fewer"):
+            connection.bulk_load(BulkLoadStep.model_validate(content), base=tmp_path)
         assert connection.fetch("SELECT id FROM s.t") == [(7,)]
 
 

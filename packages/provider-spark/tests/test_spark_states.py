@@ -54,3 +54,17 @@ def test_a_lost_engine_is_told_and_not_tried_again(lost: Exception) -> None:
     assert states.told(lost) == states.kind(lost) == states.without_values(lost) == states.LOST
     assert not states.is_transient(lost)
     assert states.is_transient(RuntimeError("UNAVAILABLE: failed to connect: Connection refused"))
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "Iceberg commit failed: reference 'main' expected snapshot Some(1) but found Some(2)",
+        "Found conflicting files that can contain records matching true",
+        "[DELTA_CONCURRENT_APPEND] Files were added by a concurrent update",
+    ],
+    ids=["sail-iceberg", "iceberg", "delta"],
+)
+def test_a_conflict_of_commits_is_tried_again(told: str) -> None:
+    """Each engine and format has its own words for what another commit did."""
+    assert states.is_transient(RuntimeError(told))

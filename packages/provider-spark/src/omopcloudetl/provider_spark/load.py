@@ -13,11 +13,13 @@ from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.provider_spark.files import DataFile, FileColumns, find, is_elsewhere, is_listed, is_missing
 from omopcloudetl.provider_spark.quotes import refuse_unclosed
 from omopcloudetl.provider_spark.reading import read_as, reader_options
-from omopcloudetl.provider_spark.rejects import RECORD, Records, set_aside
+from omopcloudetl.provider_spark.rejects import RECORD, Records, refuse_too_many, set_aside
 from omopcloudetl.provider_spark.sessions import LoadSession
 from omopcloudetl.provider_spark.sql import identifier, literal, names, qualified
 
 WAY_OUT = "load them again when the delivery is complete; until then the table holds what was read"
+MALFORMED = "[MALFORMED_RECORD_IN_PARSING"
+"""Spark's error for a record that is not as its file's header; it does not say in which file."""
 READERS = {"csv": "csv", "tsv": "csv", "athena": "csv", "parquet": "parquet"}
 
 
@@ -129,23 +131,37 @@ def _by_other_names(load: BulkLoadStep, given: dict[str, str], file: DataFile) -
 def _fill(session: LoadSession, load: BulkLoadStep, columns: Sequence[FileColumns]) -> int:
     """Write the table by views of the files, in one commit; returns how many records were set aside before."""
     for one in columns:
-        session.execute(_view(load, one, multiline=session.config.multiline))
+        session.execute(_view(session, load, one, keep_unfit=load.rejects is not None))
     table = session.columns(load.table) if load.mode == "replace_rows" else None
     records = [Records(one.file.label, one.view, one.names, dict(table or ())) for one in columns]
     rejected = 0 if load.rejects is None else set_aside(session, load, records)
-    session.execute(_statement(session.config.format, load, records, table))
+    try:
+        session.execute(_statement(session.config.format, load, records, table))
+    except StatementError as error:
+        if load.rejects is None and MALFORMED in f"{error} {error.__cause__}":
+            _refuse_malformed(session, load, columns, records)
+        raise
     refuse_unclosed(session, load, columns)
     for one in columns:
         session.execute(f"DROP VIEW {identifier(one.view)}")
     return rejected
 
 
-def _view(load: BulkLoadStep, one: FileColumns, *, multiline: bool) -> str:
-    """The statement that makes a file's view; with a column for records that do not fit, where they are set aside."""
-    given = reader_options(load, multiline=multiline) | {"path": one.file.path}
+def _refuse_malformed(
+    session: LoadSession, load: BulkLoadStep, columns: Sequence[FileColumns], records: Sequence[Records]
+) -> None:
+    """Read the files again to tell how many malformed records there are, and in which; raises `LoadError`."""
+    for one in columns:
+        session.execute(_view(session, load, one, keep_unfit=True))
+    refuse_too_many(session, records, 0)
+
+
+def _view(session: LoadSession, load: BulkLoadStep, one: FileColumns, *, keep_unfit: bool) -> str:
+    """The statement that makes a file's view; with a column for records that do not fit, if they are kept."""
+    given = reader_options(load, multiline=session.config.multiline) | {"path": one.file.path}
     columns = ""
-    if load.rejects is not None:
-        given["columnNameOfCorruptRecord"] = RECORD
+    if keep_unfit:
+        given |= {"columnNameOfCorruptRecord": RECORD, "mode": "PERMISSIVE"}
         columns = f" ({', '.join(f'{identifier(name)} STRING' for name in (*one.names.values(), RECORD))})"
     listed = ", ".join(f"{literal(key)} {literal(text)}" for key, text in given.items())
     head = f"CREATE OR REPLACE TEMPORARY VIEW {identifier(one.view)}{columns}"

@@ -15,7 +15,7 @@ _COMPACT_DAY = "^[0-9]{8}$"
 
 
 def reader_options(load: BulkLoadStep, *, multiline: bool) -> dict[str, str]:
-    """What Spark's reader is told; a malformed record fails the load, or has its text in the column `RECORD`."""
+    """What Spark's reader is told, of which a malformed record is an error."""
     if load.format == "parquet":
         return {}
     text = load.text
@@ -25,7 +25,7 @@ def reader_options(load: BulkLoadStep, *, multiline: bool) -> dict[str, str]:
         "quote": text.quote or NO_QUOTE,
         "escape": text.quote or NO_QUOTE,
         "encoding": ENCODINGS[text.encoding],
-        "mode": "FAILFAST" if load.rejects is None else "PERMISSIVE",
+        "mode": "FAILFAST",
         "multiLine": str(multiline and bool(text.quote)).lower(),
         "inferSchema": "false",
         "enforceSchema": "false",

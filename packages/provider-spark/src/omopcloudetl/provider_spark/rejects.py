@@ -50,7 +50,7 @@ def set_aside(session: LoadSession, load: BulkLoadStep, files: Sequence[Records]
     Raises `LoadError`, before anything is changed, if there are more than the load allows.
     """
     assert load.rejects is not None
-    count = _refuse_too_many(session, load, files, load.rejects.max_rejected)
+    count = refuse_too_many(session, files, load.rejects.max_rejected)
     table = qualified(load.rejects.table)
     with COMMITTING:
         session.execute(f"DELETE FROM {table} WHERE load_step = {literal(load.name)}")
@@ -60,7 +60,8 @@ def set_aside(session: LoadSession, load: BulkLoadStep, files: Sequence[Records]
     return count
 
 
-def _refuse_too_many(session: LoadSession, load: BulkLoadStep, files: Sequence[Records], allowed: int) -> int:
+def refuse_too_many(session: LoadSession, files: Sequence[Records], allowed: int) -> int:
+    """The number of malformed records; raises `LoadError` with the first of them if there are more than allowed."""
     if not files:
         return 0
     rejected = " UNION ALL ".join(

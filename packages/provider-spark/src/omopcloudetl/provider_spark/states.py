@@ -24,6 +24,7 @@ TRANSIENT = (
     "Found new conflicting delete files",
     # Sail, of what another commit did.
     "Failed to commit transaction",
+    "Iceberg commit failed",
     # Workers that were lost more often than a task is tried again.
     "ExecutorLostFailure",
     "FetchFailed",

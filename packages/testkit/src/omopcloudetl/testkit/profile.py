@@ -55,7 +55,7 @@ class Profile:
 
     features: Mapping[Feature, Support]
     cases: Mapping[str, Support] = field(default_factory=dict)
-    """Single cases that are missing although their features are there, by name, such as `loads/utf_16`."""
+    """Single cases, by name, such as `loads/utf_16`: missing although their features are there, or the reverse."""
 
     def support(self, need: Need, generator: BaseSQLGenerator) -> Support | None:
         """What is declared of a need; None where nothing is."""
@@ -75,7 +75,8 @@ class Profile:
 
     def missing(self, case: str, needs: Iterable[Need], generator: BaseSQLGenerator) -> str | None:
         """Why a case cannot pass: the first of its needs that the engine does not have; None if it has them all."""
-        declared = {need.name: self.support(need, generator) for need in needs} | {case: self.cases.get(case)}
+        of_needs = {need.name: self.support(need, generator) for need in needs}
+        declared = {case: self.cases[case]} if case in self.cases else of_needs
         for name, support in sorted(declared.items()):
             if support is not None and support.level != "full":
                 return f"{name} {support.level.replace('_', ' ')}: {support.reason}"

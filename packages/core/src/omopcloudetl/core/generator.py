@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import ClassVar
 
 from sqlglot import ErrorLevel, exp
@@ -47,8 +48,8 @@ class BaseSQLGenerator(ABC):
         """The engine's type for a specification type such as `varchar(50)` or `datetime`."""
         base, _, length = type_.partition("(")
         if length.rstrip(")").isdigit():
-            return exp.DataType.build(f"{self.types['varchar']}({length}", dialect=self.dialect)
-        return exp.DataType.build(self.types["text" if length else base], dialect=self.dialect)
+            return _parsed_type(f"{self.types['varchar']}({length}", self.dialect).copy()
+        return _parsed_type(self.types["text" if length else base], self.dialect).copy()
 
     def enumeration(self, texts: Sequence[str]) -> exp.DataType | None:
         """A type for columns that hold one of these texts or NULL, cheaper than a text; None where there is none.
@@ -187,6 +188,12 @@ class BaseSQLGenerator(ABC):
         support = self.capabilities.get(Capability.TRY_CAST, FULL)
         if support.level != "full":
             raise UnsupportedError(f"{self.dialect} has no TRY_CAST: {support.reason}")
+
+
+@lru_cache(maxsize=1024)
+def _parsed_type(text: str, dialect: str) -> exp.DataType:
+    """A type's tree, to be copied: a plan asks for a dozen types more than a thousand times."""
+    return exp.DataType.build(text, dialect=dialect)
 
 
 def _to_physical(table: exp.Table, schemas: Mapping[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 
 from pydantic import ValidationError
 
@@ -10,8 +11,12 @@ from omopcloudetl.core.errors import SpecificationError
 from omopcloudetl.core.specification.models import CdmField, CdmSpecification, CdmTable
 
 
+@lru_cache(maxsize=8)
 def parse_document(name: str, content: bytes) -> CdmSpecification:
-    """The document of a file called `name`; raises `SpecificationError`."""
+    """The document of a file called `name`; raises `SpecificationError`.
+
+    The same bytes give the same facts, and nobody can change them: they are read once in a process.
+    """
     try:
         specification = CdmSpecification.model_validate_json(content.decode("utf-8"))
     except ValidationError as error:

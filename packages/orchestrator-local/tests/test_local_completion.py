@@ -1,13 +1,13 @@
 """Promises of what a run notes in its target: it is there with the data, or neither is."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from omopcloudetl.core.errors import DatabaseConnectionError, RunError
+from omopcloudetl.core.errors import DatabaseConnectionError, RunError, StatementError
 from omopcloudetl.core.plan import BulkLoadStep, Origin, Retry, SqlStep
 from omopcloudetl.core.run_tables import STEP_COLUMNS
 
@@ -192,6 +192,66 @@ def _killed(lab: Lab, when: str, commit: int = 1) -> Iterator[None]:
 
     lab.opened.clear()
     lab.connect = connect_and_watch
+    try:
+        yield
+    finally:
+        lab.connect = connect
+
+
+@pytest.fixture
+def killed(lab: Lab, step: Make) -> tuple[str, list[SqlStep]]:
+    """The id and the steps of a run that was killed before its last commit."""
+    steps = [step("a", "CREATE TABLE a AS SELECT 1 AS i", writes=["cdm.a"])]
+    lab.run([step("first", "SELECT 1")])
+    with pytest.raises(KilledError), _killed(lab, "before"):
+        lab.run(steps)
+    return str(lab.query("SELECT run_id FROM etl_run WHERE state = 'running'")[0][0]), steps
+
+
+def test_what_a_dead_run_left_working_is_ended_before_anything_is_read(lab: Lab, killed: Any) -> None:
+    """Also where the server lists no sessions: what it still committed until then is found and not done twice."""
+    dead, steps = killed
+    ended: list[Collection[str]] = []
+
+    def end(runs: Collection[str]) -> None:
+        ended.append(runs)
+        lab.query("CREATE TABLE a AS SELECT 1 AS i")
+        lab.query(f"INSERT INTO etl_step ({', '.join(STEP_COLUMNS)}) VALUES"
+                  f" ('{dead}', 2, 'a', 'sql', 'a', 'done', 1, NULL, NULL, NULL, NULL, NULL, 'main.a')")  # fmt: skip
+
+    with _ending(lab, end):
+        assert [record.state for record in lab.run(steps, resume=True).steps] == ["skipped"]
+        lab.run(steps, resume=True)
+    assert ended == [{dead}]
+
+
+def test_a_dead_run_that_does_not_end_is_a_refusal(lab: Lab, killed: Any) -> None:
+    """Nothing runs, and the server's words are told; the next run asks again."""
+    dead, steps = killed
+
+    def end(runs: Collection[str]) -> None:
+        raise StatementError(f"statements of run {dead} go on")
+
+    with (
+        _ending(lab, end),
+        pytest.raises(RunError, match=f"a run that is dead left working .*: statements of run {dead}"),
+    ):
+        lab.run(steps, resume=True)
+    assert lab.query(f"SELECT state FROM etl_run WHERE run_id = '{dead}'") == [("running",)]
+    assert lab.run(steps, resume=True).state == "done"
+
+
+@contextmanager
+def _ending(lab: Lab, end: Callable[[Collection[str]], None]) -> Iterator[None]:
+    """Have connections of a server that lists no sessions, and does this to end them."""
+    connect = lab.connect
+
+    def connect_to_server() -> Any:
+        connection = connect()
+        connection.end_sessions = end
+        return connection
+
+    lab.connect = connect_to_server
     try:
         yield
     finally:

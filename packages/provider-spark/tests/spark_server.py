@@ -29,13 +29,20 @@ def start(**environment: str) -> str:
         env=os.environ | {"RUST_LOG": "off"} | environment,
         start_new_session=True,
     )
-    _SERVERS.append(server)
     assert server.stdout is not None
-    return server.stdout.readline().strip()
+    listens = server.stdout.readline().strip()
+    _SERVERS[listens] = server
+    return listens
 
 
-_SERVERS: list[subprocess.Popen[str]] = []
-"""Their standard input is held open, whose end is theirs."""
+_SERVERS: dict[str, subprocess.Popen[str]] = {}
+"""Address → process; their standard input is held open, whose end is theirs."""
+
+
+def used_by(server: str) -> float:
+    """How many seconds of processor time a server has used, as Linux tells."""
+    fields = Path(f"/proc/{_SERVERS[server].pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def empty_catalog(folder: Path, table_format: str = "delta", server: str | None = None) -> Settings:

@@ -74,16 +74,24 @@ class BaseConnection(ABC):
         return
 
     def work_for(self, run: str) -> None:  # noqa: B027  # an embedded engine ends with the process of its run
-        """Be a session of the run of this id; called before it is opened, so that `run_sessions` can tell."""
+        """Be a session of the run of this id, by which other processes find it; called before it is opened.
+
+        All sessions of a run are of one process.
+        """
 
     def run_sessions(self) -> list[RunSession]:
-        """The sessions of other runs that the database still has; none where they end with their process."""
+        """The sessions of other runs that the database still has.
+
+        None where they end with their process, and where a server does not list them: whoever knows that a run is dead
+        hands its id to `end_sessions` without having seen a session.
+        """
         return []
 
     def end_sessions(self, runs: Collection[str]) -> None:  # noqa: B027  # as above
-        """End the sessions of these runs, whose processes are dead, and wait until what they did is rolled back.
+        """End the sessions of these runs, whose processes are dead, and wait until what they did is over.
 
-        A server may go on with a statement whose result nobody waits for. Raises `DatabaseError` if one does not end.
+        A server may go on with a statement whose result nobody waits for; after this, none of theirs changes anything.
+        A run that has no session left is no error. Raises `DatabaseError` if one does not end.
         """
 
     @abstractmethod

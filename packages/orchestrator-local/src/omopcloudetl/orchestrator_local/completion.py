@@ -19,7 +19,7 @@ from omopcloudetl.core.run_tables import (
     RecordedState,
 )
 from omopcloudetl.core.runs import RunRecord, RunState, StepState
-from omopcloudetl.orchestrator_local.dead_sessions import end_dead_sessions, refuse_live_sessions
+from omopcloudetl.orchestrator_local.dead_sessions import end_dead_sessions, end_sessions, refuse_live_sessions
 from omopcloudetl.orchestrator_local.logs import get_logger
 from omopcloudetl.orchestrator_local.resume import MANY_STEPS, completed_steps, filled_tables, read_earlier
 from omopcloudetl.orchestrator_local.retries import OnRetry, Pause, work_patiently
@@ -82,8 +82,12 @@ class Completion:
         self._tries += 1
         end_dead_sessions(connection, self._is_dead)
         _make(tables, connection)
-        unfinished = self._unfinished(tables, connection)
-        refuse_live_sessions(connection, self._run.target, {str(row["run_id"]) for row in unfinished}, pause)
+        unfinished = self._unfinished_ids(tables, connection)
+        if dead := {run for run in unfinished if self._is_dead(run)}:
+            # Not every server lists its sessions; what they did until now may be their last row here.
+            end_sessions(connection, dead)
+            unfinished = self._unfinished_ids(tables, connection)
+        refuse_live_sessions(connection, self._run.target, unfinished, pause)
         if resume:
             self._passed_over = completed_steps(self._plan, read_earlier(tables, connection), connection)
         with connection.transaction():
@@ -98,6 +102,9 @@ class Completion:
         ]
         ours = (self._plan.name, self._run.target, self._run.run_id)
         return [row for row in rows if (row["project"], row["target"]) == ours[:2] and row["run_id"] != ours[2]]
+
+    def _unfinished_ids(self, tables: RunTables, connection: BaseConnection) -> set[str]:
+        return {str(row["run_id"]) for row in self._unfinished(tables, connection)}
 
     def step_done(self, step: Step, connection: BaseConnection, outcome: Outcome) -> None:
         """Note that a step is complete; called in its own transaction, or right after it where it is none.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from omopcloudetl.core.connection import BaseConnection, RunSession
+from omopcloudetl.core.errors import DatabaseError, RunError
 from omopcloudetl.orchestrator_local.lock import TargetInUseError
 
 LOOKS, SECONDS_BETWEEN = 30, 0.5
@@ -13,9 +14,23 @@ LOOKS, SECONDS_BETWEEN = 30, 0.5
 
 def end_dead_sessions(connection: BaseConnection, is_dead: Callable[[str], bool]) -> None:
     """End the sessions of runs that are dead, before anything is read that they could change by a late commit."""
-    dead = {session.run for session in connection.run_sessions() if is_dead(session.run)}
-    if dead:
+    end_sessions(connection, {session.run for session in connection.run_sessions() if is_dead(session.run)})
+
+
+def end_sessions(connection: BaseConnection, dead: Collection[str]) -> None:
+    """End the sessions of these runs, if there are any.
+
+    Raises:
+        RunError: One does not end.
+    """
+    if not dead:
+        return
+    try:
         connection.end_sessions(dead)
+    except DatabaseError as error:
+        if connection.is_transient(error):
+            raise
+        raise RunError(f"what a run that is dead left working cannot be ended: {error}") from error
 
 
 def refuse_live_sessions(

@@ -74,12 +74,14 @@ def check(settings: Settings) -> list[tuple[str, str]]:
     return provider_settings.check_settings(SparkConfig, settings, PROBLEMS)
 
 
-def address(config: SparkConfig) -> str:
-    """What the client is told; a token stands in it."""
+def address(config: SparkConfig, session: str | None = None) -> str:
+    """What the client is told, with the id of a session if it shall have one; a token stands in it."""
     remote = str(config.remote)
-    if config.token is None:
+    added = {"token": config.token, "session_id": session}
+    options = "".join(f";{name}={value}" for name, value in added.items() if value is not None)
+    if not options:
         return remote
-    return f"{remote if '/;' in remote else remote.rstrip('/') + '/'};token={config.token}"
+    return f"{remote if '/;' in remote else remote.rstrip('/') + '/'}{options}"
 
 
 def session_settings(config: SparkConfig) -> dict[str, str]:

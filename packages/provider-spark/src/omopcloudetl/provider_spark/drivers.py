@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from omopcloudetl.core.errors import DatabaseConnectionError
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     # Of this type are the sessions of both.
     from pyspark.sql import SparkSession as SparkSession
 
+Pause = Callable[[float], bool]
+"""Waits for so many seconds, or until it is told to stop; whether it was."""
+
 
 class Driver(Protocol):
     """Opens sessions, ends them, and ends what they run."""
@@ -22,6 +25,10 @@ class Driver(Protocol):
     @property
     def errors(self) -> Sequence[type[Exception]]:
         """The kinds of errors that it raises."""
+        ...
+
+    def work_for(self, run: str) -> None:
+        """Open sessions of a run from now on, by which another process can end what this one has left."""
         ...
 
     def open(self) -> SparkSession:
@@ -46,6 +53,10 @@ class Driver(Protocol):
 
     def cancel(self, session: SparkSession, tag: str) -> None:
         """End what runs under a tag."""
+        ...
+
+    def end(self, runs: Collection[str], pause: Pause) -> None:
+        """End the sessions of runs whose processes are dead, and wait until nothing of them runs."""
         ...
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +60,16 @@ class SparkConnection(BaseConnection):
             self._session = retrying(self._open)
         except self._failures as error:
             raise DatabaseConnectionError(f"cannot open a session with {self._label}: {states.told(error)}") from error
+
+    def work_for(self, run: str) -> None:
+        """Have a session that can be found by the run's id, which is one of its settings."""
+        self._driver.work_for(run)
+
+    def end_sessions(self, runs: Collection[str]) -> None:
+        """Have the server end what they run, and wait for that; sessions of this process ended with theirs."""
+        self._cancelled.clear()
+        with self._errors("end the sessions of dead runs"):
+            self._driver.end(runs, self._cancelled.wait)
 
     def close(self) -> None:
         """End the session; one with an id of its own in the address is left to others that use it."""

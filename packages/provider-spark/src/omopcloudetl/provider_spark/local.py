@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from py4j.protocol import Py4JError
@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 from omopcloudetl.core.errors import DatabaseConnectionError
 from omopcloudetl.provider_spark.commits import Commit
 from omopcloudetl.provider_spark.config import SparkConfig
+from omopcloudetl.provider_spark.drivers import Pause
 from omopcloudetl.provider_spark.properties import read_properties
 
 
@@ -36,6 +37,9 @@ class LocalDriver:
     def __init__(self, config: SparkConfig, base: Path) -> None:
         self._config = config
         self._base = base
+
+    def work_for(self, run: str) -> None:
+        """Nothing: its sessions end with its process."""
 
     def open(self) -> SparkSession:
         """A session of the application, which the first one starts; what can be set for a session alone is."""
@@ -74,6 +78,9 @@ class LocalDriver:
     def cancel(self, session: SparkSession, tag: str) -> None:
         """The jobs that run; Spark plans and commits without one."""
         session.sparkContext.cancelJobsWithTag(tag)
+
+    def end(self, runs: Collection[str], pause: Pause) -> None:
+        """Nothing: they ended with their processes."""
 
     def _application(self, given: dict[str, str]) -> SparkSession:
         there = SparkSession.getActiveSession() or SparkSession.builder.master(str(self._config.master))

@@ -7,6 +7,8 @@ import re
 NOT_FOUND = ("TABLE_OR_VIEW_NOT_FOUND", "SCHEMA_NOT_FOUND", "Table not found", "Database not found", "NO_SUCH")
 # What Sail leaves of a table whose statement failed.
 NOT_MADE = ("No commit files found", "No metadata files found")
+CLOSED = ("SESSION_CLOSED", "is not running")
+"""Of a session that was; the second is what Sail says."""
 TRANSIENT = (
     "UNAVAILABLE",
     "failed to connect",
@@ -66,6 +68,16 @@ def without_values(error: Exception) -> str:
 def is_not_found(error: Exception) -> bool:
     """Whether a table, or the schema it would be in, is not there."""
     return any(word in str(error) for word in (*NOT_FOUND, *NOT_MADE))
+
+
+def is_closed(error: Exception) -> bool:
+    """Whether a session of this id was there, and is no more."""
+    return any(word in str(error) for word in CLOSED)
+
+
+def is_unknown_question(error: Exception) -> bool:
+    """Whether the server is older than what it was asked."""
+    return "UNIMPLEMENTED" in str(error)
 
 
 def is_transient(error: Exception) -> bool:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from omopcloudetl.core.errors import DatabaseConnectionError
 from omopcloudetl.provider_spark.commits import Commit
 from omopcloudetl.provider_spark.config import SparkConfig
+from omopcloudetl.provider_spark.orphans import Pause
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     # Of this type are the sessions of both.
     from pyspark.sql import SparkSession as SparkSession
-
-Pause = Callable[[float], bool]
-"""Waits for so many seconds, or until it is told to stop; whether it was."""
 
 
 class Driver(Protocol):

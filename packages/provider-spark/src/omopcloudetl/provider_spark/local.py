@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from omopcloudetl.core.errors import DatabaseConnectionError
 from omopcloudetl.provider_spark.commits import Commit
 from omopcloudetl.provider_spark.config import SparkConfig
-from omopcloudetl.provider_spark.drivers import Pause
+from omopcloudetl.provider_spark.orphans import Pause
 from omopcloudetl.provider_spark.properties import read_properties
 
 

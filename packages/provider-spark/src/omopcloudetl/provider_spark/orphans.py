@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import cache
 from uuid import UUID, uuid5
 
+Pause = Callable[[float], bool]
+"""Waits for so many seconds, or until it is told to stop; whether it was."""
 RUN_KEY = "omopcloudetl.run"
 """A setting of each session of a run: the run's id. A session that was made by asking for it has none."""
 LOOKS = 16

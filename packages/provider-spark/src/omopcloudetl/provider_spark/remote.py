@@ -22,8 +22,6 @@ with with_a_file():
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from omopcloudetl.provider_spark.drivers import Pause
-
 
 class RemoteDriver:
     """Spark Connect."""
@@ -74,7 +72,7 @@ class RemoteDriver:
         """By the tag."""
         session.interruptTag(tag)
 
-    def end(self, runs: Collection[str], pause: Pause) -> None:
+    def end(self, runs: Collection[str], pause: orphans.Pause) -> None:
         """End the sessions of runs, and what they still do; raises `StatementError` if one does not end."""
         if self._is_of_others:
             return
@@ -108,7 +106,7 @@ class RemoteDriver:
         if self._run is not None and number is not None:
             orphans.numbers_of(self._run).give_back(number)
 
-    def _end(self, run: str, pause: Pause, session: str) -> bool:
+    def _end(self, run: str, pause: orphans.Pause, session: str) -> bool:
         """End what a session does, then the session; whether it is, or was, one of the run."""
         client = SparkConnectClient(address(self._config, session))
         try:
@@ -124,7 +122,7 @@ class RemoteDriver:
         return is_known
 
 
-def _end_statements(client: SparkConnectClient, run: str, pause: Pause) -> bool:
+def _end_statements(client: SparkConnectClient, run: str, pause: orphans.Pause) -> bool:
     """Interrupt what runs in a session, and wait until it does not; whether anything did."""
     did_anything = bool(client.interrupt_all())
     left = _running(client)

@@ -117,10 +117,11 @@ def lake_storm(
     *,
     write: Callable[[Path], object] = create_demo,
     master: str = real_spark.MASTER,
+    ansi: bool = real_spark.ANSI,
 ) -> Storm:
     """A storm over a project on real Spark."""
     write(root)
-    real_spark.add_target(root, NAME, master=master)
+    real_spark.add_target(root, NAME, master=master, ansi=ansi)
     return kind(Lake(root), random.Random(seed))
 
 

@@ -1,6 +1,7 @@
 """Real Spark 3.5 with tables of Iceberg: whether it is here, and targets in empty catalogs of their own."""
 
 import importlib.util
+import json
 import os
 import shutil
 from importlib.metadata import PackageNotFoundError, version
@@ -11,6 +12,8 @@ import pytest
 
 MASTER = os.environ.get("SPARK_MASTER", "local[2]")
 """Where the tests' sessions run; `local-cluster[2,1,1024]` has two workers."""
+ANSI = os.environ.get("SPARK_ANSI", "true") == "true"
+"""Whether an overflow and a text that is no number are errors in them, where no test says otherwise."""
 JAR = "iceberg-spark-runtime-3.5_2.12-1.10.2.jar"
 Settings = dict[str, bool | int | float | str | None]
 
@@ -32,12 +35,12 @@ REASON = missing()
 needs_spark = [pytest.mark.spark, pytest.mark.skipif(REASON is not None, reason=str(REASON))]
 
 
-def target(folder: Path, master: str = MASTER) -> Settings:
+def target(folder: Path, master: str = MASTER, *, ansi: bool = ANSI) -> Settings:
     """Settings of a target in `folder`, whose catalog is empty; they name a file that this writes."""
     catalog = f"lake_{uuid4().hex}"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "spark.conf").write_text(properties(catalog, folder / "warehouse"), encoding="utf-8")
-    return {"master": master, "properties": "spark.conf", "format": "iceberg", "catalog": catalog}
+    return {"master": master, "properties": "spark.conf", "format": "iceberg", "catalog": catalog, "ansi": ansi}
 
 
 def properties(catalog: str, warehouse: Path) -> str:
@@ -68,10 +71,10 @@ def properties(catalog: str, warehouse: Path) -> str:
     return "".join(f"{key} {value}\n" for key, value in lines.items())
 
 
-def add_target(root: Path, name: str = "spark", *, layout: str = "{}", master: str = MASTER) -> None:
+def add_target(root: Path, name: str = "spark", *, layout: str = "{}", master: str = MASTER, ansi: bool = ANSI) -> None:
     """Give a project a target for an empty catalog, whose tables have a layout."""
-    settings = target(root, master)
-    connection = ", ".join(f'{key}: "{value}"' for key, value in settings.items())
+    settings = target(root, master, ansi=ansi)
+    connection = ", ".join(f"{key}: {json.dumps(value)}" for key, value in settings.items())
     file = root / "project.yaml"
     line = f"targets:\n  {name}: {{provider: spark, connection: {{{connection}}}, layout: {layout}}}\n"
     file.write_text(file.read_text(encoding="utf-8").replace("targets:\n", line), encoding="utf-8")

@@ -66,7 +66,7 @@ def properties(catalog: str, warehouse: Path) -> str:
         "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{log} -Duser.timezone=UTC "
-        "-XX:TieredStopAtLevel=1 -Xss4m",
+        "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -Xss4m",
     }
     return "".join(f"{key} {value}\n" for key, value in lines.items())
 

@@ -482,6 +482,14 @@ def test_a_case_that_is_declared_missing_and_fails_is_expected(tmp_path: Path) -
         Suite().test_case(CASES["errors/a_mistake_is_not_transient"], target(tmp_path, TransientAlways))
 
 
+def test_a_case_that_is_not_tried_is_skipped(tmp_path: Path) -> None:
+    """Its engine would never end it; the profile says so."""
+    suite = Suite()
+    suite.profile = Profile({}, untried={"errors/errors_can_be_sent": "it sends for ever"})  # type: ignore[misc]  # only here
+    with pytest.raises(pytest.skip.Exception, match="it sends for ever"):
+        suite.test_case(CASES["errors/errors_can_be_sent"], target(tmp_path, DuckDBConnection))
+
+
 def test_other_rows_are_no_refusal(tmp_path: Path) -> None:
     """An engine that gives other rows without a word fails, whatever is declared."""
     suite = Suite()

@@ -56,6 +56,8 @@ class Profile:
     features: Mapping[Feature, Support]
     cases: Mapping[str, Support] = field(default_factory=dict)
     """Single cases, by name, such as `loads/utf_16`: missing although their features are there, or the reverse."""
+    untried: Mapping[str, str] = field(default_factory=dict)
+    """Single cases that are skipped, each with its reason: of those that the engine lacks, what would never end."""
 
     def support(self, need: Need, generator: BaseSQLGenerator) -> Support | None:
         """What is declared of a need; None where nothing is."""
@@ -70,6 +72,7 @@ class Profile:
             for need in (*Feature, *Capability)
         }
         declared |= {f"the case {name}": support for name, support in self.cases.items()}
+        declared |= {f"the case {name}": not_yet(reason) for name, reason in self.untried.items()}
         untyped = [f"the generator's `types` has no {name!r}" for name in TYPES if name not in generator.types]
         return untyped + [problem for name, support in declared.items() if (problem := _problem(name, support))]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omopcloudetl.core.errors import Diagnostic, ProjectError
@@ -17,6 +18,7 @@ from omopcloudetl.core.specification.models import CdmField, CdmSpecification, C
 from omopcloudetl.core.specification.official_csv import OfficialFiles, read_official
 
 Rows = list[list[str]]
+EXAMPLES = int(os.environ.get("FACT_EXAMPLES", "25"))
 FIELD_LEVEL = """\
 cdmTableName cdmFieldName isRequired cdmDatatype userGuidance \
 isPrimaryKey isForeignKey fkTableName fkFieldName fkDomain fkClass
@@ -265,6 +267,8 @@ def specifications(draw: st.DrawFn) -> CdmSpecification:
     return CdmSpecification(version="5.4", tables=tuple(tables))
 
 
+# On a busy machine a few of these large examples take seconds to make.
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(specifications(), st.sampled_from([("Yes", "No"), ("TRUE", "FALSE"), ("true", "no")]), st.booleans())
 def test_facts_survive_the_files(specification: CdmSpecification, words: tuple[str, str], upper: bool) -> None:
     """Whatever facts are written in OHDSI's form, and in whichever case, read back the same."""

@@ -1,11 +1,14 @@
 from pathlib import Path
 
 import pytest
+from spark_server import empty_catalog
 
 from omopcloudetl.core.connection import ExecutionMetrics, LoadMetrics
 from omopcloudetl.core.errors import LoadError
 from omopcloudetl.core.plan import BulkLoadStep, Origin
+from omopcloudetl.provider_spark.config import read_settings
 from omopcloudetl.provider_spark.engine import SparkConnection
+from omopcloudetl.provider_spark.views import view_of
 
 
 def load(db: SparkConnection, folder: Path, uri: str, mode: str = "create", **more: object) -> LoadMetrics:
@@ -102,6 +105,22 @@ def test_names_that_are_patterns_to_spark_are_refused(db: SparkConnection, tmp_p
     with pytest.raises(LoadError, match="for a pattern; give it another name") as told:
         load(db, tmp_path, name)
     assert name in str(told.value)
+
+
+def test_loads_that_share_a_session_do_not_meet(tmp_path: Path) -> None:
+    """Views of what is read have names of their own, and are gone when it is, also after a load that fails."""
+    settings = read_settings(empty_catalog(tmp_path))
+    with SparkConnection(settings, tmp_path) as one, SparkConnection(settings, tmp_path) as other:
+        one.execute(f"CREATE SCHEMA s LOCATION '{tmp_path}/s'")
+        sources = [f" USING TEXT OPTIONS (path '{tmp_path}/{name}.txt')" for name in "ab"]
+        for name in "ab":
+            (tmp_path / f"{name}.txt").write_text(f"{name}\n", encoding="utf-8")
+        with view_of(one, sources[0]) as first, view_of(other, sources[1]) as second:
+            assert one.fetch(f"SELECT * FROM {first} UNION ALL SELECT * FROM {second}") == [("a",), ("b",)]
+        (tmp_path / "a.csv").write_text("a,b\n1\n", encoding="utf-8")
+        with pytest.raises(LoadError, match=r"a\.csv"):
+            load(one, tmp_path, "a.csv")
+        assert one.fetch("SHOW VIEWS") == []
 
 
 def test_missing_files_and_columns_are_named(db: SparkConnection, tmp_path: Path) -> None:

@@ -68,3 +68,18 @@ def test_a_lost_engine_is_told_and_not_tried_again(lost: Exception) -> None:
 def test_a_conflict_of_commits_is_tried_again(told: str) -> None:
     """Each engine and format has its own words for what another commit did."""
     assert states.is_transient(RuntimeError(told))
+
+
+def test_only_the_session_that_was_asked_for_is_closed() -> None:
+    """What else a server says is not running, is not: a search for sessions would have no end."""
+    assert states.is_closed(RuntimeError("invalid argument: session 1-2 is not running"), "1-2")
+    assert states.is_closed(RuntimeError("[INVALID_HANDLE.SESSION_CLOSED] Session was closed."), "1-2")
+    assert not states.is_closed(RuntimeError("the cluster is not running"), "1-2")
+
+
+def test_a_malformed_record_is_found_in_what_an_error_comes_from() -> None:
+    """Spark names a file first, where it reads several, and the record's error is within."""
+    error = RuntimeError("Encountered error while reading file a.csv")
+    assert not states.is_malformed(error)
+    error.__cause__ = RuntimeError(MALFORMED)
+    assert states.is_malformed(error)

@@ -8,7 +8,7 @@ import os
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omopcloudetl.core.errors import Diagnostic, ProjectError
@@ -267,8 +267,7 @@ def specifications(draw: st.DrawFn) -> CdmSpecification:
     return CdmSpecification(version="5.4", tables=tuple(tables))
 
 
-# On a busy machine a few of these large examples take seconds to make.
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES)
 @given(specifications(), st.sampled_from([("Yes", "No"), ("TRUE", "FALSE"), ("true", "no")]), st.booleans())
 def test_facts_survive_the_files(specification: CdmSpecification, words: tuple[str, str], upper: bool) -> None:
     """Whatever facts are written in OHDSI's form, and in whichever case, read back the same."""

@@ -10,7 +10,8 @@ from urllib.parse import unquote
 
 from omopcloudetl.core.errors import LoadError, StatementError
 from omopcloudetl.provider_spark.sessions import LoadSession
-from omopcloudetl.provider_spark.sql import identifier, literal
+from omopcloudetl.provider_spark.sql import literal
+from omopcloudetl.provider_spark.views import view_of
 
 HERE = re.compile(r"[*?\[]")
 PATTERN = re.compile(r"[*?\[{]")
@@ -19,7 +20,6 @@ MISREAD = re.compile(r"[*?\[\]{}\\]")
 """Characters for which Spark takes the path of a file for a pattern; Sail knows no way to say that it is none."""
 MOST = 100_000
 """Files of one load."""
-_LISTING = "omopcloudetl_files"
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,10 @@ def is_missing(error: StatementError) -> bool:
 
 def listed(session: LoadSession, uri: str) -> list[DataFile]:
     """The files that Spark finds, with their sizes and times; raises `LoadError` if it may not look."""
-    view = identifier(_LISTING)
+    told = "SELECT DISTINCT path, length, CAST(modificationTime AS STRING)"  # Sail tells a large file several times
     try:
-        session.execute(f"CREATE OR REPLACE TEMPORARY VIEW {view} USING BINARYFILE OPTIONS (path {literal(uri)})")
-        # Sail tells a large file several times.
-        rows = session.fetch(
-            f"SELECT DISTINCT path, length, CAST(modificationTime AS STRING) FROM {view} ORDER BY path", limit=MOST + 1
-        )
+        with view_of(session, f" USING BINARYFILE OPTIONS (path {literal(uri)})") as view:
+            rows = session.fetch(f"{told} FROM {view} ORDER BY path", limit=MOST + 1)
     except StatementError as error:
         if is_missing(error):
             return []

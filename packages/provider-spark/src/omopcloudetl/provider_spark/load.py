@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from omopcloudetl.core.connection import LoadDone, LoadMetrics
 from omopcloudetl.core.errors import LoadError, StatementError
 from omopcloudetl.core.plan import BulkLoadStep
+from omopcloudetl.provider_spark import states
 from omopcloudetl.provider_spark.files import DataFile, FileColumns, find, is_elsewhere, is_listed, is_missing
 from omopcloudetl.provider_spark.quotes import refuse_unclosed
 from omopcloudetl.provider_spark.reading import read_as, reader_options
 from omopcloudetl.provider_spark.rejects import RECORD, Records, refuse_too_many, set_aside
 from omopcloudetl.provider_spark.sessions import LoadSession
 from omopcloudetl.provider_spark.sql import identifier, literal, names, qualified
+from omopcloudetl.provider_spark.views import new_name, view_of
 
 WAY_OUT = "load them again when the delivery is complete; until then the table holds what was read"
-MALFORMED = "[MALFORMED_RECORD_IN_PARSING"
-"""Spark's error for a record that is not as its file's header; it does not say in which file."""
 READERS = {"csv": "csv", "tsv": "csv", "athena": "csv", "parquet": "parquet"}
 
 
@@ -30,7 +31,7 @@ def load_files(session: LoadSession, load: BulkLoadStep, base: Path, done: LoadD
         raise LoadError(f"this provider loads no {load.format} in this way")
     found = _find(session, load, base)
     try:
-        read = [_read_columns(session, load, file, number) for number, file in enumerate(found)]
+        read = [_read_columns(session, load, file) for file in found]
         columns = [one for one in read if one is not None]
         rejected = _fill(session, load, columns)
     except StatementError as error:
@@ -82,7 +83,7 @@ def _refuse_change(session: LoadSession, load: BulkLoadStep, base: Path, found: 
         raise LoadError(f"files changed while the load read {load.uri}:{listed}\n{WAY_OUT}")
 
 
-def _read_columns(session: LoadSession, load: BulkLoadStep, file: DataFile, number: int) -> FileColumns | None:
+def _read_columns(session: LoadSession, load: BulkLoadStep, file: DataFile) -> FileColumns | None:
     """What a file's columns are called; None for one that was not listed, may be missing, and is."""
     found = _columns_found(session, load, file)
     if not found and load.optional and not is_listed(file):
@@ -99,7 +100,7 @@ def _read_columns(session: LoadSession, load: BulkLoadStep, file: DataFile, numb
             if name.strip().lower() in given:
                 raise LoadError(f"{file.label} has the column '{name.strip().lower()}' twice")
             given[name.strip().lower()] = name
-    return FileColumns(file, f"omopcloudetl_{'_'.join(load.table)}_{number}", _by_other_names(load, given, file))
+    return FileColumns(file, new_name(), _by_other_names(load, given, file))
 
 
 def _columns_found(session: LoadSession, load: BulkLoadStep, file: DataFile) -> list[str]:
@@ -130,42 +131,41 @@ def _by_other_names(load: BulkLoadStep, given: dict[str, str], file: DataFile) -
 
 def _fill(session: LoadSession, load: BulkLoadStep, columns: Sequence[FileColumns]) -> int:
     """Write the table by views of the files, in one commit; returns how many records were set aside before."""
-    for one in columns:
-        session.execute(_view(session, load, one, keep_unfit=load.rejects is not None))
     table = session.columns(load.table) if load.mode == "replace_rows" else None
     records = [Records(one.file.label, one.view, one.names, dict(table or ())) for one in columns]
-    rejected = 0 if load.rejects is None else set_aside(session, load, records)
-    try:
-        session.execute(_statement(session.config.format, load, records, table))
-    except StatementError as error:
-        if load.rejects is None and MALFORMED in f"{error} {error.__cause__}":
-            _refuse_malformed(session, load, columns, records)
-        raise
-    refuse_unclosed(session, load, columns)
-    for one in columns:
-        session.execute(f"DROP VIEW {identifier(one.view)}")
-    return rejected
+    with _views(session, load, columns, keep_unfit=load.rejects is not None):
+        rejected = 0 if load.rejects is None else set_aside(session, load, records)
+        try:
+            session.execute(_statement(session.config.format, load, records, table))
+        except StatementError as error:
+            told = error
+        else:
+            refuse_unclosed(session, load, columns)
+            return rejected
+    if load.rejects is None and states.is_malformed(told):
+        # Spark does not say in which file: they are read again to tell.
+        with _views(session, load, columns, keep_unfit=True):
+            refuse_too_many(session, records, 0)
+    raise told
 
 
-def _refuse_malformed(
-    session: LoadSession, load: BulkLoadStep, columns: Sequence[FileColumns], records: Sequence[Records]
-) -> None:
-    """Read the files again to tell how many malformed records there are, and in which; raises `LoadError`."""
-    for one in columns:
-        session.execute(_view(session, load, one, keep_unfit=True))
-    refuse_too_many(session, records, 0)
-
-
-def _view(session: LoadSession, load: BulkLoadStep, one: FileColumns, *, keep_unfit: bool) -> str:
-    """The statement that makes a file's view; with a column for records that do not fit, if they are kept."""
-    given = reader_options(load, multiline=session.config.multiline) | {"path": one.file.path}
-    columns = ""
-    if keep_unfit:
-        given |= {"columnNameOfCorruptRecord": RECORD, "mode": "PERMISSIVE"}
-        columns = f" ({', '.join(f'{identifier(name)} STRING' for name in (*one.names.values(), RECORD))})"
-    listed = ", ".join(f"{literal(key)} {literal(text)}" for key, text in given.items())
-    head = f"CREATE OR REPLACE TEMPORARY VIEW {identifier(one.view)}{columns}"
-    return f"{head} USING {READERS[load.format].upper()} OPTIONS ({listed})"
+@contextmanager
+def _views(
+    session: LoadSession, load: BulkLoadStep, columns: Sequence[FileColumns], *, keep_unfit: bool
+) -> Iterator[None]:
+    """A view of each file; with a column for records that do not fit, if they are kept."""
+    with ExitStack() as views:
+        for one in columns:
+            given = reader_options(load, multiline=session.config.multiline) | {"path": one.file.path}
+            typed = ""
+            if keep_unfit:
+                given |= {"columnNameOfCorruptRecord": RECORD, "mode": "PERMISSIVE"}
+                typed = f" ({', '.join(f'{identifier(name)} STRING' for name in (*one.names.values(), RECORD))})"
+            listed = ", ".join(f"{literal(key)} {literal(text)}" for key, text in given.items())
+            views.enter_context(
+                view_of(session, f"{typed} USING {READERS[load.format].upper()} OPTIONS ({listed})", one.view)
+            )
+        yield
 
 
 def _statement(

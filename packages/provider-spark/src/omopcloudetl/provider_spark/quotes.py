@@ -9,8 +9,8 @@ from omopcloudetl.core.plan import BulkLoadStep
 from omopcloudetl.provider_spark.files import FileColumns
 from omopcloudetl.provider_spark.sessions import LoadSession
 from omopcloudetl.provider_spark.sql import identifier, literal, qualified
+from omopcloudetl.provider_spark.views import view_of
 
-_TEXT = "omopcloudetl_text"
 _BREAK = literal("\n")
 
 
@@ -58,7 +58,6 @@ def _ending_in_lines(session: LoadSession, files: Sequence[FileColumns]) -> list
 
 
 def _has_odd_quotes(session: LoadSession, one: FileColumns, quote: str) -> bool:
-    view = identifier(_TEXT)
-    session.execute(f"CREATE OR REPLACE TEMPORARY VIEW {view} USING TEXT OPTIONS (path {literal(one.file.path)})")
     quotes = f"SUM(LENGTH(value) - LENGTH(REPLACE(value, {literal(quote)}, '')))"
-    return int(str(session.fetch(f"SELECT {quotes} FROM {view}")[0][0])) % 2 == 1
+    with view_of(session, f" USING TEXT OPTIONS (path {literal(one.file.path)})") as view:
+        return int(str(session.fetch(f"SELECT {quotes} FROM {view}")[0][0])) % 2 == 1

@@ -84,12 +84,13 @@ class RemoteDriver:
         if self._run is None:
             return self._session(None)
         self._number, is_new = orphans.numbers_of(self._run).take()
-        session = self._session(orphans.session_id(self._run, self._number))
+        id_ = orphans.session_id(self._run, self._number)
+        session = self._session(id_)
         try:
             session.conf.set(orphans.RUN_KEY, self._run)
         except PySparkException as error:
             session.client.close()
-            if states.is_closed(error) and not is_new:
+            if states.is_closed(error, id_) and not is_new:
                 return None
             # A new one that is closed was ended by somebody who takes this run for dead.
             self._give_back()
@@ -114,7 +115,7 @@ class RemoteDriver:
             is_known |= _end_statements(client, run, pause)
             client.release_session()
         except PySparkException as error:
-            if not states.is_closed(error):
+            if not states.is_closed(error, session):
                 raise
             return True
         finally:

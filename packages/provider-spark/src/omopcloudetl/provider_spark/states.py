@@ -7,8 +7,8 @@ import re
 NOT_FOUND = ("TABLE_OR_VIEW_NOT_FOUND", "SCHEMA_NOT_FOUND", "Table not found", "Database not found", "NO_SUCH")
 # What Sail leaves of a table whose statement failed.
 NOT_MADE = ("No commit files found", "No metadata files found")
-CLOSED = ("SESSION_CLOSED", "is not running")
-"""Of a session that was; the second is what Sail says."""
+MALFORMED = "[MALFORMED_RECORD_IN_PARSING"
+"""Of a record that is not as its file's header; where Spark names a file, it is in the cause of what it tells."""
 TRANSIENT = (
     "UNAVAILABLE",
     "failed to connect",
@@ -70,9 +70,14 @@ def is_not_found(error: Exception) -> bool:
     return any(word in str(error) for word in (*NOT_FOUND, *NOT_MADE))
 
 
-def is_closed(error: Exception) -> bool:
-    """Whether a session of this id was there, and is no more."""
-    return any(word in str(error) for word in CLOSED)
+def is_closed(error: Exception, session: str) -> bool:
+    """Whether the session of this id was there, and is no more; the second is what Sail says."""
+    return "SESSION_CLOSED" in str(error) or f"session {session} is not running" in str(error)
+
+
+def is_malformed(error: Exception) -> bool:
+    """Whether a record of a file does not fit, as the error or what it comes from says."""
+    return MALFORMED in f"{error} {error.__cause__}"
 
 
 def is_unknown_question(error: Exception) -> bool:

@@ -116,7 +116,8 @@ def test_spark_lists_files_that_are_elsewhere(tmp_path: Path) -> None:
     """Their sizes are told without their content, and what is missing is an empty list, not an error."""
     for name in ("1.csv", "2.csv"):
         (tmp_path / name).write_text("a\n1\n", encoding="utf-8")
-    with PROVIDER.connection(target(tmp_path / "lake"), tmp_path) as connection:
+    lake = tmp_path / "lake"
+    with PROVIDER.connection(target(lake), lake) as connection:
         assert isinstance(connection, SparkConnection)
         found = listed(connection, f"file://{tmp_path}/*.csv")
         assert [(file.label.rpartition("/")[2], file.size) for file in found] == [("1.csv", 4), ("2.csv", 4)]
